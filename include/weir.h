@@ -1,0 +1,4182 @@
+/* weir.h: lock-free channels, contexts and pipelines for C11, in one file.
+ *
+ * SPDX-License-Identifier: MIT-0 OR Unlicense
+ *
+ * GENERATED from the modules that include/weir/all.h lists, by `make single`. Edit those, not this.
+ *
+ * Use: #include "weir.h" wherever you need it. In one C file of the program, write
+ *          #define WEIR_IMPLEMENTATION
+ *      before the include. Compile and link with -pthread. WEIR_STATIC makes every function static.
+ *
+ * Contents (search for "==== weir/"; the implementation parts follow in the same order)
+ *   core/config.h        what a program may define; the macros that everything is written in
+ *   core/system.h        the C library's symbols that -std=c11 hides
+ *   core/error.h         error codes and what they mean
+ *   core/atomic.h        atomic operations with the order in their name
+ *   core/cpu.h           pause, yield, pinning
+ *   core/memory.h        allocation hooks
+ *   core/time.h          the monotonic clock
+ *   core/futex.h         sleep until a word changes
+ *   core/fence.h         the fence that only the sleeping side pays for
+ *   core/thread.h        starting and joining threads
+ *   park/lock.h          a small futex lock for slow paths
+ *   park/backoff.h       spin, yield, park: the four strategies
+ *   park/parker.h        how one thread sleeps, and is claimed exactly once
+ *   park/waitq.h         who sleeps on one side of a channel
+ *   ring/choice.h        the four kinds of channel, and which ring each stands on
+ *   ring/ck_include.h    <ck_ring.h>, in C and C++
+ *   ring/base.h          what all rings share; how one is closed
+ *   ring/spsc.h          one producer, one consumer: cached indices
+ *   ring/slots.h         many: a stamp per slot
+ *   ring/ck.h            Concurrency Kit's ck_ring
+ *   ring/ring.h          one interface to the three
+ *   ctx/ctx.h            cancellation, deadlines and values down a tree
+ *   chan/channel.h       a ring and two queues
+ *   chan/handle.h        typed handles
+ *   chan/make.h          make, close, free, len, cap
+ *   chan/wait.h          what an operation does when the ring is not ready
+ *   chan/send_recv.h     send, recv, try, until, send_latest
+ *   chan/inplace.h       reserve and commit, peek and release
+ *   chan/batch.h         send_n, recv_n
+ *   flow/loop.h          generate, map, sink, fan-out, fan-in as inline loops
+ *   flow/pipeline.h      the threads of a pipeline, and how it ends
+ *   flow/stages.h        the stages of a pipeline, one call each
+ *   obs/hist.h           a latency histogram
+ */
+
+#ifndef WEIR_H
+#define WEIR_H
+
+/* ==== weir/core/config.h ==== */
+
+/* weir/core/config.h: what can be set at compile time, and the few macros that everything else is written in.
+ *
+ * How to use the library
+ *   In every unit:   #include "weir.h"
+ *   In one C unit:   #define WEIR_IMPLEMENTATION
+ *                    #include "weir.h"
+ *   Link with -pthread. Nothing has to be started or shut down.
+ *
+ * What a program may define before the include (the same in all its units, unless it says otherwise)
+ *   WEIR_IMPLEMENTATION   this unit also holds the function bodies
+ *   WEIR_STATIC           every function is static: each unit has its own copy
+ *   WEIR_ASSERT(cond)     catches misuse in debug builds; does nothing unless defined
+ *   WEIR_ALLOC, WEIR_FREE the allocator (core/memory.h); both or neither
+ *   WEIR_RING_SPSC, _MPSC, _SPMC, _MPMC   which ring a kind of channel stands on (ring/choice.h)
+ *   WEIR_SPIN_TURNS, WEIR_YIELD_TURNS     lengths of the waiting phases (park/backoff.h)
+ *   WEIR_FENCE_SYMMETRIC  never use membarrier (core/fence.h); read by the implementation alone
+ *   WEIR_PLATFORM_H       a header to include first: it may replace any WEIR_ macro of core (atomics, fences, futex, clock,
+ *                         thread start, allocation). The model checker is such a header; a port can be another.
+ */
+#ifndef WEIR_CORE_CONFIG_H
+#define WEIR_CORE_CONFIG_H
+
+#ifdef WEIR_PLATFORM_H
+#include WEIR_PLATFORM_H
+#endif
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Usable in #if: WEIR_VERSION >= 100 means 0.1.0 or later. */
+#define WEIR_VERSION_MAJOR 0
+#define WEIR_VERSION_MINOR 1
+#define WEIR_VERSION_PATCH 0
+#define WEIR_VERSION (WEIR_VERSION_MAJOR * 10000 + WEIR_VERSION_MINOR * 100 + WEIR_VERSION_PATCH)
+
+#if !defined(__GNUC__)
+#error "weir needs gcc or clang (it uses their __atomic operations, which C and C++ units can share)"
+#endif
+#if !defined(__linux__) && !defined(WEIR_PLATFORM_H)
+#error "weir runs on Linux; another system needs a WEIR_PLATFORM_H that supplies futex, clock and threads"
+#endif
+
+/* WEIR_API stands before each function that is not inline, at its declaration and at its definition. */
+#if defined(WEIR_STATIC)
+#define WEIR_API static __attribute__((unused))
+#elif defined(__cplusplus)
+#define WEIR_API extern "C"
+#else
+#define WEIR_API extern
+#endif
+
+/* Fast paths fold to a few instructions only when the kind of channel and the element's size are constants in them, so they are
+ * inlined always; everything that is not a fast path is WEIR_COLD, which keeps it, and the jump to it, out of the way. */
+#define WEIR_INLINE static inline __attribute__((always_inline, unused))
+#define WEIR_COLD __attribute__((cold, noinline))
+#define WEIR_LIKELY(x) __builtin_expect(!!(x), 1)
+#define WEIR_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+#ifndef WEIR_ASSERT
+#define WEIR_ASSERT(cond) ((void)0)
+#endif
+
+#ifdef __cplusplus
+#define WEIR__STATIC_ASSERT(cond, text) static_assert(cond, text)
+#else
+#define WEIR__STATIC_ASSERT(cond, text) _Static_assert(cond, text)
+#endif
+
+/* Two cache lines: x86 fetches lines in pairs, and some Arm cores have lines of 128 bytes. Words that different threads write
+ * stand this far apart. Not configurable, because it is part of the layout that all units of a program share. */
+#define WEIR_CACHE_PAD 128
+#define WEIR__PADDED __attribute__((aligned(WEIR_CACHE_PAD)))
+
+/* A point where a test may stop a thread, to provoke one interleaving: WEIR_HOOK("claimed") between claim and publish. */
+#ifndef WEIR_HOOK
+#define WEIR_HOOK(point) ((void)0)
+#endif
+
+#define WEIR__PASTE2(a, b) a##b
+#define WEIR__PASTE(a, b) WEIR__PASTE2(a, b)
+
+#endif /* WEIR_CORE_CONFIG_H */
+
+/* ==== weir/core/system.h ==== */
+
+/* weir/core/system.h: how the library reaches the operating system.
+ *
+ * -std=c11 hides clock_gettime and syscall in the C library's headers, and whether they are visible depends on what the user
+ * included before. So both are declared here under private names that are bound to the C library's symbols by assembler label:
+ * no feature-test macro is needed, and nothing can clash with a declaration of the same function elsewhere.
+ */
+#ifndef WEIR_CORE_SYSTEM_H
+#define WEIR_CORE_SYSTEM_H
+
+
+#endif /* WEIR_CORE_SYSTEM_H */
+
+/* ==== weir/core/error.h ==== */
+
+/* weir/core/error.h: how calls report failure.
+ *
+ * A call that can fail returns 0 or a positive errno value, as the pthread calls do; errno itself is left alone. What each value
+ * means, everywhere in the library:
+ *
+ *   EPIPE       the channel is closed (for a receive: and drained)
+ *   EAGAIN      a try-operation would have to wait
+ *   ETIMEDOUT   a deadline has passed
+ *   ECANCELED   the context was cancelled
+ *   ENOMEM      no memory; nothing was changed and nothing leaked
+ *   EINVAL      misuse that can be told at run time
+ *   EOVERFLOW   a size or count that does not fit
+ *   ENOTSUP     this ring cannot do that (in-place reading from a ck ring with several consumers)
+ */
+#ifndef WEIR_CORE_ERROR_H
+#define WEIR_CORE_ERROR_H
+
+
+#include <errno.h>
+
+/* What an error code of this library means, in a few words; "error" for one that is not its own. Any thread; wait-free. */
+WEIR_API const char *weir_error_text(int code);
+
+/* Never leaves the library: a peer stands between claiming a place in the ring and publishing it. The answer to "is it full, is it
+ * empty" is not known until that peer has taken a few more steps. */
+#define WEIR__BUSY (-1)
+
+#endif /* WEIR_CORE_ERROR_H */
+
+/* ==== weir/core/atomic.h ==== */
+
+/* weir/core/atomic.h: atomic operations, with the memory order in the name.
+ *
+ * Overview
+ *   weir__load_acq(&x), weir__store_rel(&x, v), weir__cas_rlx(&x, &expected, v) … work on plain 32- and 64-bit words through the
+ *   compiler's __atomic operations, which follow the C11 memory model. <stdatomic.h> is not used: C++ cannot include it before
+ *   C++23, and an _Atomic member need not have the same layout in both languages, while a channel is shared by units of both.
+ *
+ *   Suffixes: _rlx relaxed, _acq acquire, _rel release, _ar acquire and release, _sc sequentially consistent.
+ *
+ * Replacing them
+ *   The seven WEIR_ATOMIC_ macros, WEIR_FENCE and the two copies are the whole interface to the memory model. A header named by
+ *   WEIR_PLATFORM_H may define them first; the model checker does.
+ */
+#ifndef WEIR_CORE_ATOMIC_H
+#define WEIR_CORE_ATOMIC_H
+
+
+#include <string.h>
+
+/* Words that several threads touch at once have these types, so that a plain access to one stands out when reading. */
+typedef uint32_t weir__atomic_u32;
+typedef uint64_t weir__atomic_u64 __attribute__((aligned(8)));
+
+#ifndef WEIR_ATOMIC_LOAD
+#define WEIR_ATOMIC_LOAD(p, order) __atomic_load_n((p), (order))
+#define WEIR_ATOMIC_STORE(p, v, order) __atomic_store_n((p), (v), (order))
+#define WEIR_ATOMIC_CAS(p, expected, v, order) __atomic_compare_exchange_n((p), (expected), (v), 0, (order), __ATOMIC_RELAXED)
+#define WEIR_ATOMIC_SWAP(p, v, order) __atomic_exchange_n((p), (v), (order))
+#define WEIR_ATOMIC_ADD(p, v, order) __atomic_fetch_add((p), (v), (order))
+#define WEIR_ATOMIC_OR(p, v, order) __atomic_fetch_or((p), (v), (order))
+#define WEIR_ATOMIC_AND(p, v, order) __atomic_fetch_and((p), (v), (order))
+#if defined(__SANITIZE_THREAD__)
+/* gcc's thread sanitizer knows no fences, and warns of each. A read-modify-write of a word of one's own is one on every processor
+ * that this sanitizer runs on. */
+#define WEIR_FENCE(order)                                                                                              \
+    do {                                                                                                               \
+        uint32_t weir__own_word = 0;                                                                                   \
+        (void)__atomic_fetch_add(&weir__own_word, 1, (order));                                                         \
+    } while (0)
+#else
+#define WEIR_FENCE(order) __atomic_thread_fence(order)
+#endif
+#endif
+
+#define weir__load_rlx(p) WEIR_ATOMIC_LOAD((p), __ATOMIC_RELAXED)
+#define weir__load_acq(p) WEIR_ATOMIC_LOAD((p), __ATOMIC_ACQUIRE)
+#define weir__load_sc(p) WEIR_ATOMIC_LOAD((p), __ATOMIC_SEQ_CST)
+#define weir__store_rlx(p, v) WEIR_ATOMIC_STORE((p), (v), __ATOMIC_RELAXED)
+#define weir__store_rel(p, v) WEIR_ATOMIC_STORE((p), (v), __ATOMIC_RELEASE)
+#define weir__swap_acq(p, v) WEIR_ATOMIC_SWAP((p), (v), __ATOMIC_ACQUIRE)
+#define weir__swap_rel(p, v) WEIR_ATOMIC_SWAP((p), (v), __ATOMIC_RELEASE)
+#define weir__add_rlx(p, v) WEIR_ATOMIC_ADD((p), (v), __ATOMIC_RELAXED)
+#define weir__add_ar(p, v) WEIR_ATOMIC_ADD((p), (v), __ATOMIC_ACQ_REL)
+#define weir__or_sc(p, v) WEIR_ATOMIC_OR((p), (v), __ATOMIC_SEQ_CST)
+/* On failure *expected holds what was found, read relaxed. */
+#define weir__cas_acq(p, expected, v) WEIR_ATOMIC_CAS((p), (expected), (v), __ATOMIC_ACQUIRE)
+#define weir__cas_ar(p, expected, v) WEIR_ATOMIC_CAS((p), (expected), (v), __ATOMIC_ACQ_REL)
+#define weir__cas_sc(p, expected, v) WEIR_ATOMIC_CAS((p), (expected), (v), __ATOMIC_SEQ_CST)
+
+/* Copies of a payload into and out of a shared slot. Plain memory: the ring's protocol orders them, and a checker that replaces
+ * these two can prove that it does. A constant n becomes a move or two. */
+#ifndef WEIR_COPY_IN
+#define WEIR_COPY_IN(slot, src, n) memcpy((slot), (src), (n))
+#define WEIR_COPY_OUT(dst, slot, n) memcpy((dst), (slot), (n))
+#endif
+
+#endif /* WEIR_CORE_ATOMIC_H */
+
+/* ==== weir/core/cpu.h ==== */
+
+/* weir/core/cpu.h: what a thread tells the processor and the scheduler while it waits. */
+#ifndef WEIR_CORE_CPU_H
+#define WEIR_CORE_CPU_H
+
+
+#include <sched.h>
+
+/* One turn of a spin loop: lets a sibling hardware thread run, and saves power. Some 20 to 60 ns on today's x86. */
+#ifndef WEIR_CPU_PAUSE
+#if defined(__x86_64__) || defined(__i386__)
+#define WEIR_CPU_PAUSE() __builtin_ia32_pause()
+#elif defined(__aarch64__) || defined(__arm__)
+#define WEIR_CPU_PAUSE() __asm__ __volatile__("yield" ::: "memory")
+#else
+#define WEIR_CPU_PAUSE() __asm__ __volatile__("" ::: "memory")
+#endif
+#endif
+
+/* Gives the rest of this thread's time slice away: about 0.3 µs when nobody else wants the core. */
+#ifndef WEIR_CPU_YIELD
+#define WEIR_CPU_YIELD() ((void)sched_yield())
+#endif
+
+/* Pins the calling thread to one CPU, counted from 0. EINVAL: there is no such CPU, or this process may not run on it.
+ * Any thread, for itself. Source: sched_setaffinity(2). */
+WEIR_API int weir_pin(int cpu);
+
+/* How many CPUs the calling thread may run on; at least 1. Source: sched_getaffinity(2). */
+WEIR_API int weir_cpu_count(void);
+
+#endif /* WEIR_CORE_CPU_H */
+
+/* ==== weir/core/memory.h ==== */
+
+/* weir/core/memory.h: the two allocation hooks. Nothing is allocated after construction on a path that moves data. */
+#ifndef WEIR_CORE_MEMORY_H
+#define WEIR_CORE_MEMORY_H
+
+
+#if defined(WEIR_ALLOC) != defined(WEIR_FREE)
+#error "define both WEIR_ALLOC(align, size) and WEIR_FREE(ptr), or neither"
+#endif
+
+#ifndef WEIR_ALLOC
+#include <stdlib.h>
+/* align: a power of two. Returns NULL when memory is out. aligned_alloc wants a size that is a multiple of the alignment. */
+#define WEIR_ALLOC(align, size) aligned_alloc((align), ((size) + (align)-1) / (align) * (align))
+#define WEIR_FREE(ptr) free(ptr)
+#endif
+
+#endif /* WEIR_CORE_MEMORY_H */
+
+/* ==== weir/core/time.h ==== */
+
+/* weir/core/time.h: time is a number of nanoseconds.
+ *
+ * weir_ns is both a duration and a point on the monotonic clock, which starts at boot and never steps; setting the wall clock
+ * changes nothing here. A deadline is a point; WEIR_FOREVER is the point that never comes.
+ */
+#ifndef WEIR_CORE_TIME_H
+#define WEIR_CORE_TIME_H
+
+
+typedef int64_t weir_ns;
+
+#define WEIR_NS(n) ((weir_ns)(n))
+#define WEIR_US(n) ((weir_ns)(n)*1000)
+#define WEIR_MS(n) ((weir_ns)(n)*1000000)
+#define WEIR_SEC(n) ((weir_ns)(n)*1000000000)
+#define WEIR_FOREVER INT64_MAX
+
+/* Now, on the monotonic clock. Any thread; wait-free; about 20 ns, no system call. Source: clock_gettime(2), CLOCK_MONOTONIC. */
+WEIR_API weir_ns weir_now(void);
+
+/* The point `duration` after `start` (before it, for a negative one); a sum that does not fit stops at the end of the range, and
+ * WEIR_FOREVER is that end. Any thread. */
+static inline weir_ns weir_time_add(weir_ns start, weir_ns duration)
+{
+    if (duration > 0 && start > WEIR_FOREVER - duration)
+        return WEIR_FOREVER;
+    if (duration < 0 && start < INT64_MIN - duration)
+        return INT64_MIN;
+    return start + duration;
+}
+
+#endif /* WEIR_CORE_TIME_H */
+
+/* ==== weir/core/futex.h ==== */
+
+/* weir/core/futex.h: sleep until a word changes.
+ *
+ * WEIR_FUTEX_WAIT(word, value, deadline) sleeps while *word == value, until a wake, the deadline (a point on the monotonic clock),
+ * a signal, or for no reason at all; it returns ETIMEDOUT or 0, and the caller looks at the word again. Source: futex(2),
+ * FUTEX_WAIT_BITSET, which is the variant that takes an absolute time.
+ *
+ * WEIR_FUTEX_WAKE(word, count) wakes up to count sleepers. It uses the word's address alone, never its memory: a waker may call it
+ * after the sleeper has gone and its stack frame with it. The worst outcome is a spurious wake-up of some other futex that came to
+ * stand at the same address, and everybody here looks at his word again after waking.
+ */
+#ifndef WEIR_CORE_FUTEX_H
+#define WEIR_CORE_FUTEX_H
+
+
+WEIR_API int weir__futex_wait(weir__atomic_u32 *word, uint32_t value, weir_ns deadline);
+WEIR_API void weir__futex_wake(weir__atomic_u32 *word, int count);
+
+#ifndef WEIR_FUTEX_WAIT
+#define WEIR_FUTEX_WAIT(word, value, deadline) weir__futex_wait((word), (value), (deadline))
+#define WEIR_FUTEX_WAKE(word, count) weir__futex_wake((word), (count))
+#endif
+
+#define WEIR__WAKE_ALL INT32_MAX
+
+#endif /* WEIR_CORE_FUTEX_H */
+
+/* ==== weir/core/fence.h ==== */
+
+/* weir/core/fence.h: a full fence that only the side that sleeps pays for.
+ *
+ * The problem
+ *   Whoever publishes a value must then look whether somebody sleeps; whoever goes to sleep must say so and then look at the ring
+ *   once more. Store, then load, on both sides: each needs a full fence between, or both may read the old state and the sleeper is
+ *   never woken. That fence costs 5 ns, which is more than the rest of a single-producer send.
+ *
+ * The way out
+ *   WEIR_FENCE_LIGHT, on the side that publishes, only keeps the compiler from moving the load up. WEIR_FENCE_HEAVY, on the side that
+ *   sleeps, is membarrier(2): it has every running thread of the process execute a full fence before it returns. For each publisher
+ *   that fence fell either before its store, and then its later load sees the sleeper; or after it, and then the sleeper's later
+ *   look sees the store. Between the two it may fall as well: both see. "Both miss" is impossible, as with two fences.
+ *   Cost of the heavy side: 0.2 to 10 µs, depending on what the other cores do. It is paid before a futex sleep, never else.
+ *
+ * Where membarrier is missing (an old kernel, a seccomp filter, WEIR_FENCE_SYMMETRIC)
+ *   A fast path cannot ask at each call. But it does look at one word, "somebody wants attention" (park/waitq.h), and a queue made
+ *   while the call is missing has the WEIR__ATTENTION_FENCE bit set in it for good. That sends every publisher through the slow
+ *   side of the look, where a real fence stands; and the heavy fence is a plain one too.
+ *   Not done: a global flag tested next to each light fence: one more load and branch in every send for a case that is rare.
+ */
+#ifndef WEIR_CORE_FENCE_H
+#define WEIR_CORE_FENCE_H
+
+
+WEIR_API void weir__fence_heavy(void);
+
+#ifndef WEIR_FENCE_LIGHT
+#define WEIR_FENCE_LIGHT() __asm__ __volatile__("" ::: "memory")
+#define WEIR_FENCE_HEAVY() weir__fence_heavy()
+#endif
+
+/* Whether the asymmetric pair works in this process. The first call asks the kernel. Any thread. */
+WEIR_API bool weir__fence_asymmetric(void);
+
+#endif /* WEIR_CORE_FENCE_H */
+
+/* ==== weir/core/thread.h ==== */
+
+/* weir/core/thread.h: starting and joining threads. */
+#ifndef WEIR_CORE_THREAD_H
+#define WEIR_CORE_THREAD_H
+
+
+#include <pthread.h>
+
+#ifndef WEIR_THREAD_START
+typedef pthread_t weir__thread;
+/* 0, or EAGAIN when the system refuses another thread. */
+#define WEIR_THREAD_START(thread, fn, arg) pthread_create((thread), NULL, (fn), (arg))
+#define WEIR_THREAD_JOIN(thread) ((void)pthread_join((thread), NULL))
+/* A number that no other living thread has. */
+#define WEIR_THREAD_SELF() ((uintptr_t)pthread_self())
+#endif
+
+/* Names the calling thread, as debuggers and top show it; 15 characters are kept. Any thread, for itself. Source: prctl(2). */
+WEIR_API void weir_thread_name(const char *name);
+
+#endif /* WEIR_CORE_THREAD_H */
+
+/* ==== weir/park/lock.h ==== */
+
+/* weir/park/lock.h: the small lock behind queues of sleepers and trees of contexts. No fast path ever takes it.
+ *
+ * Three states, after Ulrich Drepper, "Futexes Are Tricky" (2011), mutex 2: 0 free, 1 held, 2 held and somebody may sleep. A holder
+ * that finds 2 when it lets go wakes one. Critical sections here are some ten instructions, so a taker first spins a little.
+ * Progress: waits for a peer, then parks. Not recursive.
+ */
+#ifndef WEIR_PARK_LOCK_H
+#define WEIR_PARK_LOCK_H
+
+
+typedef weir__atomic_u32 weir__lock;
+
+WEIR_API void weir__lock_slow(weir__lock *l);
+
+static inline void weir__lock_take(weir__lock *l)
+{
+    uint32_t free_state = 0;
+    if (WEIR_UNLIKELY(!weir__cas_acq(l, &free_state, 1)))
+        weir__lock_slow(l);
+}
+
+static inline void weir__lock_release(weir__lock *l)
+{
+    if (WEIR_UNLIKELY(weir__swap_rel(l, 0) == 2))
+        WEIR_FUTEX_WAKE(l, 1);
+}
+
+#endif /* WEIR_PARK_LOCK_H */
+
+/* ==== weir/park/backoff.h ==== */
+
+/* weir/park/backoff.h: the three phases of a wait, and the four strategies.
+ *
+ *   spin with pause    the peer runs on another core and needs a moment        (a turn: 20 to 60 ns)
+ *   sched_yield        the peer wants this very core                            (a turn: 0.3 µs and more)
+ *   park on a futex    nothing is to be expected soon                           (30 µs round trip, and a heavy fence)
+ *
+ * The middle phase is the one that is easily left out. With more threads than cores, a spinner occupies the core that the peer it
+ * waits for would need, and a sleeper costs two system calls and a context switch per value; spin-then-park alone moved 2 million
+ * values a second through a channel with one producer and four consumers on two cores, with four yields between 75 million.
+ *
+ *   WEIR_WAIT_ADAPTIVE  spin, yield, park: the default
+ *   WEIR_WAIT_SPIN      spin for ever: lowest latency, for a thread that owns its core
+ *   WEIR_WAIT_YIELD     spin, then yield for ever: no system call but sched_yield, shares its core
+ *   WEIR_WAIT_PARK      park at once: for waits that are known to be long; frees the core
+ *
+ * A thread under WEIR_WAIT_SPIN or _YIELD never sleeps, so its peers never pay for waking it.
+ */
+#ifndef WEIR_PARK_BACKOFF_H
+#define WEIR_PARK_BACKOFF_H
+
+
+#ifndef WEIR_SPIN_TURNS
+#define WEIR_SPIN_TURNS 32
+#endif
+#ifndef WEIR_YIELD_TURNS
+#define WEIR_YIELD_TURNS 16
+#endif
+
+typedef enum weir_wait_strategy {
+    WEIR_WAIT_ADAPTIVE = 0,
+    WEIR_WAIT_SPIN,
+    WEIR_WAIT_YIELD,
+    WEIR_WAIT_PARK
+} weir_wait_strategy;
+
+typedef struct weir__backoff {
+    int strategy;
+    unsigned turn; /* turns taken since the wait began, or since the last wake-up */
+} weir__backoff;
+
+/* Whether the next turn would be in the phase of spinning: too short to look at a clock. */
+static inline bool weir__backoff_spinning(const weir__backoff *b)
+{
+    return b->strategy == WEIR_WAIT_SPIN || (b->strategy != WEIR_WAIT_PARK && b->turn < WEIR_SPIN_TURNS);
+}
+
+/* Takes one turn. Returns false, at once, when it is time to park. */
+static inline bool weir__backoff_turn(weir__backoff *b)
+{
+    if (weir__backoff_spinning(b)) {
+        WEIR_CPU_PAUSE();
+    } else if (b->strategy == WEIR_WAIT_YIELD ||
+               (b->strategy == WEIR_WAIT_ADAPTIVE && b->turn < WEIR_SPIN_TURNS + WEIR_YIELD_TURNS)) {
+        WEIR_CPU_YIELD();
+    } else {
+        return false;
+    }
+    b->turn++;
+    return true;
+}
+
+/* Waits, without sleeping, for a peer that is a few instructions from done. That peer may have lost its core: hence the yield. */
+static inline void weir__backoff_peer(weir__backoff *b)
+{
+    b->strategy = WEIR_WAIT_YIELD;
+    (void)weir__backoff_turn(b);
+}
+
+#endif /* WEIR_PARK_BACKOFF_H */
+
+/* ==== weir/park/parker.h ==== */
+
+/* weir/park/parker.h: how one thread sleeps, and how it is claimed exactly once.
+ *
+ * Overview
+ *   A parker is one word on the sleeping thread's stack, and is the futex that it sleeps on. It starts as WAITING. Whoever wants to
+ *   wake the thread first claims it, by changing WAITING into the ticket of the queue in which it found the thread; there is one
+ *   winner, and the sleeper reads from the ticket who that was. A thread that stops waiting by itself (deadline) claims itself.
+ *
+ *       WAITING ──claim(ticket)──► ticket       by a waker, which then wakes the futex
+ *          └─────cancel()────────► CANCELLED    by the sleeper; fails if a waker came first
+ *
+ * Who owns the memory
+ *   The sleeper, until it returns. A waker touches the parker only while it holds the lock of a queue in which a node of that
+ *   parker is linked; unlinking takes the same lock. The futex wake comes after the lock is released, and uses the address alone
+ *   (core/futex.h).
+ *   Not done: a parker in thread-local storage. It would be one more thing to tear down, and a thread waits in one place at a time
+ *   anyway.
+ */
+#ifndef WEIR_PARK_PARKER_H
+#define WEIR_PARK_PARKER_H
+
+
+#define WEIR__PARKER_WAITING 0U
+#define WEIR__PARKER_CANCELLED UINT32_MAX
+
+typedef struct weir__parker {
+    weir__atomic_u32 state; /* WAITING, CANCELLED, or the ticket of the queue that claimed it */
+} weir__parker;
+
+/* True for the one caller that wins. Release: what the waker did before is visible to the sleeper that reads the ticket. */
+static inline bool weir__parker_claim(weir__parker *p, uint32_t ticket)
+{
+    uint32_t seen = WEIR__PARKER_WAITING;
+    return weir__cas_ar(&p->state, &seen, ticket);
+}
+
+/* The sleeper gives up. False: a waker was faster, and p->state holds its ticket. */
+static inline bool weir__parker_cancel(weir__parker *p)
+{
+    return weir__parker_claim(p, WEIR__PARKER_CANCELLED);
+}
+
+/* Sleeps until claimed, or until the deadline. Returns the ticket, or WEIR__PARKER_CANCELLED once the deadline has passed. */
+WEIR_API uint32_t weir__parker_sleep(weir__parker *p, weir_ns deadline);
+
+#endif /* WEIR_PARK_PARKER_H */
+
+/* ==== weir/park/waitq.h ==== */
+
+/* weir/park/waitq.h: who sleeps on one side of a channel.
+ *
+ * Overview
+ *   A waitq is a FIFO of sleeping threads: a sender that finds the ring full joins the channel's `senders`, a receiver that finds it
+ *   empty joins its `receivers`. Whoever frees or fills a slot wakes the first of them. Joining and waking take a small lock. Looking
+ *   whether anyone is there does not, and that look, at one word, is all that a fast path ever does.
+ *
+ * The word: attention
+ *       bit 31  CLOSED   the channel has been closed (set in `receivers` only, for rings with one producer; ring/spsc.h)
+ *       bit 30  FENCE    no asymmetric fence here: fence, then look again (core/fence.h)
+ *       0..29            how many sleep
+ *   Zero means: nothing to do.
+ *
+ * Who may call what at once
+ *                    join   leave   wake   look
+ *       join          L       L      L      -          L: serialized by the queue's lock      -: any thread, no lock
+ *       wake          L       L      L      -
+ *
+ * Invariants
+ *   1. A node is linked in at most one queue. It lives on the sleeper's stack and is unlinked before that thread returns: by its
+ *      waker, under the lock, or by its owner in leave.
+ *   2. A waker unlinks first and claims last, both under the lock; after a successful claim it touches neither node nor parker.
+ *   3. count == 0 in attention implies that the list is empty, whenever the lock is free.
+ *
+ * Why no wake-up is lost
+ *   Without (A) and (B):
+ *       receiver (parking)                    sender (publishing)
+ *       ring looks empty                      publish value
+ *                                             attention == 0, so wakes nobody
+ *       attention = 1
+ *       sleeps for ever
+ *   With them:
+ *       attention = 1  (join)                 publish value
+ *       (A) heavy fence                       (B) light fence
+ *       look at the ring again                look at attention
+ *   One side writes X then reads Y, the other writes Y then reads X, each with a full fence between. "Both read the old value" is
+ *   the one outcome that two full fences forbid: either the receiver sees the value or the sender sees the receiver. core/fence.h
+ *   says how (B) can be free.
+ *
+ * Waking is a hint, not a hand-over
+ *   A woken thread tries its operation again like anybody else, and a faster thread may have taken the slot: then it waits again.
+ *   A hand-over, as in Go, would make every value that meets a sleeper cost a context switch. The price is a duty: a
+ *   wake-up that was spent on a thread that did not need it must be passed on (chan/wait.h).
+ */
+#ifndef WEIR_PARK_WAITQ_H
+#define WEIR_PARK_WAITQ_H
+
+
+#define WEIR__ATTENTION_CLOSED (1U << 31)
+#define WEIR__ATTENTION_FENCE (1U << 30)
+#define WEIR__ATTENTION_COUNT (WEIR__ATTENTION_FENCE - 1)
+
+typedef struct weir__waiter {
+    struct weir__waiter *next, *prev; /* guarded by the queue's lock */
+    weir__parker *parker;
+    uint32_t ticket; /* what to claim the parker with */
+    bool linked;     /* guarded by the queue's lock */
+} weir__waiter;
+
+/* A doubly linked FIFO of waiters, without a lock of its own: a channel's queue guards it, and so does a context tree. */
+typedef struct weir__waiter_list {
+    weir__waiter *first, *last;
+} weir__waiter_list;
+
+typedef struct weir__waitq {
+    weir__atomic_u32 attention;
+    weir__lock lock;
+    weir__waiter_list list;
+} weir__waitq;
+
+static inline void weir__waiter_link(weir__waiter_list *l, weir__waiter *w)
+{
+    w->next = NULL;
+    w->prev = l->last;
+    if (l->last != NULL)
+        l->last->next = w;
+    else
+        l->first = w;
+    l->last = w;
+    w->linked = true;
+}
+
+static inline void weir__waiter_unlink(weir__waiter_list *l, weir__waiter *w)
+{
+    if (w->prev != NULL)
+        w->prev->next = w->next;
+    else
+        l->first = w->next;
+    if (w->next != NULL)
+        w->next->prev = w->prev;
+    else
+        l->last = w->prev;
+    w->linked = false;
+}
+
+/* Takes the longest sleeper off the list and claims it; those whose parkers somebody else has claimed are unlinked on the way.
+ * Returns the futex to wake once the list's lock is free, or NULL when nobody is left. */
+static inline weir__atomic_u32 *weir__waiter_claim_first(weir__waiter_list *l, uint32_t *unlinked)
+{
+    weir__waiter *w;
+    while ((w = l->first) != NULL) {
+        weir__parker *parker = w->parker;
+        weir__waiter_unlink(l, w);
+        ++*unlinked;
+        if (weir__parker_claim(parker, w->ticket)) /* the last touch: from here on the sleeper may be gone */
+            return &parker->state;
+    }
+    return NULL;
+}
+
+WEIR_API void weir__waitq_init(weir__waitq *q);
+
+/* Puts w, whose parker and ticket are set, at the end of the queue. The caller owes (A), WEIR_FENCE_HEAVY, and a last look. */
+WEIR_API void weir__waitq_join(weir__waitq *q, weir__waiter *w);
+
+/* Takes w off, if nobody has yet. Afterwards no other thread knows of it. */
+WEIR_API void weir__waitq_leave(weir__waitq *q, weir__waiter *w);
+
+/* Wakes up to `count` of the longest sleepers; WEIR__WAKE_ALL for all. Any thread. */
+WEIR_API WEIR_COLD void weir__waitq_wake(weir__waitq *q, uint32_t count);
+
+/* Sets bits in attention for good. */
+WEIR_API void weir__waitq_mark(weir__waitq *q, uint32_t bits);
+
+/* How many sleep. Any thread; a number that may be old when it arrives. */
+static inline uint32_t weir__waitq_sleepers(weir__waitq *q)
+{
+    return weir__load_rlx(&q->attention) & WEIR__ATTENTION_COUNT;
+}
+
+#endif /* WEIR_PARK_WAITQ_H */
+
+/* ==== weir/ring/choice.h ==== */
+
+/* weir/ring/choice.h: the four kinds of channel, and which ring each of them stands on.
+ *
+ *   kind    producers, consumers   default ring   others that it may stand on
+ *   SPSC    one, one               CACHED         SLOTS, CK
+ *   MPSC    many, one              SLOTS          CK
+ *   SPMC    one, many              SLOTS          CK
+ *   MPMC    many, many             SLOTS          CK
+ *
+ * The defaults are what `make bench` shows to be fastest among those that keep every meaning of a channel. A program chooses
+ * otherwise when it compiles, in all of its units: -DWEIR_RING_MPMC=WEIR_RING_CK. Units that chose differently do not link: the
+ * functions that are not inline carry the choice in their names (weir__chan_make_rings_3111: SPSC, MPSC, SPMC, MPMC).
+ */
+#ifndef WEIR_RING_CHOICE_H
+#define WEIR_RING_CHOICE_H
+
+
+#define WEIR_RING_SLOTS 1  /* ring/slots.h: a stamp per slot */
+#define WEIR_RING_CK 2     /* ring/ck.h: Concurrency Kit's ck_ring */
+#define WEIR_RING_CACHED 3 /* ring/spsc.h: two indices, each cached by the other side */
+
+#ifndef WEIR_RING_SPSC
+#define WEIR_RING_SPSC WEIR_RING_CACHED
+#endif
+#ifndef WEIR_RING_MPSC
+#define WEIR_RING_MPSC WEIR_RING_SLOTS
+#endif
+#ifndef WEIR_RING_SPMC
+#define WEIR_RING_SPMC WEIR_RING_SLOTS
+#endif
+#ifndef WEIR_RING_MPMC
+#define WEIR_RING_MPMC WEIR_RING_SLOTS
+#endif
+
+#if WEIR_RING_MPSC == WEIR_RING_CACHED || WEIR_RING_SPMC == WEIR_RING_CACHED || WEIR_RING_MPMC == WEIR_RING_CACHED
+#error "weir: WEIR_RING_CACHED is for WEIR_RING_SPSC alone: it knows one producer and one consumer"
+#endif
+#if WEIR_RING_SPSC == WEIR_RING_CK || WEIR_RING_MPSC == WEIR_RING_CK || WEIR_RING_SPMC == WEIR_RING_CK || WEIR_RING_MPMC == WEIR_RING_CK
+#define WEIR__RING_CK_USED 1
+#else
+#define WEIR__RING_CK_USED 0
+#endif
+
+/* The kind is a constant wherever speed matters, and a number in the channel elsewhere. */
+enum { WEIR__SPSC = 0, WEIR__MPSC = 1, WEIR__SPMC = 2, WEIR__MPMC = 3 };
+
+WEIR_INLINE bool weir__many_producers(int kind)
+{
+    return (kind & 1) != 0;
+}
+
+WEIR_INLINE bool weir__many_consumers(int kind)
+{
+    return (kind & 2) != 0;
+}
+
+WEIR_INLINE int weir__ring_of(int kind)
+{
+    return kind == WEIR__SPSC ? WEIR_RING_SPSC : kind == WEIR__MPSC ? WEIR_RING_MPSC : kind == WEIR__SPMC ? WEIR_RING_SPMC : WEIR_RING_MPMC;
+}
+
+/* WEIR__RINGED(weir__f) is the name under which f links in a program with this choice of rings. */
+#define WEIR__RINGED(name)                                                                                             \
+    WEIR__PASTE(WEIR__PASTE(WEIR__PASTE(WEIR__PASTE(name##_rings_, WEIR_RING_SPSC), WEIR_RING_MPSC), WEIR_RING_SPMC),  \
+                WEIR_RING_MPMC)
+
+#endif /* WEIR_RING_CHOICE_H */
+
+/* ==== weir/ring/ck_include.h ==== */
+
+/* weir/ring/ck_include.h: includes <ck_ring.h>, in C and in C++, and says no where it must not be used.
+ *
+ * Version 0.7.1, the latest release, returns `false` from a function whose type is a pointer, which C++ refuses; read as a plain 0 it
+ * is right in both languages. On Arm its consumers order the copy of a value before the release of its slot with a fence that
+ * orders stores alone, so a slot can be read after it was written over; upstream has mended that after the release
+ * (commit c7945fe). Define WEIR_CK_FIXED when your copy has it.
+ */
+#ifndef WEIR_RING_CK_INCLUDE_H
+#define WEIR_RING_CK_INCLUDE_H
+
+
+#if WEIR__RING_CK_USED
+
+#if !defined(__x86_64__) && !defined(__i386__) && !defined(WEIR_CK_FIXED)
+#error "weir: ck_ring 0.7.1 has wrong fences on this processor: use weir's own rings, or a mended ck with -DWEIR_CK_FIXED"
+#endif
+#if defined(__has_include)
+#if !__has_include(<ck_ring.h>)
+#error "weir: a ring was set to WEIR_RING_CK, but <ck_ring.h> is not installed (Debian: libck-dev)"
+#endif
+#endif
+
+#ifdef __cplusplus
+#include <ck_cc.h>
+#include <ck_md.h>
+#include <ck_pr.h>
+#include <ck_stdbool.h>
+#include <ck_string.h>
+#pragma GCC diagnostic push
+#ifdef __clang__
+#pragma GCC diagnostic ignored "-Wkeyword-macro"
+#endif
+#define false 0
+#include <ck_ring.h>
+#undef false
+#pragma GCC diagnostic pop
+#else
+#include <ck_ring.h>
+#endif
+
+#endif
+#endif /* WEIR_RING_CK_INCLUDE_H */
+
+/* ==== weir/ring/base.h ==== */
+
+/* weir/ring/base.h: what all rings share: geometry, two ends, and how a ring with one producer is closed.
+ *
+ * A ring is bounded storage for values of one size, with a position at each end. Values go through it in two steps:
+ *
+ *     claim a place  ->  write it  ->  publish          by a producer
+ *     claim a value  ->  read it   ->  release          by a consumer
+ *
+ * A claim with several parties on that side is an atomic operation on the end's position; alone on its side, a claim stores
+ * nothing, and publish (release) does all.
+ *
+ * Closing
+ *   Closing is one moment: every send that claimed its place before it is delivered, every later one fails. With several producers
+ *   the claim is a compare-and-swap on the tail, and a bit in that very word closes the ring: nothing to prove. With one producer
+ *   the tail is advanced by a plain store, which would overwrite such a bit, so closing takes three steps:
+ *
+ *       closer                                   producer                        consumer
+ *       state = CLOSING                          tail = p + 1  (publish p)       t = tail  (acquire)
+ *       attention |= CLOSED                      (B) light fence                 state == OPEN: t is the bound
+ *       (C) heavy fence                          attention has CLOSED?           else wait for CLOSED; limit is the bound
+ *       limit = tail; state = CLOSED             wait for CLOSED; p < limit?
+ *
+ *   (C) pairs with (B). It falls, on the producer's core, before or after the store of tail.
+ *     After: the closer's read of tail, which follows (C), sees p + 1, so p < limit: p counts, whether or not the producer saw CLOSED.
+ *     Before: the producer's look at attention, which follows its store, sees CLOSED; it waits for the limit and tells its
+ *       caller the truth, delivered or EPIPE. And a consumer that reads such a tail also reads state != OPEN after it, because the
+ *       state was written before the fence and the tail after; so it asks for the limit too, and never takes what lies beyond.
+ *   The consumer looks at the state only when it reads a new tail, which a cached index makes rare. The producer looks at a word
+ *   that it looks at anyway. Nobody pays for close until it happens.
+ */
+#ifndef WEIR_RING_BASE_H
+#define WEIR_RING_BASE_H
+
+
+#if WEIR__RING_CK_USED
+#endif
+
+/* Positions of a fresh ring. Tests start them just below the point where they wrap. */
+#ifndef WEIR_RING_START
+#define WEIR_RING_START 0
+#endif
+
+enum { WEIR__RING_OPEN = 0, WEIR__RING_CLOSING = 1, WEIR__RING_CLOSED = 2 };
+
+/* One end of a ring, alone on its cache lines. */
+typedef struct weir__ring_end {
+    weir__atomic_u64 pos; /* producer's end: the tail, next to write; consumer's: the head, next to read */
+    uint64_t peer;        /* spsc ring: the other end's pos, as last seen; private to this end's one thread */
+    size_t offset;        /* spsc ring: where pos lies in the buffer; private to this end's one thread */
+} weir__ring_end;
+
+typedef struct weir__ring {
+    /* Written at construction, read by all. */
+    unsigned char *slots;
+    size_t bytes;      /* spsc ring: length of the buffer, at which offset starts anew */
+    uint64_t capacity; /* exact */
+    uint64_t mark;     /* slot ring: power of two above capacity; positions are lap * 2 * mark + index, and mark itself closes */
+    /* Written when it is closed (rings with one producer). */
+    weir__atomic_u32 state;
+    weir__atomic_u64 limit; /* valid once state is CLOSED: the first position that does not count */
+    WEIR__PADDED weir__ring_end producer;
+    WEIR__PADDED weir__ring_end consumer;
+#if WEIR__RING_CK_USED
+    WEIR__PADDED struct ck_ring ck;
+#endif
+} weir__ring;
+
+/* A place in a ring that one thread has to itself for a moment. */
+typedef struct weir__claim {
+    void *value;
+    uint64_t pos;
+} weir__claim;
+
+/* Waits until a close that has begun has fixed the limit: the closer is between two instructions, or inside membarrier. */
+WEIR_API WEIR_COLD void weir__ring_await_limit(weir__ring *r);
+
+/* Whether pos lies before the limit of a ring with one producer that is closing or closed. */
+static inline bool weir__ring_counts(weir__ring *r, uint64_t pos)
+{
+    if (weir__load_acq(&r->state) != WEIR__RING_CLOSED)
+        weir__ring_await_limit(r);
+    return (int64_t)(pos - weir__load_rlx(&r->limit)) < 0;
+}
+
+#endif /* WEIR_RING_BASE_H */
+
+/* ==== weir/ring/spsc.h ==== */
+
+/* weir/ring/spsc.h: the ring for one producer and one consumer. Value of WEIR_RING_SPSC: WEIR_RING_CACHED.
+ *
+ * Two counters that only grow, tail and head, each written by one thread. The other side reads a counter only when its own cached
+ * copy says that the ring is full (empty), so that in a busy ring the two cache lines change hands once per lap and not once per
+ * value. Any capacity: the place in the buffer is kept beside the counter and starts anew at the end; nothing is divided.
+ * Sources: L. Lamport, "Specifying Concurrent Program Modules" (1983); cached indices as in rigtorp/SPSCQueue and FastFlow.
+ *
+ * Orders: publish (P1) is a release store of tail, paired with the acquire load (P2) that refreshes the consumer's copy: the value is
+ * written before it can be read. Release (R1) of head pairs with the acquire (R2) of the producer: it is read before it is
+ * written over.
+ *
+ * Progress: wait-free, both ends. A consumer waits for a closer that stands between its two steps (base.h).
+ */
+#ifndef WEIR_RING_SPSC_H
+#define WEIR_RING_SPSC_H
+
+
+WEIR_INLINE bool weir__spsc_claim_push(weir__ring *r, weir__claim *claim)
+{
+    weir__ring_end *end = &r->producer;
+    const uint64_t tail = weir__load_rlx(&end->pos);
+    if (WEIR_UNLIKELY(tail - end->peer == r->capacity)) {
+        end->peer = weir__load_acq(&r->consumer.pos); /* (R2) */
+        if (tail - end->peer == r->capacity)
+            return false;
+    }
+    claim->value = r->slots + end->offset;
+    claim->pos = tail;
+    return true;
+}
+
+/* Moves one end `count` values of `size` bytes on, and shows it. The values lie in one piece. */
+WEIR_INLINE void weir__spsc_advance(weir__ring *r, weir__ring_end *end, uint64_t pos, size_t count, size_t size)
+{
+    const size_t offset = end->offset + count * size;
+    end->offset = offset == r->bytes ? 0 : offset;
+    weir__store_rel(&end->pos, pos + count); /* (P1), (R1) */
+}
+
+WEIR_INLINE bool weir__spsc_claim_pop(weir__ring *r, weir__claim *claim)
+{
+    weir__ring_end *end = &r->consumer;
+    const uint64_t head = weir__load_rlx(&end->pos);
+    if (WEIR_UNLIKELY(head == end->peer)) {
+        const uint64_t tail = weir__load_acq(&r->producer.pos); /* (P2) */
+        if (tail == head || weir__load_rlx(&r->state) != WEIR__RING_OPEN)
+            return false;
+        end->peer = tail;
+    }
+    claim->value = r->slots + end->offset;
+    claim->pos = head;
+    return true;
+}
+
+/* How many values, at most `max`, can be pushed (popped) in one piece right now; the claim is the first. At least one: it follows
+ * a claim of the same end that succeeded. */
+WEIR_INLINE size_t weir__spsc_run(weir__ring *r, weir__ring_end *end, uint64_t ready, size_t max, size_t size)
+{
+    const size_t piece = (r->bytes - end->offset) / size;
+    const size_t most = ready < piece ? (size_t)ready : piece;
+    return most < max ? most : max;
+}
+
+WEIR_INLINE int weir__spsc_why_full(weir__ring *r)
+{
+    if (weir__load_rlx(&r->state) != WEIR__RING_OPEN)
+        return EPIPE;
+    return weir__load_rlx(&r->producer.pos) - weir__load_acq(&r->consumer.pos) == r->capacity ? EAGAIN : 0;
+}
+
+WEIR_INLINE int weir__spsc_why_empty(weir__ring *r)
+{
+    const uint64_t head = weir__load_rlx(&r->consumer.pos);
+    if (weir__load_acq(&r->state) == WEIR__RING_OPEN)
+        return weir__load_acq(&r->producer.pos) == head ? EAGAIN : 0;
+    if (!weir__ring_counts(r, head))
+        return EPIPE;
+    r->consumer.peer = weir__load_rlx(&r->limit); /* nothing beyond it is ever looked at */
+    return 0;
+}
+
+#endif /* WEIR_RING_SPSC_H */
+
+/* ==== weir/ring/slots.h ==== */
+
+/* weir/ring/slots.h: the ring for many producers or many consumers.
+ *
+ * Every slot carries a stamp beside its value, which says whose turn it is. A position packs lap and index,
+ *
+ *     63                      log2(mark)+1   log2(mark)              0
+ *     [ lap                              | closed |  index            ]        mark: the power of two above capacity
+ *
+ * so any capacity is exact, the end of a lap is one comparison, and nothing is divided. With lap = 2 * mark as the step:
+ *
+ *     stamp == pos          free, for the producer that claims pos
+ *     stamp == pos + 1      holds the value that was pushed at pos
+ *     stamp == pos + lap    free again, for the producer of the next lap
+ *
+ * A producer that finds its slot free claims it by moving tail (one compare-and-swap), writes the value and sets the stamp (S1); a
+ * consumer does the same with head (S2). The closed bit stands in the tail: the claim of a producer fails once it is set.
+ * Sources: D. Vyukov, "Bounded MPMC queue" (2010); the packing as in crossbeam-channel's array flavor, which credits him.
+ *
+ * Orders
+ *   (S1) release store of the stamp by the producer, pairs with the acquire load in claim_pop: value written before read.
+ *   (S2) release store of the stamp by the consumer, pairs with the acquire load in claim_push: value read before overwritten.
+ *   The claims are sequentially consistent: not for the values, but because "full" and "empty" are statements about the order of
+ *   claims. On x86 a compare-and-swap is that anyway.
+ *   One producer alone (one == !many_producers) stores the tail before (S1): whoever sees the value sees a tail beyond it.
+ *
+ * Full and empty are true
+ *   A slot that is not ready does not prove it: a peer may stand between its claim and its stamp, and others have gone on behind it.
+ *   The ring is full if, with tail known, head == tail - lap at one moment; empty if tail == head. Otherwise the answer is BUSY:
+ *   wait for that peer. (weir__slots_why_full, _why_empty.)
+ *
+ * Progress: a claim is lock-free; the answers EAGAIN wait for a peer.
+ */
+#ifndef WEIR_RING_SLOTS_H
+#define WEIR_RING_SLOTS_H
+
+
+/* The largest alignment that a type of this size can have, as far as 64: the lowest bit set in the size. */
+#define WEIR__ALIGN_OF_SIZE(size) (((size) & (0 - (size))) > 64 ? (size_t)64 : ((size) & (0 - (size))))
+/* A slot: the stamp, and the value at the next multiple of its alignment. */
+#define WEIR__SLOT_VALUE(size) (WEIR__ALIGN_OF_SIZE(size) > sizeof(uint64_t) ? WEIR__ALIGN_OF_SIZE(size) : sizeof(uint64_t))
+#define WEIR__SLOT_STRIDE(size) (((size) + 2 * WEIR__SLOT_VALUE(size) - 1) / WEIR__SLOT_VALUE(size) * WEIR__SLOT_VALUE(size))
+
+WEIR__STATIC_ASSERT(WEIR__SLOT_STRIDE(sizeof(uint64_t)) == 16, "four slots of 8 bytes share a cache line");
+WEIR__STATIC_ASSERT(WEIR__SLOT_STRIDE(sizeof(char)) == 16, "small values take a word");
+
+WEIR_INLINE weir__atomic_u64 *weir__slots_stamp(weir__ring *r, uint64_t pos, size_t size)
+{
+    return (weir__atomic_u64 *)(void *)(r->slots + (size_t)(pos & (r->mark - 1)) * WEIR__SLOT_STRIDE(size));
+}
+
+WEIR_INLINE void *weir__slots_value(weir__atomic_u64 *stamp, size_t size)
+{
+    return (unsigned char *)(void *)stamp + WEIR__SLOT_VALUE(size);
+}
+
+WEIR_INLINE weir__atomic_u64 *weir__slots_stamp_of(void *value, size_t size)
+{
+    return (weir__atomic_u64 *)(void *)((unsigned char *)value - WEIR__SLOT_VALUE(size));
+}
+
+WEIR_INLINE uint64_t weir__slots_lap(const weir__ring *r)
+{
+    return 2 * r->mark;
+}
+
+WEIR_INLINE uint64_t weir__slots_next(const weir__ring *r, uint64_t pos)
+{
+    const uint64_t index = pos & (r->mark - 1);
+    return index + 1 < r->capacity ? pos + 1 : pos - index + weir__slots_lap(r);
+}
+
+/* Whether a position read from a slot may be taken, when there is one producer (base.h). */
+WEIR_INLINE bool weir__slots_before_limit(weir__ring *r, uint64_t pos)
+{
+    return WEIR_LIKELY(weir__load_rlx(&r->state) == WEIR__RING_OPEN) || weir__ring_counts(r, pos);
+}
+
+/* Claims at one end. `turn` is what a ready stamp exceeds the position by: 0 to push, 1 to pop. `limited`: the values end at the
+ * limit of a ring that one producer fills. False: not ready at that moment. */
+WEIR_INLINE bool weir__slots_claim(weir__ring *r, weir__ring_end *end, bool many, uint64_t turn, bool limited, size_t size,
+                                   weir__claim *claim)
+{
+    uint64_t pos = weir__load_rlx(&end->pos);
+    for (;;) {
+        weir__atomic_u64 *stamp = weir__slots_stamp(r, pos, size);
+        if (WEIR_LIKELY(weir__load_acq(stamp) == pos + turn)) { /* pairs with (S1), (S2) */
+            if (limited && !weir__slots_before_limit(r, pos))
+                return false;
+            claim->value = weir__slots_value(stamp, size);
+            claim->pos = pos;
+            if (!many || WEIR_LIKELY(weir__cas_sc(&end->pos, &pos, weir__slots_next(r, pos))))
+                return true;
+        } else {
+            const uint64_t now = weir__load_rlx(&end->pos);
+            if (now == pos)
+                return false;
+            pos = now;
+        }
+    }
+}
+
+WEIR_INLINE bool weir__slots_claim_push(weir__ring *r, bool many, size_t size, weir__claim *claim)
+{
+    return weir__slots_claim(r, &r->producer, many, 0, false, size, claim);
+}
+
+WEIR_INLINE bool weir__slots_claim_pop(weir__ring *r, bool many_producers, bool many, size_t size, weir__claim *claim)
+{
+    return weir__slots_claim(r, &r->consumer, many, 1, !many_producers, size, claim);
+}
+
+WEIR_INLINE void weir__slots_publish(weir__ring *r, bool many, size_t size, const weir__claim *claim)
+{
+    if (!many)
+        weir__store_rlx(&r->producer.pos, weir__slots_next(r, claim->pos));
+    weir__store_rel(weir__slots_stamp_of(claim->value, size), claim->pos + 1); /* (S1) */
+}
+
+WEIR_INLINE void weir__slots_release(weir__ring *r, bool many, size_t size, const weir__claim *claim)
+{
+    if (!many)
+        weir__store_rlx(&r->consumer.pos, weir__slots_next(r, claim->pos));
+    weir__store_rel(weir__slots_stamp_of(claim->value, size), claim->pos + weir__slots_lap(r)); /* (S2) */
+}
+
+/* The claim that belongs to a value's address: its slot is this thread's, so the stamp stands still. */
+WEIR_INLINE void weir__slots_reclaim(void *value, size_t size, uint64_t turn, weir__claim *claim)
+{
+    claim->value = value;
+    claim->pos = weir__load_rlx(weir__slots_stamp_of(value, size)) - turn;
+}
+
+/* Why a claim to push has failed: EAGAIN full, EPIPE closed, BUSY a peer is in the middle, 0 it may succeed now. */
+WEIR_INLINE int weir__slots_why_full(weir__ring *r, bool many, size_t size)
+{
+    const uint64_t tail = weir__load_sc(&r->producer.pos);
+    if (many ? (tail & r->mark) != 0 : weir__load_rlx(&r->state) != WEIR__RING_OPEN)
+        return EPIPE;
+    if (weir__load_acq(weir__slots_stamp(r, tail, size)) == tail)
+        return 0;
+    /* head never falls back and tail never runs more than a lap ahead of it: so if head still is a lap behind the tail that was
+     * read before, then at this moment the tail had not moved either, and the ring was full. */
+    if (weir__load_sc(&r->consumer.pos) + weir__slots_lap(r) == tail)
+        return EAGAIN;
+    return weir__load_sc(&r->producer.pos) == tail ? WEIR__BUSY : 0;
+}
+
+/* Why a claim to pop has failed; EPIPE: closed and drained. */
+WEIR_INLINE int weir__slots_why_empty(weir__ring *r, bool many_producers, size_t size)
+{
+    const uint64_t head = weir__load_sc(&r->consumer.pos);
+    if (!many_producers && weir__load_acq(&r->state) != WEIR__RING_OPEN && !weir__ring_counts(r, head))
+        return EPIPE;
+    if (weir__load_acq(weir__slots_stamp(r, head, size)) == head + 1)
+        return 0;
+    /* tail never falls behind head: if it equals the head that was read before, head has not moved up to this moment. */
+    const uint64_t tail = weir__load_sc(&r->producer.pos);
+    if ((tail & ~r->mark) == head)
+        return (tail & r->mark) != 0 ? EPIPE : EAGAIN;
+    return weir__load_sc(&r->consumer.pos) == head ? WEIR__BUSY : 0;
+}
+
+/* How many values lie between two positions, the closed bit taken off. */
+WEIR_INLINE uint64_t weir__slots_distance(const weir__ring *r, uint64_t head, uint64_t tail)
+{
+    const uint64_t mask = r->mark - 1, laps = ((tail & ~mask) - (head & ~mask)) / weir__slots_lap(r);
+    return laps * r->capacity + (tail & mask) - (head & mask);
+}
+
+#endif /* WEIR_RING_SLOTS_H */
+
+/* ==== weir/ring/ck.h ==== */
+
+/* weir/ring/ck.h: Concurrency Kit's ck_ring under a channel. Value of the WEIR_RING_ macros: WEIR_RING_CK.
+ *
+ * Overview
+ *   ck_ring keeps three 32-bit counters: p_head, which producers claim places by moving; p_tail, up to which values are published;
+ *   c_head, up to which they have been taken. Values of any size go through its _ck_ring_ functions, which take the size as an
+ *   argument (CK_RING_PROTOTYPE, the public way, fixes it per type and only wraps them).
+ *
+ * What it does that a channel must not, and how that is hidden
+ *   Capacity. A ck_ring of size 2^k holds 2^k - 1. Here the ring is made larger than the channel and the bound is ours: a lone
+ *     producer compares before it enqueues, many producers reserve in weir__ck_claim_many, which is ck's loop with our bound in place of
+ *     its mask, and commit through ck.
+ *   Closing. With several producers p_head + 2^31 means closed: every reservation fails then, as on a full ring. A kind with one
+ *     producer and many consumers enqueues like many producers do, because ck's plain store of p_tail leaves nothing for a closer to
+ *     set that the consumers' compare-and-swap would respect. One producer and one consumer close as in base.h.
+ *
+ * What remains, and is stated
+ *   A producer publishes only after all earlier ones have: one that is suspended between claim and publish stops the others. With
+ *   more threads than cores that is common, hence the yields in weir__ck_commit. A send waits for a peer; it is not lock-free.
+ *   Consumers copy a value before they claim it, so out parameters may be written by a receive that then finds the ring empty, and a
+ *   value cannot be read in place by one of several consumers (weir_peek: ENOTSUP). Thread sanitizers report that copy.
+ *   Counters have 32 bits: a thread stopped for exactly 2^32 operations inside its claim meets its own past.
+ *   Capacity is at most 2^30.
+ */
+#ifndef WEIR_RING_CK_H
+#define WEIR_RING_CK_H
+
+
+#if WEIR__RING_CK_USED
+
+#define WEIR__CK_CLOSED 0x80000000U
+#define WEIR__CK_CAPACITY_MAX ((size_t)1 << 30)
+
+/* With several producers, or several consumers, the places are claimed on p_head. */
+WEIR_INLINE bool weir__ck_shared(int kind)
+{
+    return kind != WEIR__SPSC;
+}
+
+/* Several producers: how far p_head is ahead of c_head; with WEIR__CK_CLOSED added once it is closed. */
+static inline unsigned weir__ck_ahead(weir__ring *r, unsigned *tail)
+{
+    const unsigned head = ck_pr_load_uint(&r->ck.c_head);
+    ck_pr_fence_load(); /* c_head first: it never passes p_head, so the difference is never negative */
+    *tail = ck_pr_load_uint(&r->ck.p_head);
+    return *tail - head;
+}
+
+WEIR_INLINE bool weir__ck_claim_many(weir__ring *r, size_t size, weir__claim *claim)
+{
+    unsigned tail;
+    for (;;) {
+        if (weir__ck_ahead(r, &tail) >= (unsigned)r->capacity)
+            return false;
+        if (ck_pr_cas_uint(&r->ck.p_head, tail, tail + 1)) {
+            claim->value = r->slots + (tail & r->ck.mask) * size;
+            claim->pos = tail;
+            return true;
+        }
+    }
+}
+
+WEIR_INLINE bool weir__ck_claim_push(weir__ring *r, int kind, size_t size, weir__claim *claim)
+{
+    if (weir__ck_shared(kind))
+        return weir__ck_claim_many(r, size, claim);
+    claim->pos = r->ck.p_tail;
+    if (r->ck.p_tail - ck_pr_load_uint(&r->ck.c_head) >= (unsigned)r->capacity)
+        return false;
+    claim->value = _ck_ring_enqueue_reserve_sp(&r->ck, r->slots, (unsigned)size, NULL);
+    return true;
+}
+
+/* Waits, with a yield, for the producers that claimed before; ck's own wait would spin on a core that one of them may need. */
+static inline void weir__ck_commit(weir__ring *r, unsigned ticket)
+{
+    weir__backoff b = {WEIR_WAIT_YIELD, 0};
+    while (ck_pr_load_uint(&r->ck.p_tail) != ticket)
+        weir__backoff_peer(&b);
+    _ck_ring_enqueue_commit_mp(&r->ck, ticket);
+}
+
+WEIR_INLINE void weir__ck_publish(weir__ring *r, int kind, const weir__claim *claim)
+{
+    if (weir__ck_shared(kind))
+        weir__ck_commit(r, (unsigned)claim->pos);
+    else
+        _ck_ring_enqueue_commit_sp(&r->ck);
+}
+
+/* Whether there is a value for a lone consumer to take. The tail is read first, the state after: base.h says why. */
+WEIR_INLINE bool weir__ck_ready(weir__ring *r, int kind)
+{
+    const unsigned head = ck_pr_load_uint(&r->ck.c_head);
+    if (ck_pr_load_uint(&r->ck.p_tail) == head)
+        return false;
+    ck_pr_fence_load();
+    return weir__ck_shared(kind) || weir__load_rlx(&r->state) == WEIR__RING_OPEN || weir__ring_counts(r, head);
+}
+
+/* Drops the oldest value without a copy; ck has no call for that. */
+static inline bool weir__ck_drop(weir__ring *r)
+{
+    for (;;) {
+        const unsigned head = ck_pr_load_uint(&r->ck.c_head);
+        ck_pr_fence_load();
+        if (ck_pr_load_uint(&r->ck.p_tail) == head)
+            return false;
+        if (ck_pr_cas_uint(&r->ck.c_head, head, head + 1))
+            return true;
+    }
+}
+
+/* Takes the oldest value; dst may be NULL. */
+WEIR_INLINE bool weir__ck_pop(weir__ring *r, int kind, void *dst, size_t size)
+{
+    if (dst == NULL && weir__many_consumers(kind))
+        return weir__ck_drop(r);
+    if (weir__many_consumers(kind))
+        return _ck_ring_dequeue_mc(&r->ck, r->slots, dst, (unsigned)size);
+    if (!weir__ck_ready(r, kind))
+        return false;
+    if (dst != NULL)
+        return _ck_ring_dequeue_sc(&r->ck, r->slots, dst, (unsigned)size);
+    ck_pr_store_uint(&r->ck.c_head, r->ck.c_head + 1);
+    return true;
+}
+
+/* In place, one consumer. */
+WEIR_INLINE bool weir__ck_claim_pop(weir__ring *r, int kind, size_t size, weir__claim *claim)
+{
+    if (!weir__ck_ready(r, kind))
+        return false;
+    claim->pos = r->ck.c_head;
+    claim->value = r->slots + (r->ck.c_head & r->ck.mask) * size;
+    return true;
+}
+
+WEIR_INLINE void weir__ck_release(weir__ring *r)
+{
+    ck_pr_fence_load(); /* the value has been read; on x86 loads are not passed by later stores */
+    ck_pr_fence_store();
+    ck_pr_store_uint(&r->ck.c_head, r->ck.c_head + 1);
+}
+
+/* The claim of a reserved place. Places from p_tail to p_head are claimed, and fewer than the ring's size: the index tells which. */
+WEIR_INLINE void weir__ck_reclaim(weir__ring *r, void *value, size_t size, weir__claim *claim)
+{
+    const unsigned index = (unsigned)((size_t)((unsigned char *)value - r->slots) / size), tail = ck_pr_load_uint(&r->ck.p_tail);
+    claim->value = value;
+    claim->pos = tail + ((index - tail) & r->ck.mask);
+}
+
+static inline int weir__ck_why_full(weir__ring *r, int kind)
+{
+    const unsigned head = ck_pr_load_uint(&r->ck.c_head);
+    ck_pr_fence_load();
+    const unsigned tail = weir__ck_shared(kind) ? ck_pr_load_uint(&r->ck.p_head) : ck_pr_load_uint(&r->ck.p_tail);
+    if (tail - head >= WEIR__CK_CLOSED || weir__load_rlx(&r->state) != WEIR__RING_OPEN)
+        return EPIPE;
+    if (tail - head < (unsigned)r->capacity)
+        return 0;
+    ck_pr_fence_load();
+    return ck_pr_load_uint(&r->ck.c_head) == head ? EAGAIN : 0; /* it stood still around the read of tail */
+}
+
+static inline int weir__ck_why_empty(weir__ring *r, int kind)
+{
+    const unsigned head = ck_pr_load_uint(&r->ck.c_head);
+    if (!weir__ck_shared(kind) && weir__load_acq(&r->state) != WEIR__RING_OPEN && !weir__ring_counts(r, head))
+        return EPIPE;
+    ck_pr_fence_load();
+    if (ck_pr_load_uint(&r->ck.p_tail) != head)
+        return 0;
+    if (!weir__ck_shared(kind))
+        return EAGAIN;
+    ck_pr_fence_load();
+    const unsigned claimed = ck_pr_load_uint(&r->ck.p_head);
+    if (claimed == head)
+        return EAGAIN;
+    if (claimed == (head ^ WEIR__CK_CLOSED))
+        return EPIPE;
+    return ck_pr_load_uint(&r->ck.c_head) == head ? WEIR__BUSY : 0;
+}
+
+static inline bool weir__ck_is_closed(weir__ring *r)
+{
+    unsigned tail;
+    return weir__ck_ahead(r, &tail) >= WEIR__CK_CLOSED;
+}
+
+static inline size_t weir__ck_len(weir__ring *r)
+{
+    unsigned tail;
+    const size_t ahead = weir__ck_ahead(r, &tail) & ~WEIR__CK_CLOSED;
+    return ahead < r->capacity ? ahead : (size_t)r->capacity;
+}
+
+/* Sets the closed bit; true for the caller that did it. */
+static inline bool weir__ck_close_many(weir__ring *r)
+{
+    unsigned tail;
+    for (;;) {
+        if (weir__ck_ahead(r, &tail) >= WEIR__CK_CLOSED)
+            return false;
+        if (ck_pr_cas_uint(&r->ck.p_head, tail, tail ^ WEIR__CK_CLOSED))
+            return true;
+    }
+}
+
+#endif
+#endif /* WEIR_RING_CK_H */
+
+/* ==== weir/ring/ring.h ==== */
+
+/* weir/ring/ring.h: the one interface to the three rings.
+ *
+ * Each function takes the kind of channel. Where that is a constant, as in every fast path, the compiler keeps one branch and
+ * the rest is gone; where it is a number read from the channel, it is a jump. So the same few functions are the fast paths and the
+ * slow ones, and a new ring is one more case in each.
+ *
+ *   claim_push, publish       a place for one value; make it visible             producers
+ *   claim_pop, release        the oldest value, in place; give its place back    consumers
+ *   push, pop                 both steps and the copy
+ *   why_full, why_empty       what a claim that failed means: EAGAIN, EPIPE, WEIR__BUSY, or 0 for "try again"
+ *   close, settle             closing, and whether a value published meanwhile counts
+ */
+#ifndef WEIR_RING_RING_H
+#define WEIR_RING_RING_H
+
+
+#define weir__ring_bytes WEIR__RINGED(weir__ring_bytes)
+#define weir__ring_init WEIR__RINGED(weir__ring_init)
+#define weir__ring_why_full WEIR__RINGED(weir__ring_why_full)
+#define weir__ring_why_empty WEIR__RINGED(weir__ring_why_empty)
+#define weir__ring_close WEIR__RINGED(weir__ring_close)
+#define weir__ring_len WEIR__RINGED(weir__ring_len)
+#define weir__ring_is_closed WEIR__RINGED(weir__ring_is_closed)
+
+/* Bytes of storage for `capacity` values of `size` bytes; 0 when that does not fit a size_t or the ring. */
+WEIR_API size_t weir__ring_bytes(int kind, size_t capacity, size_t size);
+/* storage: aligned to WEIR_CACHE_PAD, of that many bytes; it stays the caller's. */
+WEIR_API void weir__ring_init(weir__ring *r, int kind, size_t capacity, size_t size, void *storage);
+WEIR_API WEIR_COLD int weir__ring_why_full(weir__ring *r, int kind, size_t size);
+WEIR_API WEIR_COLD int weir__ring_why_empty(weir__ring *r, int kind, size_t size);
+/* Closes; false when somebody has before. mark(arg) is called on the way, in rings with a limit: it sets what the lone producer looks
+ * at after each publish (ring/base.h). */
+WEIR_API bool weir__ring_close(weir__ring *r, int kind, void (*mark)(void *), void *arg);
+WEIR_API bool weir__ring_is_closed(weir__ring *r, int kind);
+WEIR_API size_t weir__ring_len(weir__ring *r, int kind);
+
+/* Whether a ring with one producer is closed by its state and limit, rather than by a bit in the tail. */
+WEIR_INLINE bool weir__ring_has_limit(int kind)
+{
+    return weir__ring_of(kind) == WEIR_RING_CK ? kind == WEIR__SPSC : !weir__many_producers(kind);
+}
+
+WEIR_INLINE bool weir__ring_claim_push(weir__ring *r, int kind, size_t size, weir__claim *claim)
+{
+    switch (weir__ring_of(kind)) {
+    case WEIR_RING_CACHED: return weir__spsc_claim_push(r, claim);
+#if WEIR__RING_CK_USED
+    case WEIR_RING_CK: return weir__ck_claim_push(r, kind, size, claim);
+#endif
+    default: return weir__slots_claim_push(r, weir__many_producers(kind), size, claim);
+    }
+}
+
+WEIR_INLINE void weir__ring_publish(weir__ring *r, int kind, size_t size, const weir__claim *claim)
+{
+    switch (weir__ring_of(kind)) {
+    case WEIR_RING_CACHED: weir__spsc_advance(r, &r->producer, claim->pos, 1, size); break;
+#if WEIR__RING_CK_USED
+    case WEIR_RING_CK: weir__ck_publish(r, kind, claim); break;
+#endif
+    default: weir__slots_publish(r, weir__many_producers(kind), size, claim); break;
+    }
+}
+
+/* In place. A ck ring with several consumers has no such claim: always false there. */
+WEIR_INLINE bool weir__ring_claim_pop(weir__ring *r, int kind, size_t size, weir__claim *claim)
+{
+    switch (weir__ring_of(kind)) {
+    case WEIR_RING_CACHED: return weir__spsc_claim_pop(r, claim);
+#if WEIR__RING_CK_USED
+    case WEIR_RING_CK: return !weir__many_consumers(kind) && weir__ck_claim_pop(r, kind, size, claim);
+#endif
+    default: return weir__slots_claim_pop(r, weir__many_producers(kind), weir__many_consumers(kind), size, claim);
+    }
+}
+
+WEIR_INLINE void weir__ring_release(weir__ring *r, int kind, size_t size, const weir__claim *claim)
+{
+    switch (weir__ring_of(kind)) {
+    case WEIR_RING_CACHED: weir__spsc_advance(r, &r->consumer, claim->pos, 1, size); break;
+#if WEIR__RING_CK_USED
+    case WEIR_RING_CK: weir__ck_release(r); break;
+#endif
+    default: weir__slots_release(r, weir__many_consumers(kind), size, claim); break;
+    }
+}
+
+/* The claim behind a value's address, as reserve or peek handed it out. `popping`: it was claimed to be read. */
+WEIR_INLINE void weir__ring_reclaim(weir__ring *r, int kind, size_t size, bool popping, void *value, weir__claim *claim)
+{
+    claim->value = value;
+    switch (weir__ring_of(kind)) {
+    case WEIR_RING_CACHED: claim->pos = weir__load_rlx(popping ? &r->consumer.pos : &r->producer.pos); break;
+#if WEIR__RING_CK_USED
+    case WEIR_RING_CK:
+        if (!popping)
+            weir__ck_reclaim(r, value, size, claim);
+        break;
+#endif
+    default: weir__slots_reclaim(value, size, popping ? 1 : 0, claim); break;
+    }
+}
+
+WEIR_INLINE bool weir__ring_push(weir__ring *r, int kind, const void *src, size_t size, uint64_t *pos)
+{
+    weir__claim claim;
+    if (!WEIR_LIKELY(weir__ring_claim_push(r, kind, size, &claim)))
+        return false;
+    WEIR_HOOK("send claimed");
+    WEIR_COPY_IN(claim.value, src, size);
+    weir__ring_publish(r, kind, size, &claim);
+    *pos = claim.pos;
+    return true;
+}
+
+/* dst may be NULL: the value is dropped. */
+WEIR_INLINE bool weir__ring_pop(weir__ring *r, int kind, void *dst, size_t size)
+{
+    weir__claim claim;
+#if WEIR__RING_CK_USED
+    if (weir__ring_of(kind) == WEIR_RING_CK)
+        return weir__ck_pop(r, kind, dst, size);
+#endif
+    if (!WEIR_LIKELY(weir__ring_claim_pop(r, kind, size, &claim)))
+        return false;
+    WEIR_HOOK("recv claimed");
+    if (dst != NULL)
+        WEIR_COPY_OUT(dst, claim.value, size);
+    weir__ring_release(r, kind, size, &claim);
+    return true;
+}
+
+/* After publishing at pos: was the value accepted, given that the ring is closing or closed? 0 or EPIPE. */
+WEIR_INLINE int weir__ring_settle(weir__ring *r, int kind, uint64_t pos)
+{
+    return weir__ring_has_limit(kind) && !weir__ring_counts(r, pos) ? EPIPE : 0;
+}
+
+#endif /* WEIR_RING_RING_H */
+
+/* ==== weir/ctx/ctx.h ==== */
+
+/* weir/ctx/ctx.h: a context carries cancellation, a deadline and values down a tree of calls and threads.
+ *
+ * Overview
+ *   A context belongs to the caller, usually on its stack; nothing is allocated and no thread watches the clock. It ends once, by
+ *   weir_ctx_cancel or when its deadline passes, and everything below it ends with it: each wait that was given it, or a context
+ *   under it, returns ECANCELED or ETIMEDOUT.
+ *
+ *       weir_ctx ctx;
+ *       weir_ctx_init_timeout(&ctx, parent, WEIR_MS(50));
+ *       int rc = weir_recv(&ctx, replies, &reply);        0, EPIPE, ETIMEDOUT after 50 ms, or what ended the parent
+ *       weir_ctx_free(&ctx);
+ *
+ * Deadlines without a timer
+ *   A deadline is a number. Every wait sleeps no longer than until the nearest one, and notices that it has passed. A context whose
+ *   deadline passes while nobody waits on it or asks for its error has ended all the same (weir_ctx_err looks at the clock), but its
+ *   on_cancel hooks run only when somebody notices: a wait, weir_ctx_err, or weir_ctx_cancel.
+ *
+ * Who may call what at once
+ *   init, free: one thread, while nobody else uses that context; children are freed before their parent. Parents and siblings may be
+ *   in use, cancelled or freed (siblings) by others meanwhile. All else: any number of threads.
+ *
+ * Invariants
+ *   1. One lock per tree, in its root, guards links, hooks, watchers and the transition of err; waiters take it when they park,
+ *      never before.
+ *   2. err goes from 0 to its value once, after cause was written. A context has ended only if all below it have: the
+ *      whole subtree is marked in one pass under the lock. (But one whose own deadline is earlier may have ended before.)
+ *   3. Hooks run without the lock, in the thread that ended the context, each at most once. While one runs, its run record stands
+ *      in the root's list, so that weir_ctx_off_cancel and weir_ctx_free can wait for it; inside the hook itself they do not.
+ *
+ * Source for the meanings: Go's context package, with AfterFunc as weir_ctx_on_cancel.
+ */
+#ifndef WEIR_CTX_CTX_H
+#define WEIR_CTX_CTX_H
+
+
+typedef struct weir_ctx weir_ctx;
+typedef struct weir_ctx_hook weir_ctx_hook;
+
+/* A function to run when a context ends. The caller's memory; private inside. */
+struct weir_ctx_hook {
+    void (*fn)(void *arg);
+    void *arg;
+    weir_ctx *ctx; /* where it is registered; NULL once it has been taken off or has been run */
+    weir_ctx_hook *next, *prev;
+};
+
+typedef struct weir__hook_list {
+    weir_ctx_hook *first, *last;
+} weir__hook_list;
+
+struct weir_ctx {
+    weir__atomic_u32 err; /* 0, ECANCELED or ETIMEDOUT */
+    int cause;            /* valid once err is not 0 */
+    weir_ns deadline;     /* the nearest of its own and its ancestors' */
+    weir_ctx *parent, *root;
+    weir_ctx *children, *next_sibling, *prev_sibling;
+    const void *key; /* weir_ctx_init_value */
+    void *value;
+    weir__hook_list hooks;
+    weir__waiter_list watchers;
+    /* In the root alone: */
+    weir__lock lock;
+    weir__atomic_u32 runs_changed; /* counts the ends of hooks: what waits for a hook sleeps on it */
+    struct weir__hook_run *runs;
+};
+
+/* Starts a context. parent: NULL, or a context that outlives it; one that has ended makes the child end at once, with the same cause.
+ * Wait-free for a root; else takes the tree's lock. */
+WEIR_API void weir_ctx_init(weir_ctx *ctx, weir_ctx *parent);
+/* The same, ending with ETIMEDOUT at `deadline` (a point in time), or its parent's deadline if that is earlier. A point that has
+ * passed ends it at once. */
+WEIR_API void weir_ctx_init_deadline(weir_ctx *ctx, weir_ctx *parent, weir_ns deadline);
+/* The same, `timeout` nanoseconds from now. */
+WEIR_API void weir_ctx_init_timeout(weir_ctx *ctx, weir_ctx *parent, weir_ns timeout);
+/* The same without a deadline of its own, carrying one value. Keys are compared by address. */
+WEIR_API void weir_ctx_init_value(weir_ctx *ctx, weir_ctx *parent, const void *key, void *value);
+/* The value of the nearest context upwards that carries key, or NULL. */
+WEIR_API void *weir_ctx_value(const weir_ctx *ctx, const void *key);
+
+/* Ends ctx and everything below it with ECANCELED, wakes every wait there and runs their hooks before it returns. The first end
+ * counts, later ones change nothing. cause: a reason of the caller's own; 0 means ECANCELED. ctx may be NULL. */
+WEIR_API void weir_ctx_cancel(weir_ctx *ctx, int cause);
+
+/* 0 while ctx lives; else ECANCELED or ETIMEDOUT. NULL never ends. Any thread; reads the clock only if there is a deadline. */
+WEIR_API int weir_ctx_err(weir_ctx *ctx);
+/* 0 while ctx lives; else the cause given to the first cancel, here or above, or ETIMEDOUT. */
+WEIR_API int weir_ctx_cause(weir_ctx *ctx);
+/* The point in time at which it ends at the latest; WEIR_FOREVER if none. */
+WEIR_API weir_ns weir_ctx_deadline(const weir_ctx *ctx);
+
+/* Takes ctx out of its parent. Nobody may wait on it; its children are freed before. Hooks still registered never run; one that
+ * runs at this moment in another thread is waited for. */
+WEIR_API void weir_ctx_free(weir_ctx *ctx);
+
+/* Has fn(arg) run once when ctx ends, by the thread that ends it. fn may call anything, weir_ctx_cancel and weir_ctx_free included.
+ * Returns 0; or, if ctx has ended, its error, after having run fn. The hook's memory stays in use until weir_ctx_off_cancel has
+ * returned, or fn has, or ctx is freed. NULL ctx: never runs, returns 0. */
+WEIR_API int weir_ctx_on_cancel(weir_ctx *ctx, weir_ctx_hook *hook, void (*fn)(void *arg), void *arg);
+/* Takes the hook back. 0: it will not run. ECANCELED: it has run; one that is running in another thread is waited for. */
+WEIR_API int weir_ctx_off_cancel(weir_ctx *ctx, weir_ctx_hook *hook);
+
+/* Has the parker of w claimed when ctx ends. Returns ctx's error, and does nothing, if it has ended. */
+WEIR_API int weir__ctx_watch(weir_ctx *ctx, weir__waiter *w);
+WEIR_API void weir__ctx_unwatch(weir_ctx *ctx, weir__waiter *w);
+
+/* What ended it, without a look at the clock. */
+static inline int weir__ctx_ended(weir_ctx *ctx)
+{
+    return ctx == NULL ? 0 : (int)weir__load_acq(&ctx->err);
+}
+
+#endif /* WEIR_CTX_CTX_H */
+
+/* ==== weir/chan/channel.h ==== */
+
+/* weir/chan/channel.h: a channel is a ring, and two queues of those who wait for it.
+ *
+ *       senders ──►  [ ring: capacity values, one FIFO over all senders ]  ──► receivers
+ *          │                                                                     │
+ *          └─ senders queue: sleep while it is full       receivers queue: sleep while it is empty
+ *
+ * Every operation is a ring operation followed by a look at the other side's queue:
+ *
+ *       send:     push;  (B);  does a receiver need attention?  then wake it
+ *       receive:  pop;   (B);  does a sender need attention?    then wake it
+ *
+ * (B), the light fence, pairs with (A) of whoever goes to sleep (chan/wait.h) and with (C) of whoever closes (ring/ring.h).
+ */
+#ifndef WEIR_CHAN_CHANNEL_H
+#define WEIR_CHAN_CHANNEL_H
+
+
+typedef struct weir__chan {
+    weir__ring ring;
+    WEIR__PADDED weir__waitq receivers; /* senders look at it */
+    WEIR__PADDED weir__waitq senders;   /* receivers look at it */
+    WEIR__PADDED size_t size;           /* of an element */
+    int kind;
+    int wait; /* a weir_wait_strategy */
+    const char *name;
+    void *allocated; /* NULL when the memory is the caller's */
+} weir__chan;
+
+#define weir__chan_wake_receiver WEIR__RINGED(weir__chan_wake_receiver)
+#define weir__chan_wake_sender WEIR__RINGED(weir__chan_wake_sender)
+
+/* What attention != 0 asks for. The first returns whether the value at pos was accepted, should the channel be closed: 0 or EPIPE; the
+ * second returns 0, so that a receive can end in a jump to it and needs no stack frame of its own. */
+WEIR_API WEIR_COLD int weir__chan_wake_receiver(weir__chan *c, uint64_t pos);
+WEIR_API WEIR_COLD int weir__chan_wake_sender(weir__chan *c);
+
+/* A value has been published at pos: 0, or EPIPE if a close came first. */
+WEIR_INLINE int weir__chan_sent(weir__chan *c, uint64_t pos)
+{
+    WEIR_FENCE_LIGHT(); /* (B) */
+    if (WEIR_LIKELY(weir__load_rlx(&c->receivers.attention) == 0))
+        return 0;
+    return weir__chan_wake_receiver(c, pos);
+}
+
+/* A place has been freed: 0. */
+WEIR_INLINE int weir__chan_received(weir__chan *c)
+{
+    WEIR_FENCE_LIGHT(); /* (B) */
+    if (WEIR_LIKELY(weir__load_rlx(&c->senders.attention) == 0))
+        return 0;
+    return weir__chan_wake_sender(c);
+}
+
+/* True: done, with *rc to return. False: the ring was not ready, or there is no channel. */
+WEIR_INLINE bool weir__chan_push(weir__chan *c, int kind, const void *src, size_t size, int *rc)
+{
+    uint64_t pos;
+    if (WEIR_UNLIKELY(c == NULL) || WEIR_UNLIKELY(!weir__ring_push(&c->ring, kind, src, size, &pos)))
+        return false;
+    *rc = weir__chan_sent(c, pos);
+    return true;
+}
+
+WEIR_INLINE bool weir__chan_pop(weir__chan *c, int kind, void *dst, size_t size, int *rc)
+{
+    if (WEIR_UNLIKELY(c == NULL) || WEIR_UNLIKELY(!weir__ring_pop(&c->ring, kind, dst, size)))
+        return false;
+    *rc = weir__chan_received(c);
+    return true;
+}
+
+#endif /* WEIR_CHAN_CHANNEL_H */
+
+/* ==== weir/chan/handle.h ==== */
+
+/* weir/chan/handle.h: what a program holds of a channel: a typed handle, one pointer large, passed by value as a Go channel is.
+ *
+ *     typedef weir_chan(struct tick) tick_chan;      many senders, many receivers
+ *     typedef weir_spsc(struct tick) tick_line;      one sender, one receiver; weir_mpsc, weir_spmc are the others
+ *
+ * The handle is a union of a pointer to the channel and one to the element's type. The second is never stored or followed; it
+ * is there so that every call can check, in plain C11, that the element passed has that type, and can take its size as a constant:
+ *
+ *     weir_send(ctx, ch, ptr)   =>   weir__send(ctx, ch.core, kind, (1 ? ptr : ch.elem), sizeof *ch.elem)
+ *
+ * The kind is in the type of core. So the compiler picks the fast path, and a channel for one sender cannot be passed where
+ * many are expected. Each use of weir_chan(T) is a type of its own: give it a name by typedef to pass it on.
+ *
+ * "One sender" means one at a time: another thread may go on sending once it knows, by whatever synchronizes the two, that the first
+ * has stopped.
+ */
+#ifndef WEIR_CHAN_HANDLE_H
+#define WEIR_CHAN_HANDLE_H
+
+
+/* clang-format off */
+typedef struct weir_chan_core { weir__chan chan; } weir_chan_core;
+typedef struct weir_spsc_core { weir__chan chan; } weir_spsc_core;
+typedef struct weir_mpsc_core { weir__chan chan; } weir_mpsc_core;
+typedef struct weir_spmc_core { weir__chan chan; } weir_spmc_core;
+
+#define weir_chan(T) union { weir_chan_core *core; T *elem; }
+#define weir_spsc(T) union { weir_spsc_core *core; T *elem; }
+#define weir_mpsc(T) union { weir_mpsc_core *core; T *elem; }
+#define weir_spmc(T) union { weir_spmc_core *core; T *elem; }
+/* clang-format on */
+
+/* The kind, as a constant, from the type of a pointer that is not evaluated. */
+#ifdef __cplusplus
+char (&weir__kind_tag(const weir_spsc_core *))[WEIR__SPSC + 1];
+char (&weir__kind_tag(const weir_mpsc_core *))[WEIR__MPSC + 1];
+char (&weir__kind_tag(const weir_spmc_core *))[WEIR__SPMC + 1];
+char (&weir__kind_tag(const weir_chan_core *))[WEIR__MPMC + 1];
+#define WEIR__KIND(core_) ((int)sizeof(weir__kind_tag(core_)) - 1)
+#else
+#define WEIR__KIND(core_)                                                                                              \
+    _Generic((core_),                                                                                                  \
+        weir_spsc_core *: WEIR__SPSC,                                                                                  \
+        weir_mpsc_core *: WEIR__MPSC,                                                                                  \
+        weir_spmc_core *: WEIR__SPMC,                                                                                  \
+        weir_chan_core *: WEIR__MPMC)
+#endif
+
+/* The channel behind a handle; a core is a struct whose first member is the channel, so the cast is one that C allows. */
+#define WEIR__CHAN(ch) ((weir__chan *)(void *)(ch).core)
+/* An element pointer whose type is checked against the channel's. */
+#define WEIR__ELEM(ch, ptr) (1 ? (ptr) : (ch).elem)
+/* Pointer to an element pointer, likewise. */
+#define WEIR__ELEM_SLOT(ch, slot) (1 ? (slot) : &(ch).elem)
+/* 0, or a compile-time error. */
+#define WEIR__REQUIRE(cond) (0 * sizeof(char[(cond) ? 1 : -1]))
+
+#endif /* WEIR_CHAN_HANDLE_H */
+
+/* ==== weir/chan/make.h ==== */
+
+/* weir/chan/make.h: making, closing and freeing channels, and asking about them. */
+#ifndef WEIR_CHAN_MAKE_H
+#define WEIR_CHAN_MAKE_H
+
+
+/* Zero means the default, for each. */
+typedef struct weir_chan_opt {
+    weir_wait_strategy wait; /* how its blocked callers wait; WEIR_WAIT_ADAPTIVE */
+    const char *name;        /* for people: kept as a pointer, so it outlives the channel */
+    void *memory;            /* storage of the caller's, instead of WEIR_ALLOC; in use until weir_chan_free */
+    size_t memory_size;      /* at least WEIR_CHAN_BYTES(T, capacity) */
+} weir_chan_opt;
+
+/* Bytes that a channel of T with this capacity needs, whatever its kind and the memory's alignment. A constant expression. */
+#define WEIR_CHAN_BYTES(T, capacity)                                                                                   \
+    (sizeof(weir__chan) + WEIR_CACHE_PAD + ((size_t)(capacity) + 1) * WEIR__SLOT_STRIDE(sizeof(T)) +                   \
+     (WEIR__RING_CK_USED ? 2 * ((size_t)(capacity) + 1) * sizeof(T) : 0))
+
+/* int weir_chan_make(CH *ch, size_t capacity)
+ * int weir_chan_make_opt(CH *ch, size_t capacity, const weir_chan_opt *opt)
+ *     Makes a channel that holds exactly `capacity` values, for a handle of any of the four kinds. opt may be NULL.
+ *     Returns 0; ENOMEM; EINVAL for capacity 0 (rendezvous channels are not built yet), a wait strategy that is none, or memory that is too
+ *     small; EOVERFLOW when that many values cannot be addressed. On failure the handle is NULL.
+ *     One thread; hand the handle to others by any means that synchronizes (starting a thread does). */
+#define weir_chan_make(ch, capacity) weir_chan_make_opt((ch), (capacity), NULL)
+#define weir_chan_make_opt(ch, capacity, opt)                                                                          \
+    weir__chan_make(&(ch)->core, WEIR__KIND((ch)->core), (capacity), sizeof *(ch)->elem, (opt))
+
+/* void weir_chan_free(CH *ch)
+ *     Frees the channel, with any values still in it, and sets the handle to NULL; a NULL handle is left alone. Every other call on the
+ *     channel has returned before: join its threads, or count them out. A receiver that got EPIPE does not know that the
+ *     thread which closed has returned from weir_close. */
+#define weir_chan_free(ch) weir__chan_free(&(ch)->core)
+
+/* int weir_close(CH ch)
+ *     Closes: later sends fail with EPIPE, blocked ones too and their values stay the callers'; receivers take what is left, then get
+ *     EPIPE. Every send that returned 0 is received or still in the channel, whenever it ran. 0; EPIPE: it was closed before; EINVAL:
+ *     a NULL handle. Any thread, at any time. Progress: wakes the sleepers under their queue's lock; never waits for room. */
+#define weir_close(ch) weir__chan_close(WEIR__CHAN(ch))
+
+/* size_t weir_len(CH ch), size_t weir_cap(CH ch), bool weir_is_closed(CH ch)
+ *     How many values are in it, how many fit, whether it was closed. NULL: 0, 0, false. Any thread; len may be old when it arrives. A
+ *     value that a sender has claimed room for, and not published yet, counts in len. */
+#define weir_len(ch) weir__chan_len(WEIR__CHAN(ch))
+#define weir_cap(ch) weir__chan_cap(WEIR__CHAN(ch))
+#define weir_is_closed(ch) weir__chan_is_closed(WEIR__CHAN(ch))
+/* const char *weir_chan_name(CH ch): the name given when it was made, or "channel". */
+#define weir_chan_name(ch) weir__chan_name(WEIR__CHAN(ch))
+
+#define weir__chan_make WEIR__RINGED(weir__chan_make)
+#define weir__chan_free WEIR__RINGED(weir__chan_free)
+#define weir__chan_close WEIR__RINGED(weir__chan_close)
+#define weir__chan_len WEIR__RINGED(weir__chan_len)
+#define weir__chan_is_closed WEIR__RINGED(weir__chan_is_closed)
+
+/* handle: the address of a core pointer of any kind. */
+WEIR_API int weir__chan_make(void *handle, int kind, size_t capacity, size_t size, const weir_chan_opt *opt);
+WEIR_API void weir__chan_free(void *handle);
+WEIR_API int weir__chan_close(weir__chan *c);
+WEIR_API size_t weir__chan_len(weir__chan *c);
+WEIR_API bool weir__chan_is_closed(weir__chan *c);
+
+static inline size_t weir__chan_cap(const weir__chan *c)
+{
+    return c == NULL ? 0 : (size_t)c->ring.capacity;
+}
+
+static inline const char *weir__chan_name(const weir__chan *c)
+{
+    return c == NULL || c->name == NULL ? "channel" : c->name;
+}
+
+#endif /* WEIR_CHAN_MAKE_H */
+
+/* ==== weir/chan/wait.h ==== */
+
+/* weir/chan/wait.h: what an operation does when the ring is not ready.
+ *
+ * Overview
+ *   try; take a turn of the backoff (spin, yield); try … ; park:
+ *
+ *       join the queue of this side
+ *       (A) heavy fence                        pairs with (B) in chan/channel.h
+ *       still not ready?  watch the context, sleep until a peer, the context or the deadline ends it
+ *       leave the queue
+ *
+ *   and try again. The try comes first each time, so a value that is there is returned even when the context has ended or
+ *   the deadline has passed; and a timeout is decided by a try that failed, so it never loses a value.
+ *
+ * A wake-up is never lost with the thread that got it
+ *   A publisher wakes one sleeper per value. That sleeper may find that its value is not at the head yet, because an earlier
+ *   sender still stands between claim and publish, or it may leave on a timeout at the same moment. Without a rule:
+ *       sender 1 claims p, is suspended;  sender 2 publishes p+1, wakes R1;  R1 finds p not ready, sleeps again;
+ *       sender 1 publishes p, wakes R1, which takes p;  p+1 stays in the ring while R2 sleeps.
+ *   The rule: a thread that was claimed by its queue owes a wake-up (`owes`). When it leaves, with a value or without, it looks
+ *   whether the ring is ready for one more of its side, and if so wakes the next sleeper, who then owes in turn.
+ *   Why that suffices. Let the head be ready while somebody sleeps. It became ready by a publish at the head, whose publisher then
+ *   woke a sleeper; or because a thread took the value before it. In the second case consider that value in turn, down to the
+ *   one whose publisher woke a sleeper: that sleeper has not left yet, or it left after the head was ready and passed the wake on, or
+ *   it went to sleep again, after (A) and a look that found the head not ready; whoever made it ready then looked after (B).
+ */
+#ifndef WEIR_CHAN_WAIT_H
+#define WEIR_CHAN_WAIT_H
+
+
+enum { WEIR__OP_SEND, WEIR__OP_RESERVE, WEIR__OP_RECV, WEIR__OP_PEEK };
+
+/* One operation on a channel, for the paths that are not inline. */
+typedef struct weir__op {
+    int what;
+    const void *src; /* SEND */
+    void *dst;       /* RECV; may be NULL */
+    weir__claim claim; /* RESERVE, PEEK: the result */
+} weir__op;
+
+#define weir__op_wait WEIR__RINGED(weir__op_wait)
+#define weir__op_try WEIR__RINGED(weir__op_try)
+#define weir__send_slow WEIR__RINGED(weir__send_slow)
+#define weir__recv_slow WEIR__RINGED(weir__recv_slow)
+
+/* Waits as long as ctx and deadline allow. 0, EPIPE, ETIMEDOUT, ECANCELED. c may be NULL: a channel that is never ready. */
+WEIR_API WEIR_COLD int weir__op_wait(weir_ctx *ctx, weir__chan *c, weir__op *op, weir_ns deadline);
+/* 0, EPIPE, or EAGAIN if the ring was full (empty) at one moment; waits for a peer if that is not known. */
+WEIR_API WEIR_COLD int weir__op_try(weir__chan *c, weir__op *op);
+
+/* The two that every fast path falls back to. deadline INT64_MIN: do not wait (weir__op_try). */
+WEIR_API WEIR_COLD int weir__send_slow(weir_ctx *ctx, weir__chan *c, const void *src, weir_ns deadline);
+WEIR_API WEIR_COLD int weir__recv_slow(weir_ctx *ctx, weir__chan *c, void *dst, weir_ns deadline);
+#define WEIR__NO_WAIT INT64_MIN
+
+#endif /* WEIR_CHAN_WAIT_H */
+
+/* ==== weir/chan/send_recv.h ==== */
+
+/* weir/chan/send_recv.h: sending and receiving one value.
+ *
+ *     int weir_send(ctx, ch, &v)         int weir_recv(ctx, ch, &v)             waits as long as ctx lives; ctx NULL: for ever
+ *     int weir_send_until(ctx, ch, &v, deadline)   int weir_recv_until(…)       likewise, at most until a point in time
+ *     int weir_try_send(ch, &v)          int weir_try_recv(ch, &v)              never waits for room or for a value
+ *     int weir_send_latest(ch, &v, &dropped)                                    never waits: drops the oldest values when full
+ *
+ * Who may call: as many senders and as many receivers at once as the kind of the channel says, and weir_close, weir_len at any time.
+ * The value is copied in before the call returns; &v of a receive may be NULL, and the value is dropped.
+ *
+ * Returns 0 or
+ *     EPIPE       send: the channel was closed, and the value has not been sent. recv: it was closed and has been drained.
+ *     EAGAIN      try: it was full (empty) at one moment during the call
+ *     ETIMEDOUT   the deadline, or the context's, has passed; nothing has been sent or received
+ *     ECANCELED   the context was cancelled; likewise
+ * A value that is there, or room, comes first: it is looked for before context and deadline are.
+ * A NULL channel is never ready: the waiting calls wait until the context ends, the try calls say EAGAIN.
+ *
+ * Progress, with room (a value) there: one sender, one receiver: wait-free, no atomic read-modify-write, no fence, no call. Several
+ * senders (receivers): lock-free, one compare-and-swap. On a ck ring a send waits for earlier senders.
+ * EAGAIN waits for a peer that stands between its claim and its publish. Without room (a value): spins, yields, parks.
+ */
+#ifndef WEIR_CHAN_SEND_RECV_H
+#define WEIR_CHAN_SEND_RECV_H
+
+
+#define weir_send(ctx, ch, ptr) weir_send_until((ctx), ch, (ptr), WEIR_FOREVER)
+#define weir_recv(ctx, ch, ptr) weir_recv_until((ctx), ch, (ptr), WEIR_FOREVER)
+#define weir_send_until(ctx, ch, ptr, deadline)                                                                        \
+    weir__send((ctx), WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, ptr), sizeof *(ch).elem, (deadline))
+#define weir_recv_until(ctx, ch, ptr, deadline)                                                                        \
+    weir__recv((ctx), WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, ptr), sizeof *(ch).elem, (deadline))
+#define weir_try_send(ch, ptr) weir_send_until(NULL, ch, (ptr), WEIR__NO_WAIT)
+#define weir_try_recv(ch, ptr) weir_recv_until(NULL, ch, (ptr), WEIR__NO_WAIT)
+
+/* For kinds with many receivers, because the sender takes the oldest value away as a receiver would. dropped: a size_t pointer, or
+ * NULL; how many values were discarded to make room. 0, EPIPE; EAGAIN for a NULL channel. Values that own memory should not go
+ * this way: what is dropped is gone. */
+#define weir_send_latest(ch, ptr, dropped)                                                                             \
+    weir__send_latest(WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, ptr),                                      \
+                      sizeof *(ch).elem + WEIR__REQUIRE(WEIR__KIND((ch).core) >= WEIR__SPMC), (dropped))
+
+WEIR_INLINE int weir__send(weir_ctx *ctx, weir__chan *c, int kind, const void *src, size_t size, weir_ns deadline)
+{
+    int rc;
+    if (WEIR_LIKELY(weir__chan_push(c, kind, src, size, &rc)))
+        return rc;
+    return weir__send_slow(ctx, c, src, deadline);
+}
+
+WEIR_INLINE int weir__recv(weir_ctx *ctx, weir__chan *c, int kind, void *dst, size_t size, weir_ns deadline)
+{
+    int rc;
+    if (WEIR_LIKELY(weir__chan_pop(c, kind, dst, size, &rc)))
+        return rc;
+    return weir__recv_slow(ctx, c, dst, deadline);
+}
+
+static inline int weir__send_latest(weir__chan *c, int kind, const void *src, size_t size, size_t *dropped)
+{
+    weir__backoff b = {WEIR_WAIT_YIELD, 0};
+    size_t discarded = 0;
+    int rc;
+    if (c == NULL)
+        return EAGAIN;
+    while (!weir__chan_push(c, kind, src, size, &rc)) {
+        rc = weir__ring_why_full(&c->ring, kind, size);
+        if (rc == EPIPE)
+            break;
+        /* No sender is woken for this place: it is ours, or a faster sender's. */
+        if (rc == EAGAIN && weir__ring_pop(&c->ring, kind, NULL, size))
+            discarded++;
+        else if (rc != 0)
+            weir__backoff_peer(&b);
+    }
+    if (dropped != NULL)
+        *dropped = discarded;
+    return rc;
+}
+
+#endif /* WEIR_CHAN_SEND_RECV_H */
+
+/* ==== weir/chan/inplace.h ==== */
+
+/* weir/chan/inplace.h: building a value where it will lie, and reading it where it lies: no copy.
+ *
+ *     struct tick *t;
+ *     weir_reserve(ctx, ch, &t);   t->price = …;   weir_commit(ch, t);
+ *     weir_peek(ctx, ch, &t);      use(t);         weir_release(ch, t);
+ *
+ * Between reserve and commit the place is taken: it counts in weir_len, and later values, though sent, are received only after it
+ * (one FIFO). So be quick, and commit every reservation. Likewise a peeked value is gone for other receivers, and its place is
+ * not free until it is released. Several senders may each hold several reservations; a lone sender one, a lone receiver one.
+ *
+ *     int weir_reserve(ctx, ch, &slot)   0, EPIPE, ETIMEDOUT, ECANCELED as weir_send
+ *     int weir_commit(ch, slot)          0; EPIPE: closed meanwhile, not sent (only in kinds with one sender: with many the
+ *                                        reservation came before the close, and counts)
+ *     int weir_peek(ctx, ch, &slot)      0, EPIPE, ETIMEDOUT, ECANCELED as weir_recv; ENOTSUP: a ck ring with several receivers
+ *     int weir_release(ch, slot)         0
+ * Same threads and progress as weir_send and weir_recv.
+ */
+#ifndef WEIR_CHAN_INPLACE_H
+#define WEIR_CHAN_INPLACE_H
+
+
+#define weir_reserve(ctx, ch, slot)                                                                                    \
+    weir__reserve((ctx), WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM_SLOT(ch, slot), sizeof *(ch).elem)
+#define weir_commit(ch, slot) weir__commit(WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, slot), sizeof *(ch).elem)
+#define weir_peek(ctx, ch, slot)                                                                                       \
+    weir__peek((ctx), WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM_SLOT(ch, slot), sizeof *(ch).elem)
+#define weir_release(ch, slot) weir__release(WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, slot), sizeof *(ch).elem)
+
+/* slot: the address of an element pointer of the channel's type. */
+WEIR_INLINE int weir__reserve(weir_ctx *ctx, weir__chan *c, int kind, void *slot, size_t size)
+{
+    weir__op op = {WEIR__OP_RESERVE, NULL, NULL, {NULL, 0}};
+    if (WEIR_UNLIKELY(c == NULL) || WEIR_UNLIKELY(!weir__ring_claim_push(&c->ring, kind, size, &op.claim))) {
+        const int rc = weir__op_wait(ctx, c, &op, WEIR_FOREVER);
+        if (rc != 0)
+            return rc;
+    }
+    memcpy(slot, &op.claim.value, sizeof op.claim.value);
+    return 0;
+}
+
+WEIR_INLINE int weir__commit(weir__chan *c, int kind, void *value, size_t size)
+{
+    weir__claim claim;
+    weir__ring_reclaim(&c->ring, kind, size, false, value, &claim);
+    weir__ring_publish(&c->ring, kind, size, &claim);
+    return weir__chan_sent(c, claim.pos);
+}
+
+WEIR_INLINE int weir__peek(weir_ctx *ctx, weir__chan *c, int kind, void *slot, size_t size)
+{
+    weir__op op = {WEIR__OP_PEEK, NULL, NULL, {NULL, 0}};
+    if (weir__ring_of(kind) == WEIR_RING_CK && weir__many_consumers(kind))
+        return ENOTSUP;
+    if (WEIR_UNLIKELY(c == NULL) || WEIR_UNLIKELY(!weir__ring_claim_pop(&c->ring, kind, size, &op.claim))) {
+        const int rc = weir__op_wait(ctx, c, &op, WEIR_FOREVER);
+        if (rc != 0)
+            return rc;
+    }
+    memcpy(slot, &op.claim.value, sizeof op.claim.value);
+    return 0;
+}
+
+WEIR_INLINE int weir__release(weir__chan *c, int kind, void *value, size_t size)
+{
+    weir__claim claim;
+    weir__ring_reclaim(&c->ring, kind, size, true, value, &claim);
+    weir__ring_release(&c->ring, kind, size, &claim);
+    return weir__chan_received(c);
+}
+
+#endif /* WEIR_CHAN_INPLACE_H */
+
+/* ==== weir/chan/batch.h ==== */
+
+/* weir/chan/batch.h: many values in one call.
+ *
+ *     int weir_send_n(ctx, ch, ptr, n, &sent)     sends ptr[0..n-1] in order, waiting for room as it must. 0: all sent. EPIPE, ETIMEDOUT,
+ *                                                 ECANCELED: the first *sent of them were, and no others.
+ *     int weir_recv_n(ctx, ch, ptr, max, &got)    waits for the first value only, then takes what is there, at most max.
+ *                                                 0 with *got >= 1; errors as weir_recv, with *got = 0.
+ *
+ * One FIFO stays one FIFO: the values of a batch keep their order; those of other senders may come between. sent and got may be
+ * NULL; so may ptr of a receive (the values are dropped). n = 0 or max = 0: 0, and nothing happens.
+ * Between one sender and one receiver a batch is copied in one piece and published once. Threads and progress as for one value.
+ */
+#ifndef WEIR_CHAN_BATCH_H
+#define WEIR_CHAN_BATCH_H
+
+
+#define weir_send_n(ctx, ch, ptr, n, sent)                                                                             \
+    weir__send_n((ctx), WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, ptr), sizeof *(ch).elem, (n), (sent))
+#define weir_recv_n(ctx, ch, ptr, max, got)                                                                            \
+    weir__recv_n((ctx), WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, ptr), sizeof *(ch).elem, (max), (got))
+
+/* Pushes at most n values in one piece, if there is room for one: how many. */
+WEIR_INLINE size_t weir__chan_push_run(weir__chan *c, const unsigned char *src, size_t size, size_t n, int *rc)
+{
+    weir__ring *r = &c->ring;
+    weir__claim claim;
+    size_t run;
+    if (!weir__spsc_claim_push(r, &claim))
+        return 0;
+    run = weir__spsc_run(r, &r->producer, r->capacity - (claim.pos - r->producer.peer), n, size);
+    WEIR_COPY_IN(claim.value, src, run * size);
+    weir__spsc_advance(r, &r->producer, claim.pos, run, size);
+    *rc = weir__chan_sent(c, claim.pos);
+    return run;
+}
+
+WEIR_INLINE size_t weir__chan_pop_run(weir__chan *c, unsigned char *dst, size_t size, size_t max)
+{
+    weir__ring *r = &c->ring;
+    weir__claim claim;
+    size_t run;
+    if (!weir__spsc_claim_pop(r, &claim))
+        return 0;
+    run = weir__spsc_run(r, &r->consumer, r->consumer.peer - claim.pos, max, size);
+    if (dst != NULL)
+        WEIR_COPY_OUT(dst, claim.value, run * size);
+    weir__spsc_advance(r, &r->consumer, claim.pos, run, size);
+    (void)weir__chan_received(c);
+    return run;
+}
+
+WEIR_INLINE int weir__send_n(weir_ctx *ctx, weir__chan *c, int kind, const void *ptr, size_t size, size_t n, size_t *sent)
+{
+    const unsigned char *src = (const unsigned char *)ptr;
+    size_t done = 0;
+    int rc = 0;
+    while (done < n) {
+        size_t run = 1;
+        if (weir__ring_of(kind) == WEIR_RING_CACHED && c != NULL)
+            run = weir__chan_push_run(c, src + done * size, size, n - done, &rc);
+        else
+            rc = weir__send(ctx, c, kind, src + done * size, size, WEIR_FOREVER);
+        if (run == 0) {
+            rc = weir__send_slow(ctx, c, src + done * size, WEIR_FOREVER);
+            run = 1;
+        }
+        if (rc != 0)
+            break;
+        done += run;
+    }
+    if (sent != NULL)
+        *sent = done;
+    return rc;
+}
+
+WEIR_INLINE int weir__recv_n(weir_ctx *ctx, weir__chan *c, int kind, void *ptr, size_t size, size_t max, size_t *got)
+{
+    unsigned char *dst = (unsigned char *)ptr;
+    size_t done = 0, run = 1;
+    int rc = 0;
+    while (done < max && run > 0) {
+        unsigned char *at = dst == NULL ? NULL : dst + done * size;
+        if (weir__ring_of(kind) == WEIR_RING_CACHED && c != NULL)
+            run = weir__chan_pop_run(c, at, size, max - done);
+        else
+            run = weir__chan_pop(c, kind, at, size, &rc) ? 1 : 0;
+        if (run == 0 && done == 0) {
+            rc = weir__recv_slow(ctx, c, at, WEIR_FOREVER);
+            if (rc != 0)
+                break;
+            run = 1;
+        }
+        done += run;
+    }
+    if (got != NULL)
+        *got = done;
+    return rc;
+}
+
+#endif /* WEIR_CHAN_BATCH_H */
+
+/* ==== weir/flow/loop.h ==== */
+
+/* weir/flow/loop.h: what a stage does, as a loop in the calling thread.
+ *
+ * Overview
+ *   A stage takes values from a channel, does something, and sends the results on. These loops are inline, so the stage's function
+ *   inlines into them wherever it is visible, and so do the fast paths of the two channels. They start nothing and close nothing: a
+ *   thread of the user's own may run them, or a task of a pipeline (flow/pipeline.h), which starts the threads and does the closing;
+ *   flow/stages.h has a pipeline call for each of them.
+ *
+ *     int weir_generate_loop(ctx, out, fn, arg)     int fn(weir_ctx *ctx, void *arg, void *value)
+ *     int weir_map_loop(ctx, in, out, fn, arg)      int fn(weir_ctx *ctx, void *arg, const void *in, void *out)
+ *     int weir_sink_loop(ctx, in, fn, arg)          int fn(weir_ctx *ctx, void *arg, const void *value)
+ *     int weir_fan_out_loop(ctx, in, outs, n)       value k goes to outs[k % n]
+ *     int weir_fan_in_loop(ctx, ins, n, out)        takes from ins[k % n] in turn: the order that fan_out took apart
+ *
+ *   A stage function returns 0 for "go on". A generator returns EPIPE at the end of its sequence. Anything else is an error and ends
+ *   the loop, which returns it.
+ *
+ * What a loop returns
+ *     0            the input was closed and is drained; the sequence is at its end
+ *     EPIPE        the output was closed by those who read it: nobody wants more
+ *     ECANCELED, ETIMEDOUT   the context has ended; looked at before each value, not only when a channel blocks
+ *     else         what the stage function returned
+ *
+ * Values go through memory of the loop's own, so that no place in a channel is held while the function runs: reading in place would
+ * save a copy, and stop every other receiver's peers for as long as the function takes. Elements up to WEIR_LOOP_BYTES (256) lie on the
+ * stack; larger ones do not compile here: send pointers, or use flow/stages.h.
+ */
+#ifndef WEIR_FLOW_LOOP_H
+#define WEIR_FLOW_LOOP_H
+
+
+#ifndef WEIR_LOOP_BYTES
+#define WEIR_LOOP_BYTES 256
+#endif
+
+typedef int weir_generate_fn(weir_ctx *ctx, void *arg, void *value);
+typedef int weir_map_fn(weir_ctx *ctx, void *arg, const void *in, void *out);
+typedef int weir_sink_fn(weir_ctx *ctx, void *arg, const void *value);
+
+/* One end of a stage: a channel with what the compiler knows of it. */
+typedef struct weir__port {
+    weir__chan *chan;
+    int kind;
+    size_t size;
+} weir__port;
+
+WEIR_INLINE weir__port weir__port_of(weir__chan *c, int kind, size_t size)
+{
+    weir__port p;
+    p.chan = c;
+    p.kind = kind;
+    p.size = size;
+    return p;
+}
+#define WEIR__PORT(ch) weir__port_of(WEIR__CHAN(ch), WEIR__KIND((ch).core), sizeof *(ch).elem)
+#define WEIR__FITS(ch) WEIR__REQUIRE(sizeof *(ch).elem <= WEIR_LOOP_BYTES)
+#define WEIR__LOOP_PORT(ch) weir__port_of(WEIR__CHAN(ch), WEIR__KIND((ch).core), sizeof *(ch).elem + WEIR__FITS(ch))
+
+#define weir_generate_loop(ctx, out, fn, arg) weir__generate_loop((ctx), WEIR__LOOP_PORT(out), (fn), (arg))
+#define weir_map_loop(ctx, in, out, fn, arg) weir__map_loop((ctx), WEIR__LOOP_PORT(in), WEIR__LOOP_PORT(out), (fn), (arg))
+#define weir_sink_loop(ctx, in, fn, arg) weir__sink_loop((ctx), WEIR__LOOP_PORT(in), (fn), (arg))
+/* outs, ins: arrays of n handles of one type; in and out of the same element type. */
+#define weir_fan_out_loop(ctx, in, outs, n)                                                                            \
+    weir__fan_out_loop((ctx), WEIR__LOOP_PORT(in), WEIR__LOOP_PORT((outs)[0]), (outs), (n) + WEIR__SAME((outs)[0], in))
+#define weir_fan_in_loop(ctx, ins, n, out)                                                                             \
+    weir__fan_in_loop((ctx), WEIR__LOOP_PORT((ins)[0]), (ins), (n) + WEIR__SAME((ins)[0], out), WEIR__LOOP_PORT(out))
+/* 0; a compiler diagnostic where the two element types differ. */
+#define WEIR__SAME(a, b) (0 * sizeof(1 ? (a).elem : (b).elem))
+
+typedef union weir__loop_value {
+    unsigned char bytes[WEIR_LOOP_BYTES];
+    unsigned char align __attribute__((aligned(64)));
+} weir__loop_value;
+
+WEIR_INLINE int weir__port_send(weir_ctx *ctx, weir__port out, const void *value)
+{
+    return weir__send(ctx, out.chan, out.kind, value, out.size, WEIR_FOREVER);
+}
+
+/* The next value: 0; EPIPE at the end of the input; or why the context has ended. */
+WEIR_INLINE int weir__port_recv(weir_ctx *ctx, weir__port in, void *value)
+{
+    const int err = weir__ctx_ended(ctx);
+    return WEIR_UNLIKELY(err != 0) ? err : weir__recv(ctx, in.chan, in.kind, value, in.size, WEIR_FOREVER);
+}
+
+/* Channel i of an array of handles, each of which is one pointer. */
+WEIR_INLINE weir__port weir__port_at(weir__port like, const void *handles, size_t i)
+{
+    memcpy(&like.chan, (const unsigned char *)handles + i * sizeof(void *), sizeof like.chan);
+    return like;
+}
+
+/* `end` is what the input says at its end; a loop returns 0 for it. */
+WEIR_INLINE int weir__loop_end(int rc, bool from_input)
+{
+    return from_input && rc == EPIPE ? 0 : rc;
+}
+
+WEIR_INLINE int weir__generate_body(weir_ctx *ctx, weir__port out, weir_generate_fn *fn, void *arg, void *value)
+{
+    for (;;) {
+        int rc = weir__ctx_ended(ctx);
+        if (WEIR_UNLIKELY(rc != 0))
+            return rc;
+        rc = fn(ctx, arg, value);
+        if (WEIR_UNLIKELY(rc != 0))
+            return weir__loop_end(rc, true);
+        rc = weir__port_send(ctx, out, value);
+        if (WEIR_UNLIKELY(rc != 0))
+            return rc;
+    }
+}
+
+WEIR_INLINE int weir__map_body(weir_ctx *ctx, weir__port in, weir__port out, weir_map_fn *fn, void *arg, void *from, void *to)
+{
+    for (;;) {
+        int rc = weir__port_recv(ctx, in, from);
+        if (WEIR_UNLIKELY(rc != 0))
+            return weir__loop_end(rc, true);
+        rc = fn(ctx, arg, from, to);
+        if (WEIR_LIKELY(rc == 0))
+            rc = weir__port_send(ctx, out, to);
+        if (WEIR_UNLIKELY(rc != 0))
+            return rc;
+    }
+}
+
+WEIR_INLINE int weir__sink_body(weir_ctx *ctx, weir__port in, weir_sink_fn *fn, void *arg, void *value)
+{
+    for (;;) {
+        int rc = weir__port_recv(ctx, in, value);
+        if (WEIR_UNLIKELY(rc != 0))
+            return weir__loop_end(rc, true);
+        rc = fn(ctx, arg, value);
+        if (WEIR_UNLIKELY(rc != 0))
+            return rc;
+    }
+}
+
+/* Moves values from in to out, each the next of its array in turn; an array of one is a plain channel. */
+WEIR_INLINE int weir__deal_body(weir_ctx *ctx, weir__port in, const void *ins, size_t in_count, weir__port out, const void *outs,
+                                size_t out_count, void *value)
+{
+    size_t i = 0, o = 0;
+    for (;;) {
+        int rc = weir__port_recv(ctx, ins == NULL ? in : weir__port_at(in, ins, i), value);
+        if (WEIR_UNLIKELY(rc != 0))
+            return weir__loop_end(rc, true);
+        rc = weir__port_send(ctx, outs == NULL ? out : weir__port_at(out, outs, o), value);
+        if (WEIR_UNLIKELY(rc != 0))
+            return rc;
+        i = i + 1 < in_count ? i + 1 : 0;
+        o = o + 1 < out_count ? o + 1 : 0;
+    }
+}
+
+WEIR_INLINE int weir__generate_loop(weir_ctx *ctx, weir__port out, weir_generate_fn *fn, void *arg)
+{
+    weir__loop_value value;
+    return weir__generate_body(ctx, out, fn, arg, value.bytes);
+}
+
+WEIR_INLINE int weir__map_loop(weir_ctx *ctx, weir__port in, weir__port out, weir_map_fn *fn, void *arg)
+{
+    weir__loop_value from, to;
+    return weir__map_body(ctx, in, out, fn, arg, from.bytes, to.bytes);
+}
+
+WEIR_INLINE int weir__sink_loop(weir_ctx *ctx, weir__port in, weir_sink_fn *fn, void *arg)
+{
+    weir__loop_value value;
+    return weir__sink_body(ctx, in, fn, arg, value.bytes);
+}
+
+WEIR_INLINE int weir__fan_out_loop(weir_ctx *ctx, weir__port in, weir__port out, const void *outs, size_t n)
+{
+    weir__loop_value value;
+    return n == 0 ? EINVAL : weir__deal_body(ctx, in, NULL, 1, out, outs, n, value.bytes);
+}
+
+WEIR_INLINE int weir__fan_in_loop(weir_ctx *ctx, weir__port in, const void *ins, size_t n, weir__port out)
+{
+    weir__loop_value value;
+    return n == 0 ? EINVAL : weir__deal_body(ctx, in, ins, n, out, NULL, 1, value.bytes);
+}
+
+#endif /* WEIR_FLOW_LOOP_H */
+
+/* ==== weir/flow/pipeline.h ==== */
+
+/* weir/flow/pipeline.h: the threads of a pipeline, and how it ends.
+ *
+ * Overview
+ *   A pipeline is a context and the stages that run under it. A stage is a task that runs on one or more threads of the pipeline's;
+ *   stages talk over channels that the caller has made, and that outlive the pipeline.
+ *
+ *       weir_pipeline p;
+ *       weir_pipeline_init(&p, NULL);
+ *       weir_generate(&p, lines, read_line, &file, NULL);             flow/stages.h
+ *       weir_map(&p, lines, rows, parse, NULL, &three_workers);
+ *       weir_sink(&p, rows, print, NULL, NULL);
+ *       int rc = weir_pipeline_wait(&p);                              0, or the first error
+ *
+ * How it ends
+ *   At the end of the input: a stage whose last worker has returned closes the channels that it was started with, so the next stage
+ *   drains what is left and ends too, down to the last.
+ *   On an error: the first task that returns one decides what weir_pipeline_wait returns; the pipeline's context is cancelled with it
+ *   as the cause, which ends every wait in every stage. EPIPE is no error: it says that whoever reads the output wants no more,
+ *   and the stage ends as at the end of its input.
+ *   From outside: when the parent context ends; tasks then return its error, and so does weir_pipeline_wait.
+ *   In each case wait returns only when every thread has been joined: what the tasks were given may live on the caller's stack.
+ *
+ * Who may call what at once: init and wait, one thread. Starting stages: any thread, the pipeline's own included, until wait returns.
+ */
+#ifndef WEIR_FLOW_PIPELINE_H
+#define WEIR_FLOW_PIPELINE_H
+
+
+/* A task: 0, or an error code of the user's own (positive). */
+typedef int weir_task_fn(weir_ctx *ctx, void *arg);
+
+/* Zero means the default, for each. */
+typedef struct weir_stage_opt {
+    const char *name;  /* of its threads, for people; kept as a pointer. "stage" */
+    unsigned workers;  /* threads that run the task at once; 1 */
+    bool ordered;      /* weir_map, weir_fan_in: keep the order of the input */
+    const int *cpus;   /* worker i is pinned to cpus[i % cpu_count]; copied. Not pinned */
+    size_t cpu_count;
+} weir_stage_opt;
+
+/* A channel to close, of any type and kind: weir_closer c[] = { WEIR_CLOSER(ch) }. */
+typedef struct weir_closer {
+    weir__chan *chan;
+} weir_closer;
+#define WEIR_CLOSER(ch) {WEIR__CHAN(ch)}
+
+typedef struct weir_pipeline {
+    weir_ctx ctx;
+    weir__lock lock;
+    struct weir__stage *stages; /* all that were started, newest first; guarded by lock */
+    weir__atomic_u32 first_error;
+} weir_pipeline;
+
+/* parent may be NULL; it outlives the pipeline. */
+WEIR_API void weir_pipeline_init(weir_pipeline *p, weir_ctx *parent);
+
+/* The context that every task gets. Cancel it to end the pipeline. */
+static inline weir_ctx *weir_pipeline_ctx(weir_pipeline *p)
+{
+    return &p->ctx;
+}
+
+/* Starts a stage: task(ctx, arg) on opt->workers threads; opt may be NULL. After the last of them has returned, closes the close_count
+ * channels of `closes` (copied). 0; ENOMEM: nothing was started, and the channels are closed; EAGAIN: the system refused a thread, and EINVAL: a
+ * CPU that is none: the pipeline is cancelled and wait will say so. */
+WEIR_API int weir_pipeline_go(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg, const weir_closer *closes,
+                              size_t close_count);
+
+/* Joins every thread, frees the stages, returns the first error; the pipeline is then as before init. */
+WEIR_API int weir_pipeline_wait(weir_pipeline *p);
+
+#endif /* WEIR_FLOW_PIPELINE_H */
+
+/* ==== weir/flow/stages.h ==== */
+
+/* weir/flow/stages.h: the stages of a pipeline, one call each.
+ *
+ *     int weir_generate(p, out, fn, arg, opt)     fn makes values until it returns EPIPE
+ *     int weir_map(p, in, out, fn, arg, opt)      one value out for each value in, on opt->workers threads
+ *     int weir_sink(p, in, fn, arg, opt)          fn takes values; EPIPE from it: it wants no more
+ *     int weir_fan_out(p, in, outs, n, opt)       value k goes to outs[k % n]
+ *     int weir_fan_in(p, ins, n, out, opt)        opt->ordered: takes from ins[k % n] in turn; else each input as it comes
+ *
+ * p: a weir_pipeline; opt: a weir_stage_opt or NULL; ins, outs: arrays of n handles of one type (copied). Stage functions are those of
+ * flow/loop.h. Each call starts the stage's threads and returns. When a stage ends it closes its outputs, once, after its last
+ * worker; and its inputs, so that nobody goes on sending to it if it ended early.
+ *
+ * A channel has one stage at each end. With opt->workers above 1 the channels beside it are of kinds that allow that many at once;
+ * EINVAL otherwise. Except for an ordered map: there one thread deals the values out to the workers in turn, over channels of its own, and one
+ * collects the results in the same turn, so the order is kept without numbering, and any kind will do. (A slow value holds up
+ * those behind it; each worker's queue takes WEIR_MAP_QUEUE of them meanwhile.)
+ *
+ * Returns 0, ENOMEM, EAGAIN (no thread to be had), EINVAL. After an error the pipeline is cancelled: weir_pipeline_wait is still
+ * owed, and returns that error.
+ *
+ * The stage function is called through a pointer here. To have it inlined, give weir_pipeline_go a task that runs the loop:
+ *     static int parse_all(weir_ctx *ctx, void *arg) { struct app *a = arg; return weir_map_loop(ctx, a->lines, a->rows, parse, a); }
+ */
+#ifndef WEIR_FLOW_STAGES_H
+#define WEIR_FLOW_STAGES_H
+
+
+#ifndef WEIR_MAP_QUEUE
+#define WEIR_MAP_QUEUE 64
+#endif
+
+#define weir_generate(p, out, fn, arg, opt) weir__flow_generate((p), WEIR__PORT(out), (fn), (arg), (opt))
+#define weir_map(p, in, out, fn, arg, opt) weir__flow_map((p), WEIR__PORT(in), WEIR__PORT(out), (fn), (arg), (opt))
+#define weir_sink(p, in, fn, arg, opt) weir__flow_sink((p), WEIR__PORT(in), (fn), (arg), (opt))
+#define weir_fan_out(p, in, outs, n, opt)                                                                              \
+    weir__flow_fan_out((p), WEIR__PORT(in), WEIR__PORT((outs)[0]), (outs), (n) + WEIR__SAME((outs)[0], in), (opt))
+#define weir_fan_in(p, ins, n, out, opt)                                                                               \
+    weir__flow_fan_in((p), WEIR__PORT((ins)[0]), (ins), (n) + WEIR__SAME((ins)[0], out), WEIR__PORT(out), (opt))
+
+#define weir__flow_generate WEIR__RINGED(weir__flow_generate)
+#define weir__flow_map WEIR__RINGED(weir__flow_map)
+#define weir__flow_sink WEIR__RINGED(weir__flow_sink)
+#define weir__flow_fan_out WEIR__RINGED(weir__flow_fan_out)
+#define weir__flow_fan_in WEIR__RINGED(weir__flow_fan_in)
+
+WEIR_API int weir__flow_generate(weir_pipeline *p, weir__port out, weir_generate_fn *fn, void *arg, const weir_stage_opt *opt);
+WEIR_API int weir__flow_map(weir_pipeline *p, weir__port in, weir__port out, weir_map_fn *fn, void *arg, const weir_stage_opt *opt);
+WEIR_API int weir__flow_sink(weir_pipeline *p, weir__port in, weir_sink_fn *fn, void *arg, const weir_stage_opt *opt);
+WEIR_API int weir__flow_fan_out(weir_pipeline *p, weir__port in, weir__port out, const void *outs, size_t n, const weir_stage_opt *opt);
+WEIR_API int weir__flow_fan_in(weir_pipeline *p, weir__port in, const void *ins, size_t n, weir__port out, const weir_stage_opt *opt);
+
+#endif /* WEIR_FLOW_STAGES_H */
+
+/* ==== weir/obs/hist.h ==== */
+
+/* weir/obs/hist.h: a histogram of latencies that answers percentiles with three digits.
+ *
+ * Overview
+ *   Log-linear buckets, as in HdrHistogram (G. Tene): values below 2 * HALF are exact; above, each power of two is cut into HALF = 512
+ *   equal buckets, so a reported value is at most 0.2 % off. Values of 2^40 ns (18 minutes) and above share the last
+ *   bucket; the maximum is kept exactly. A histogram is 128 KiB, the caller's memory, and never allocates.
+ *
+ * Who may call what at once
+ *   record: any number of threads, together with all else: wait-free, one atomic add and, for a new maximum, a few compare-and-swaps.
+ *   percentile, count, merge's source: any thread; what is recorded meanwhile may or may not be in. init: one thread, before.
+ */
+#ifndef WEIR_OBS_HIST_H
+#define WEIR_OBS_HIST_H
+
+
+#define WEIR__HIST_HALF_BITS 9
+#define WEIR__HIST_HALF (1U << WEIR__HIST_HALF_BITS)
+#define WEIR__HIST_TOP_BITS 40
+#define WEIR__HIST_BUCKETS ((WEIR__HIST_TOP_BITS - WEIR__HIST_HALF_BITS + 1) * WEIR__HIST_HALF)
+
+typedef struct weir_hist {
+    weir__atomic_u64 max;
+    weir__atomic_u64 counts[WEIR__HIST_BUCKETS];
+} weir_hist;
+
+WEIR_API void weir_hist_init(weir_hist *h);
+
+/* The bucket of a value: the power of two that it lies in, above the first two, and the HALF steps within. */
+static inline size_t weir__hist_bucket(uint64_t value)
+{
+    unsigned power; /* so that value >> power lies in [HALF, 2 * HALF) */
+    if (value < 2 * WEIR__HIST_HALF)
+        return (size_t)value;
+    power = 63U - (unsigned)__builtin_clzll(value) - WEIR__HIST_HALF_BITS;
+    if (power > WEIR__HIST_TOP_BITS - 1 - WEIR__HIST_HALF_BITS)
+        return WEIR__HIST_BUCKETS - 1;
+    return (size_t)(power * WEIR__HIST_HALF + (value >> power));
+}
+
+/* Counts one value, in nanoseconds or any unit; negative ones count as 0. */
+static inline void weir_hist_record(weir_hist *h, weir_ns value)
+{
+    const uint64_t v = value > 0 ? (uint64_t)value : 0;
+    uint64_t max = weir__load_rlx(&h->max);
+    (void)weir__add_rlx(&h->counts[weir__hist_bucket(v)], 1);
+    while (v > max && !weir__cas_ar(&h->max, &max, v))
+        ;
+}
+
+/* Adds what `from` has counted to `into`. */
+WEIR_API void weir_hist_merge(weir_hist *into, weir_hist *from);
+WEIR_API uint64_t weir_hist_count(weir_hist *h);
+/* The largest value, exactly; 0 if none. */
+WEIR_API weir_ns weir_hist_max(weir_hist *h);
+/* The value that `percent` % of the values do not exceed: the middle of its bucket, and never above the maximum. percent is cut to
+ * 0..100; 100 is the maximum. 0 if nothing was recorded. */
+WEIR_API weir_ns weir_hist_percentile(weir_hist *h, double percent);
+
+#endif /* WEIR_OBS_HIST_H */
+
+#endif /* WEIR_H */
+
+/* ==== weir/core/system.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CORE_SYSTEM_IMPLEMENTED)
+#define WEIR_CORE_SYSTEM_IMPLEMENTED
+#if defined(__linux__)
+
+#include <sys/syscall.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+struct timespec;
+extern long weir__libc_syscall(long number, ...) __asm__("syscall");
+extern int weir__libc_clock_gettime(int clock, struct timespec *t) __asm__("clock_gettime");
+extern int *weir__libc_errno(void) __asm__("__errno_location");
+#ifdef __cplusplus
+}
+#endif
+
+#endif
+#endif /* WEIR_CORE_SYSTEM_IMPLEMENTED */
+
+/* ==== weir/core/error.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CORE_ERROR_IMPLEMENTED)
+#define WEIR_CORE_ERROR_IMPLEMENTED
+
+WEIR_API const char *weir_error_text(int code)
+{
+    switch (code) {
+    case 0: return "success";
+    case EPIPE: return "closed";
+    case EAGAIN: return "would have to wait";
+    case ETIMEDOUT: return "deadline passed";
+    case ECANCELED: return "cancelled";
+    case ENOMEM: return "out of memory";
+    case EINVAL: return "invalid argument";
+    case EOVERFLOW: return "too large";
+    case ENOTSUP: return "not supported by this ring";
+    default: return "error";
+    }
+}
+
+#endif /* WEIR_CORE_ERROR_IMPLEMENTED */
+
+/* ==== weir/core/cpu.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CORE_CPU_IMPLEMENTED)
+#define WEIR_CORE_CPU_IMPLEMENTED
+
+#define WEIR__CPU_MAX 8192
+typedef struct weir__cpu_mask {
+    unsigned long bits[WEIR__CPU_MAX / (8 * sizeof(unsigned long))];
+} weir__cpu_mask;
+
+WEIR_API int weir_pin(int cpu)
+{
+    weir__cpu_mask mask = {{0}};
+    const unsigned word_bits = 8 * (unsigned)sizeof mask.bits[0];
+    if (cpu < 0 || cpu >= WEIR__CPU_MAX)
+        return EINVAL;
+    mask.bits[(unsigned)cpu / word_bits] |= 1UL << ((unsigned)cpu % word_bits);
+    /* The raw call takes thread 0 as the caller, and knows no cpu_set_t, which -std=c11 hides. */
+    return weir__libc_syscall(SYS_sched_setaffinity, 0L, sizeof mask, &mask) == 0 ? 0 : EINVAL;
+}
+
+WEIR_API int weir_cpu_count(void)
+{
+    weir__cpu_mask mask = {{0}};
+    int count = 0;
+    if (weir__libc_syscall(SYS_sched_getaffinity, 0L, sizeof mask, &mask) <= 0)
+        return 1;
+    for (size_t i = 0; i < sizeof mask.bits / sizeof mask.bits[0]; i++)
+        count += __builtin_popcountl(mask.bits[i]);
+    return count > 0 ? count : 1;
+}
+
+#endif /* WEIR_CORE_CPU_IMPLEMENTED */
+
+/* ==== weir/core/time.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CORE_TIME_IMPLEMENTED)
+#define WEIR_CORE_TIME_IMPLEMENTED
+
+#ifdef WEIR_CLOCK_NOW
+WEIR_API weir_ns weir_now(void)
+{
+    return WEIR_CLOCK_NOW();
+}
+#else
+#include <time.h>
+WEIR_API weir_ns weir_now(void)
+{
+    struct timespec t;
+    weir__libc_clock_gettime(1 /* CLOCK_MONOTONIC */, &t);
+    return WEIR_SEC(t.tv_sec) + t.tv_nsec;
+}
+#endif
+
+#endif /* WEIR_CORE_TIME_IMPLEMENTED */
+
+/* ==== weir/core/futex.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CORE_FUTEX_IMPLEMENTED)
+#define WEIR_CORE_FUTEX_IMPLEMENTED
+#if defined(__linux__)
+
+#include <time.h>
+
+WEIR_API int weir__futex_wait(weir__atomic_u32 *word, uint32_t value, weir_ns deadline)
+{
+    struct timespec t, *until = NULL;
+    const int saved = *weir__libc_errno();
+    int rc = 0;
+    if (deadline != WEIR_FOREVER) {
+        const weir_ns d = deadline > 0 ? deadline : 0;
+        t.tv_sec = (time_t)(d / WEIR_SEC(1));
+        t.tv_nsec = (long)(d % WEIR_SEC(1));
+        until = &t;
+    }
+    /* 9 FUTEX_WAIT_BITSET | 128 FUTEX_PRIVATE_FLAG; the last argument matches every wake. */
+    if (weir__libc_syscall(SYS_futex, word, 9 | 128, value, until, NULL, 0xffffffffU) != 0 && *weir__libc_errno() == ETIMEDOUT)
+        rc = ETIMEDOUT;
+    *weir__libc_errno() = saved;
+    return rc;
+}
+
+WEIR_API void weir__futex_wake(weir__atomic_u32 *word, int count)
+{
+    const int saved = *weir__libc_errno();
+    weir__libc_syscall(SYS_futex, word, 1 | 128 /* FUTEX_WAKE, private */, count, NULL, NULL, 0);
+    *weir__libc_errno() = saved;
+}
+
+#endif
+#endif /* WEIR_CORE_FUTEX_IMPLEMENTED */
+
+/* ==== weir/core/fence.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CORE_FENCE_IMPLEMENTED)
+#define WEIR_CORE_FENCE_IMPLEMENTED
+
+#if defined(WEIR_FENCE_SYMMETRIC) || !defined(SYS_membarrier)
+
+WEIR_API bool weir__fence_asymmetric(void)
+{
+    return false;
+}
+
+WEIR_API void weir__fence_heavy(void)
+{
+    WEIR_FENCE(__ATOMIC_SEQ_CST);
+}
+
+#else
+
+/* From <linux/membarrier.h>, which is not everywhere. */
+#define WEIR__MEMBARRIER_PRIVATE_EXPEDITED (1 << 3)
+#define WEIR__MEMBARRIER_REGISTER_PRIVATE_EXPEDITED (1 << 4)
+
+/* 0 not asked yet, 1 works, 2 missing. Two threads may both ask: registering twice is harmless, and both get the same answer. */
+static weir__atomic_u32 weir__fence_state;
+
+WEIR_API bool weir__fence_asymmetric(void)
+{
+    uint32_t state = weir__load_rlx(&weir__fence_state);
+    if (state == 0) {
+        state = weir__libc_syscall(SYS_membarrier, WEIR__MEMBARRIER_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 ? 1 : 2;
+        weir__store_rlx(&weir__fence_state, state);
+    }
+    return state == 1;
+}
+
+/* Every queue is made after weir__fence_asymmetric has been asked, so the state is known here. */
+WEIR_API void weir__fence_heavy(void)
+{
+    if (weir__load_rlx(&weir__fence_state) != 1 || weir__libc_syscall(SYS_membarrier, WEIR__MEMBARRIER_PRIVATE_EXPEDITED, 0, 0) != 0)
+        WEIR_FENCE(__ATOMIC_SEQ_CST);
+}
+
+#endif
+#endif /* WEIR_CORE_FENCE_IMPLEMENTED */
+
+/* ==== weir/core/thread.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CORE_THREAD_IMPLEMENTED)
+#define WEIR_CORE_THREAD_IMPLEMENTED
+
+WEIR_API void weir_thread_name(const char *name)
+{
+    if (name != NULL)
+        weir__libc_syscall(SYS_prctl, 15L /* PR_SET_NAME */, name, 0L, 0L, 0L);
+}
+
+#endif /* WEIR_CORE_THREAD_IMPLEMENTED */
+
+/* ==== weir/park/lock.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_PARK_LOCK_IMPLEMENTED)
+#define WEIR_PARK_LOCK_IMPLEMENTED
+
+#define WEIR__LOCK_SPINS 40
+
+WEIR_API void weir__lock_slow(weir__lock *l)
+{
+    for (int i = 0; i < WEIR__LOCK_SPINS; i++) {
+        uint32_t seen = weir__load_rlx(l);
+        if (seen == 0 && weir__cas_acq(l, &seen, 1))
+            return;
+        if (seen == 2)
+            break;
+        WEIR_CPU_PAUSE();
+    }
+    /* From here on the lock is taken as 2: whether another still sleeps is not known, and a wake too many costs less than one
+     * too few. */
+    while (weir__swap_acq(l, 2) != 0)
+        WEIR_FUTEX_WAIT(l, 2, WEIR_FOREVER);
+}
+
+#endif /* WEIR_PARK_LOCK_IMPLEMENTED */
+
+/* ==== weir/park/parker.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_PARK_PARKER_IMPLEMENTED)
+#define WEIR_PARK_PARKER_IMPLEMENTED
+
+WEIR_API uint32_t weir__parker_sleep(weir__parker *p, weir_ns deadline)
+{
+    uint32_t state;
+    while ((state = weir__load_acq(&p->state)) == WEIR__PARKER_WAITING) {
+        if (WEIR_FUTEX_WAIT(&p->state, WEIR__PARKER_WAITING, deadline) == ETIMEDOUT && weir__parker_cancel(p))
+            return WEIR__PARKER_CANCELLED;
+    }
+    return state;
+}
+
+#endif /* WEIR_PARK_PARKER_IMPLEMENTED */
+
+/* ==== weir/park/waitq.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_PARK_WAITQ_IMPLEMENTED)
+#define WEIR_PARK_WAITQ_IMPLEMENTED
+
+WEIR_API void weir__waitq_init(weir__waitq *q)
+{
+    q->attention = weir__fence_asymmetric() ? 0 : WEIR__ATTENTION_FENCE;
+    q->lock = 0;
+    q->list.first = q->list.last = NULL;
+}
+
+/* Every change of attention is made under the lock, so a load and a store will do; that the store is atomic is for the look. */
+static void weir__waitq_add(weir__waitq *q, uint32_t difference)
+{
+    weir__store_rlx(&q->attention, weir__load_rlx(&q->attention) + difference);
+}
+
+WEIR_API void weir__waitq_join(weir__waitq *q, weir__waiter *w)
+{
+    weir__lock_take(&q->lock);
+    weir__waiter_link(&q->list, w);
+    weir__waitq_add(q, 1);
+    weir__lock_release(&q->lock);
+}
+
+WEIR_API void weir__waitq_leave(weir__waitq *q, weir__waiter *w)
+{
+    weir__lock_take(&q->lock);
+    if (w->linked) {
+        weir__waiter_unlink(&q->list, w);
+        weir__waitq_add(q, 0U - 1U);
+    }
+    weir__lock_release(&q->lock);
+}
+
+WEIR_API WEIR_COLD void weir__waitq_wake(weir__waitq *q, uint32_t count)
+{
+    enum { BATCH = 16 };
+    weir__atomic_u32 *claimed[BATCH];
+    uint32_t n;
+    /* The futex wakes come after the lock is free: a woken thread that took the lock while we held it would sleep again. */
+    do {
+        uint32_t unlinked = 0;
+        n = 0;
+        weir__lock_take(&q->lock);
+        while (n < BATCH && n < count && (claimed[n] = weir__waiter_claim_first(&q->list, &unlinked)) != NULL)
+            n++;
+        weir__waitq_add(q, 0U - unlinked);
+        weir__lock_release(&q->lock);
+        for (uint32_t i = 0; i < n; i++)
+            WEIR_FUTEX_WAKE(claimed[i], 1);
+        count -= n;
+    } while (n == BATCH && count > 0);
+}
+
+WEIR_API void weir__waitq_mark(weir__waitq *q, uint32_t bits)
+{
+    weir__lock_take(&q->lock);
+    weir__store_rlx(&q->attention, weir__load_rlx(&q->attention) | bits);
+    weir__lock_release(&q->lock);
+}
+
+#endif /* WEIR_PARK_WAITQ_IMPLEMENTED */
+
+/* ==== weir/ring/base.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_RING_BASE_IMPLEMENTED)
+#define WEIR_RING_BASE_IMPLEMENTED
+
+WEIR_API WEIR_COLD void weir__ring_await_limit(weir__ring *r)
+{
+    weir__backoff b = {WEIR_WAIT_YIELD, 0};
+    while (weir__load_acq(&r->state) != WEIR__RING_CLOSED)
+        weir__backoff_peer(&b);
+}
+
+#endif /* WEIR_RING_BASE_IMPLEMENTED */
+
+/* ==== weir/ring/ring.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_RING_RING_IMPLEMENTED)
+#define WEIR_RING_RING_IMPLEMENTED
+
+static size_t weir__power_of_two_above(size_t n)
+{
+    size_t power = 1;
+    while (power <= n)
+        power *= 2;
+    return power;
+}
+
+WEIR_API size_t weir__ring_bytes(int kind, size_t capacity, size_t size)
+{
+    size_t count = capacity, stride = size, bytes;
+#if WEIR__RING_CK_USED
+    if (weir__ring_of(kind) == WEIR_RING_CK) {
+        if (capacity > WEIR__CK_CAPACITY_MAX)
+            return 0;
+        count = weir__power_of_two_above(capacity);
+    }
+#endif
+    if (capacity > SIZE_MAX / 8 || size > SIZE_MAX / 8)
+        return 0;
+    if (weir__ring_of(kind) == WEIR_RING_SLOTS)
+        stride = WEIR__SLOT_STRIDE(size);
+    return __builtin_mul_overflow(count, stride, &bytes) ? 0 : bytes;
+}
+
+WEIR_API void weir__ring_init(weir__ring *r, int kind, size_t capacity, size_t size, void *storage)
+{
+    uint64_t start = WEIR_RING_START;
+    memset(r, 0, sizeof *r);
+    r->slots = (unsigned char *)storage;
+    r->bytes = capacity * size;
+    r->capacity = capacity;
+    r->mark = weir__power_of_two_above(capacity);
+    if (weir__ring_of(kind) == WEIR_RING_SLOTS) {
+        start &= ~(weir__slots_lap(r) - 1);
+        for (size_t i = 0; i < capacity; i++)
+            weir__store_rlx(weir__slots_stamp(r, i, size), start + i);
+    }
+#if WEIR__RING_CK_USED
+    if (weir__ring_of(kind) == WEIR_RING_CK) {
+        ck_ring_init(&r->ck, (unsigned)r->mark);
+        r->ck.c_head = r->ck.p_head = r->ck.p_tail = (unsigned)start;
+    }
+#endif
+    r->consumer.pos = r->producer.pos = r->consumer.peer = r->producer.peer = start;
+}
+
+WEIR_API WEIR_COLD int weir__ring_why_full(weir__ring *r, int kind, size_t size)
+{
+    switch (weir__ring_of(kind)) {
+    case WEIR_RING_CACHED: return weir__spsc_why_full(r);
+#if WEIR__RING_CK_USED
+    case WEIR_RING_CK: return weir__ck_why_full(r, kind);
+#endif
+    default: return weir__slots_why_full(r, weir__many_producers(kind), size);
+    }
+}
+
+WEIR_API WEIR_COLD int weir__ring_why_empty(weir__ring *r, int kind, size_t size)
+{
+    switch (weir__ring_of(kind)) {
+    case WEIR_RING_CACHED: return weir__spsc_why_empty(r);
+#if WEIR__RING_CK_USED
+    case WEIR_RING_CK: return weir__ck_why_empty(r, kind);
+#endif
+    default: return weir__slots_why_empty(r, weir__many_producers(kind), size);
+    }
+}
+
+/* The tail of a ring as its producers move it, closed bit and all; for rings with a limit there is no such bit. */
+static uint64_t weir__ring_tail(weir__ring *r, int kind)
+{
+    (void)kind;
+#if WEIR__RING_CK_USED
+    if (weir__ring_of(kind) == WEIR_RING_CK)
+        return ck_pr_load_uint(weir__ck_shared(kind) ? &r->ck.p_head : &r->ck.p_tail);
+#endif
+    return weir__load_acq(&r->producer.pos);
+}
+
+WEIR_API bool weir__ring_is_closed(weir__ring *r, int kind)
+{
+    if (weir__ring_has_limit(kind))
+        return weir__load_acq(&r->state) != WEIR__RING_OPEN;
+#if WEIR__RING_CK_USED
+    if (weir__ring_of(kind) == WEIR_RING_CK)
+        return weir__ck_is_closed(r);
+#endif
+    return (weir__load_acq(&r->producer.pos) & r->mark) != 0;
+}
+
+/* The three steps of base.h. */
+static bool weir__ring_close_limit(weir__ring *r, int kind, void (*mark)(void *), void *arg)
+{
+    uint32_t open = WEIR__RING_OPEN;
+    if (!weir__cas_ar(&r->state, &open, WEIR__RING_CLOSING))
+        return false;
+    mark(arg);
+    WEIR_HOOK("closing");
+    WEIR_FENCE_HEAVY(); /* (C) pairs with (B), chan/channel.h */
+    weir__store_rlx(&r->limit, weir__ring_tail(r, kind));
+    weir__store_rel(&r->state, WEIR__RING_CLOSED);
+    return true;
+}
+
+WEIR_API bool weir__ring_close(weir__ring *r, int kind, void (*mark)(void *), void *arg)
+{
+    if (weir__ring_has_limit(kind))
+        return weir__ring_close_limit(r, kind, mark, arg);
+#if WEIR__RING_CK_USED
+    if (weir__ring_of(kind) == WEIR_RING_CK)
+        return weir__ck_close_many(r);
+#endif
+    return (weir__or_sc(&r->producer.pos, r->mark) & r->mark) == 0;
+}
+
+WEIR_API size_t weir__ring_len(weir__ring *r, int kind)
+{
+    uint64_t tail, head;
+#if WEIR__RING_CK_USED
+    if (weir__ring_of(kind) == WEIR_RING_CK && weir__ck_shared(kind))
+        return weir__ck_len(r);
+#endif
+    do { /* until the two were read at one moment */
+        tail = weir__ring_tail(r, kind);
+#if WEIR__RING_CK_USED
+        if (weir__ring_of(kind) == WEIR_RING_CK)
+            head = ck_pr_load_uint(&r->ck.c_head);
+        else
+#endif
+            head = weir__load_acq(&r->consumer.pos);
+    } while (weir__ring_tail(r, kind) != tail);
+    if (weir__ring_has_limit(kind) && weir__load_acq(&r->state) == WEIR__RING_CLOSED)
+        tail = weir__load_rlx(&r->limit);
+    if (weir__ring_of(kind) == WEIR_RING_SLOTS)
+        return (size_t)weir__slots_distance(r, head, tail & ~r->mark);
+    return weir__ring_of(kind) == WEIR_RING_CK ? (size_t)(uint32_t)(tail - head) : (size_t)(tail - head);
+}
+
+#endif /* WEIR_RING_RING_IMPLEMENTED */
+
+/* ==== weir/ctx/ctx.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CTX_CTX_IMPLEMENTED)
+#define WEIR_CTX_CTX_IMPLEMENTED
+
+
+/* ---- ending ---------------------------------------------------------------------------------------------------------------- */
+
+/* The hooks that one weir__ctx_end has to run, on its stack and in the root's list, guarded by the lock. */
+typedef struct weir__hook_run {
+    struct weir__hook_run *next;
+    uintptr_t thread;
+    weir__hook_list pending;
+    weir_ctx_hook *current;      /* compared, never followed: fn may have ended its life */
+    weir_ctx *current_ctx;       /* likewise */
+    bool root_gone;              /* a hook of this very run freed the root */
+} weir__hook_run;
+
+static void weir__hook_link(weir__hook_list *l, weir_ctx_hook *h)
+{
+    h->next = NULL;
+    h->prev = l->last;
+    if (l->last != NULL)
+        l->last->next = h;
+    else
+        l->first = h;
+    l->last = h;
+}
+
+static void weir__hook_unlink(weir__hook_list *l, weir_ctx_hook *h)
+{
+    if (h->prev != NULL)
+        h->prev->next = h->next;
+    else
+        l->first = h->next;
+    if (h->next != NULL)
+        h->next->prev = h->prev;
+    else
+        l->last = h->prev;
+    h->ctx = NULL;
+}
+
+/* Marks one context as ended: cause before err. Its waiters are claimed; its hooks go to the run. Under the lock. */
+static void weir__ctx_mark(weir_ctx *ctx, int err, int cause, weir__hook_run *run)
+{
+    weir__atomic_u32 *word;
+    weir_ctx_hook *h;
+    uint32_t unlinked = 0;
+    ctx->cause = cause;
+    weir__store_rel(&ctx->err, (uint32_t)err);
+    while ((word = weir__waiter_claim_first(&ctx->watchers, &unlinked)) != NULL)
+        WEIR_FUTEX_WAKE(word, 1); /* under the lock: cancelling is rare, and the sleepers' number has no bound */
+    while ((h = ctx->hooks.first) != NULL) {
+        weir__hook_unlink(&ctx->hooks, h);
+        h->ctx = ctx;
+        weir__hook_link(&run->pending, h);
+    }
+}
+
+/* The next context of the subtree of top, parents first; those that have ended are skipped with all below them, which have too. */
+static weir_ctx *weir__ctx_walk(weir_ctx *top, weir_ctx *at)
+{
+    weir_ctx *next = at->children;
+    for (;;) {
+        for (; next != NULL; next = next->next_sibling)
+            if (weir__load_rlx(&next->err) == 0)
+                return next;
+        if (at == top)
+            return NULL;
+        next = at->next_sibling;
+        at = at->parent;
+    }
+}
+
+/* Runs what is pending, one at a time and without the lock. Any context but the root may vanish meanwhile, and the root too if a
+ * hook frees it: then root_gone is set, here on our stack, before weir_ctx_free returns to that hook. Called and returns locked,
+ * unless the root is gone. */
+static void weir__ctx_run_hooks(weir_ctx *root, weir__hook_run *run)
+{
+    weir__hook_run **link;
+    weir_ctx_hook *h;
+    run->thread = WEIR_THREAD_SELF();
+    run->next = root->runs;
+    root->runs = run;
+    while ((h = run->pending.first) != NULL) {
+        void (*fn)(void *) = h->fn;
+        void *arg = h->arg;
+        run->current = h;
+        run->current_ctx = h->ctx;
+        weir__hook_unlink(&run->pending, h);
+        weir__lock_release(&root->lock);
+        fn(arg);
+        if (run->root_gone)
+            return;
+        weir__lock_take(&root->lock);
+        run->current = NULL;
+        run->current_ctx = NULL;
+        weir__add_rlx(&root->runs_changed, 1);
+        WEIR_FUTEX_WAKE(&root->runs_changed, WEIR__WAKE_ALL);
+    }
+    for (link = &root->runs; *link != run; link = &(*link)->next)
+        ;
+    *link = run->next;
+}
+
+static void weir__ctx_end(weir_ctx *ctx, int err, int cause)
+{
+    weir_ctx *root = ctx->root;
+    weir__hook_run run;
+    memset(&run, 0, sizeof run);
+    weir__lock_take(&root->lock);
+    if (weir__load_rlx(&ctx->err) == 0)
+        for (weir_ctx *at = ctx; at != NULL; at = weir__ctx_walk(ctx, at))
+            weir__ctx_mark(at, err, cause, &run);
+    if (run.pending.first != NULL)
+        weir__ctx_run_hooks(root, &run);
+    if (!run.root_gone)
+        weir__lock_release(&root->lock);
+}
+
+WEIR_API void weir_ctx_cancel(weir_ctx *ctx, int cause)
+{
+    if (ctx != NULL && weir_ctx_err(ctx) == 0)
+        weir__ctx_end(ctx, ECANCELED, cause != 0 ? cause : ECANCELED);
+}
+
+WEIR_API int weir_ctx_err(weir_ctx *ctx)
+{
+    int err = weir__ctx_ended(ctx);
+    if (ctx != NULL && err == 0 && ctx->deadline != WEIR_FOREVER && weir_now() >= ctx->deadline) {
+        weir__ctx_end(ctx, ETIMEDOUT, ETIMEDOUT);
+        err = weir__ctx_ended(ctx);
+    }
+    return err;
+}
+
+WEIR_API int weir_ctx_cause(weir_ctx *ctx)
+{
+    return weir_ctx_err(ctx) == 0 ? 0 : ctx->cause;
+}
+
+WEIR_API weir_ns weir_ctx_deadline(const weir_ctx *ctx)
+{
+    return ctx == NULL ? WEIR_FOREVER : ctx->deadline;
+}
+
+/* ---- birth and death ------------------------------------------------------------------------------------------------------- */
+
+WEIR_API void weir_ctx_init_deadline(weir_ctx *ctx, weir_ctx *parent, weir_ns deadline)
+{
+    memset(ctx, 0, sizeof *ctx);
+    ctx->root = ctx;
+    ctx->deadline = deadline;
+    if (parent != NULL) {
+        ctx->parent = parent;
+        ctx->root = parent->root;
+        if (parent->deadline < deadline)
+            ctx->deadline = parent->deadline;
+        weir__lock_take(&ctx->root->lock);
+        ctx->cause = parent->cause;
+        ctx->err = weir__load_rlx(&parent->err);
+        ctx->next_sibling = parent->children;
+        if (parent->children != NULL)
+            parent->children->prev_sibling = ctx;
+        parent->children = ctx;
+        weir__lock_release(&ctx->root->lock);
+    }
+    (void)weir_ctx_err(ctx); /* a point that has passed */
+}
+
+WEIR_API void weir_ctx_init(weir_ctx *ctx, weir_ctx *parent)
+{
+    weir_ctx_init_deadline(ctx, parent, WEIR_FOREVER);
+}
+
+WEIR_API void weir_ctx_init_timeout(weir_ctx *ctx, weir_ctx *parent, weir_ns timeout)
+{
+    weir_ctx_init_deadline(ctx, parent, weir_time_add(weir_now(), timeout));
+}
+
+WEIR_API void weir_ctx_init_value(weir_ctx *ctx, weir_ctx *parent, const void *key, void *value)
+{
+    weir_ctx_init_deadline(ctx, parent, WEIR_FOREVER);
+    ctx->key = key;
+    ctx->value = value;
+}
+
+WEIR_API void *weir_ctx_value(const weir_ctx *ctx, const void *key)
+{
+    for (; ctx != NULL; ctx = ctx->parent)
+        if (key != NULL && ctx->key == key)
+            return ctx->value;
+    return NULL;
+}
+
+/* Waits until no other thread runs this hook, or (hook NULL) any hook of this context, or (both NULL) any hook of the tree. A run
+ * of the calling thread is the one that it is inside of: waiting for it would never end. Called and returns locked. */
+static void weir__ctx_await_hooks(weir_ctx *root, const weir_ctx_hook *hook, const weir_ctx *ctx)
+{
+    const uintptr_t self = WEIR_THREAD_SELF();
+    for (;;) {
+        const uint32_t seen = weir__load_rlx(&root->runs_changed);
+        weir__hook_run *run = root->runs;
+        for (; run != NULL; run = run->next)
+            if (run->thread != self && (hook != NULL ? run->current == hook : ctx == NULL || run->current_ctx == ctx))
+                break;
+        if (run == NULL)
+            return;
+        weir__lock_release(&root->lock);
+        WEIR_FUTEX_WAIT(&root->runs_changed, seen, WEIR_FOREVER);
+        weir__lock_take(&root->lock);
+    }
+}
+
+/* Takes what is pending for ctx out of every run. */
+static void weir__ctx_drop_pending(weir_ctx *root, const weir_ctx *ctx)
+{
+    for (weir__hook_run *run = root->runs; run != NULL; run = run->next)
+        for (weir_ctx_hook *h = run->pending.first, *next; h != NULL; h = next) {
+            next = h->next;
+            if (h->ctx == ctx)
+                weir__hook_unlink(&run->pending, h);
+        }
+}
+
+WEIR_API void weir_ctx_free(weir_ctx *ctx)
+{
+    weir_ctx *root = ctx->root;
+    weir__lock_take(&root->lock);
+    WEIR_ASSERT(ctx->children == NULL);
+    WEIR_ASSERT(ctx->watchers.first == NULL);
+    while (ctx->hooks.first != NULL)
+        weir__hook_unlink(&ctx->hooks, ctx->hooks.first);
+    weir__ctx_drop_pending(root, ctx);
+    weir__ctx_await_hooks(root, NULL, ctx == root ? NULL : ctx);
+    if (ctx != root) {
+        if (ctx->prev_sibling != NULL)
+            ctx->prev_sibling->next_sibling = ctx->next_sibling;
+        else
+            ctx->parent->children = ctx->next_sibling;
+        if (ctx->next_sibling != NULL)
+            ctx->next_sibling->prev_sibling = ctx->prev_sibling;
+    } else {
+        /* Only runs of this thread are left: we are inside their hooks. */
+        for (weir__hook_run *run = root->runs; run != NULL; run = run->next)
+            run->root_gone = true;
+    }
+    weir__lock_release(&root->lock);
+}
+
+/* ---- hooks and watchers ---------------------------------------------------------------------------------------------------- */
+
+WEIR_API int weir_ctx_on_cancel(weir_ctx *ctx, weir_ctx_hook *hook, void (*fn)(void *arg), void *arg)
+{
+    int err;
+    hook->fn = fn;
+    hook->arg = arg;
+    hook->ctx = NULL;
+    if (ctx == NULL)
+        return 0;
+    (void)weir_ctx_err(ctx); /* notices a deadline that has passed */
+    weir__lock_take(&ctx->root->lock);
+    err = (int)weir__load_rlx(&ctx->err);
+    if (err == 0) {
+        weir__hook_link(&ctx->hooks, hook);
+        hook->ctx = ctx;
+    }
+    weir__lock_release(&ctx->root->lock);
+    if (err != 0)
+        fn(arg);
+    return err;
+}
+
+/* The list in which a registered hook stands: its context's, or once that has ended the pending list of the run that will call it. */
+static weir__hook_list *weir__ctx_list_of(weir_ctx *ctx, const weir_ctx_hook *hook)
+{
+    for (weir__hook_run *run = ctx->root->runs; run != NULL; run = run->next)
+        for (weir_ctx_hook *h = run->pending.first; h != NULL; h = h->next)
+            if (h == hook)
+                return &run->pending;
+    return &ctx->hooks;
+}
+
+WEIR_API int weir_ctx_off_cancel(weir_ctx *ctx, weir_ctx_hook *hook)
+{
+    int rc = 0;
+    if (ctx == NULL)
+        return 0;
+    weir__lock_take(&ctx->root->lock);
+    if (hook->ctx != NULL) {
+        weir__hook_unlink(weir__ctx_list_of(ctx, hook), hook);
+    } else {
+        weir__ctx_await_hooks(ctx->root, hook, NULL);
+        rc = ECANCELED;
+    }
+    weir__lock_release(&ctx->root->lock);
+    return rc;
+}
+
+WEIR_API int weir__ctx_watch(weir_ctx *ctx, weir__waiter *w)
+{
+    int err;
+    weir__lock_take(&ctx->root->lock);
+    err = (int)weir__load_rlx(&ctx->err);
+    if (err == 0)
+        weir__waiter_link(&ctx->watchers, w);
+    weir__lock_release(&ctx->root->lock);
+    return err;
+}
+
+WEIR_API void weir__ctx_unwatch(weir_ctx *ctx, weir__waiter *w)
+{
+    weir__lock_take(&ctx->root->lock);
+    if (w->linked)
+        weir__waiter_unlink(&ctx->watchers, w);
+    weir__lock_release(&ctx->root->lock);
+}
+
+#endif /* WEIR_CTX_CTX_IMPLEMENTED */
+
+/* ==== weir/chan/channel.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CHAN_CHANNEL_IMPLEMENTED)
+#define WEIR_CHAN_CHANNEL_IMPLEMENTED
+
+/* Attention once more, behind a real fence where the light one is not enough (core/fence.h). */
+static uint32_t weir__chan_attention(weir__waitq *q)
+{
+    const uint32_t attention = weir__load_rlx(&q->attention);
+    if ((attention & WEIR__ATTENTION_FENCE) == 0)
+        return attention;
+    WEIR_FENCE(__ATOMIC_SEQ_CST); /* (B), symmetric */
+    return weir__load_rlx(&q->attention);
+}
+
+WEIR_API WEIR_COLD int weir__chan_wake_receiver(weir__chan *c, uint64_t pos)
+{
+    const uint32_t attention = weir__chan_attention(&c->receivers);
+    if ((attention & WEIR__ATTENTION_COUNT) != 0)
+        weir__waitq_wake(&c->receivers, 1);
+    return (attention & WEIR__ATTENTION_CLOSED) != 0 ? weir__ring_settle(&c->ring, c->kind, pos) : 0;
+}
+
+WEIR_API WEIR_COLD int weir__chan_wake_sender(weir__chan *c)
+{
+    if ((weir__chan_attention(&c->senders) & WEIR__ATTENTION_COUNT) != 0)
+        weir__waitq_wake(&c->senders, 1);
+    return 0;
+}
+
+#endif /* WEIR_CHAN_CHANNEL_IMPLEMENTED */
+
+/* ==== weir/chan/make.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CHAN_MAKE_IMPLEMENTED)
+#define WEIR_CHAN_MAKE_IMPLEMENTED
+
+
+/* The caller's memory, at its first aligned byte, or fresh memory. NULL with *rc set on failure. */
+static void *weir__chan_memory(const weir_chan_opt *opt, size_t bytes, int *rc)
+{
+    void *memory;
+    if (opt->memory != NULL) {
+        const size_t skip = (size_t)(0 - (uintptr_t)opt->memory) % WEIR_CACHE_PAD;
+        if (opt->memory_size < skip || opt->memory_size - skip < bytes) {
+            *rc = EINVAL;
+            return NULL;
+        }
+        return (unsigned char *)opt->memory + skip;
+    }
+    memory = WEIR_ALLOC(WEIR_CACHE_PAD, bytes);
+    if (memory == NULL)
+        *rc = ENOMEM;
+    return memory;
+}
+
+WEIR_API int weir__chan_make(void *handle, int kind, size_t capacity, size_t size, const weir_chan_opt *opt)
+{
+    static const weir_chan_opt none = {WEIR_WAIT_ADAPTIVE, NULL, NULL, 0};
+    const size_t ring_bytes = weir__ring_bytes(kind, capacity, size);
+    weir__chan *c = NULL;
+    int rc = 0;
+    memcpy(handle, &c, sizeof c);
+    if (opt == NULL)
+        opt = &none;
+    if (capacity == 0 || (unsigned)opt->wait > WEIR_WAIT_PARK)
+        return EINVAL;
+    if (ring_bytes == 0 || ring_bytes > SIZE_MAX / 2)
+        return EOVERFLOW;
+    c = (weir__chan *)weir__chan_memory(opt, sizeof *c + ring_bytes, &rc);
+    if (c == NULL)
+        return rc;
+    weir__ring_init(&c->ring, kind, capacity, size, c + 1);
+    weir__waitq_init(&c->receivers);
+    weir__waitq_init(&c->senders);
+    c->size = size;
+    c->kind = kind;
+    c->wait = (int)opt->wait;
+    c->name = opt->name;
+    c->allocated = opt->memory == NULL ? c : NULL;
+    memcpy(handle, &c, sizeof c);
+    return 0;
+}
+
+WEIR_API void weir__chan_free(void *handle)
+{
+    weir__chan *c, *none = NULL;
+    memcpy(&c, handle, sizeof c);
+    memcpy(handle, &none, sizeof none);
+    if (c != NULL && c->allocated != NULL)
+        WEIR_FREE(c->allocated);
+}
+
+static void weir__chan_mark_closed(void *chan)
+{
+    weir__waitq_mark(&((weir__chan *)chan)->receivers, WEIR__ATTENTION_CLOSED);
+}
+
+WEIR_API int weir__chan_close(weir__chan *c)
+{
+    if (c == NULL)
+        return EINVAL;
+    if (!weir__ring_close(&c->ring, c->kind, weir__chan_mark_closed, c))
+        return EPIPE;
+    /* Whoever joins a queue from here on finds the ring closed in its last look; whoever joined before is woken. The queue's lock
+     * decides which. */
+    weir__waitq_wake(&c->receivers, WEIR__WAKE_ALL);
+    weir__waitq_wake(&c->senders, WEIR__WAKE_ALL);
+    return 0;
+}
+
+WEIR_API size_t weir__chan_len(weir__chan *c)
+{
+    return c == NULL ? 0 : weir__ring_len(&c->ring, c->kind);
+}
+
+WEIR_API bool weir__chan_is_closed(weir__chan *c)
+{
+    return c != NULL && weir__ring_is_closed(&c->ring, c->kind);
+}
+
+#endif /* WEIR_CHAN_MAKE_IMPLEMENTED */
+
+/* ==== weir/chan/wait.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CHAN_WAIT_IMPLEMENTED)
+#define WEIR_CHAN_WAIT_IMPLEMENTED
+
+enum { WEIR__TICKET_QUEUE = 1, WEIR__TICKET_CTX = 2 };
+
+typedef struct weir__wait {
+    weir_ctx *ctx;
+    weir_ns deadline; /* the nearer of the call's and the context's */
+    weir__backoff backoff;
+    bool owes; /* a wake-up of this side's queue was spent on us */
+} weir__wait;
+
+static bool weir__op_sends(const weir__op *op)
+{
+    return op->what == WEIR__OP_SEND || op->what == WEIR__OP_RESERVE;
+}
+
+/* Why the ring is not ready for op: EAGAIN, WEIR__BUSY, EPIPE; 0 if it is now. */
+static int weir__op_why(weir__chan *c, const weir__op *op)
+{
+    return weir__op_sends(op) ? weir__ring_why_full(&c->ring, c->kind, c->size) : weir__ring_why_empty(&c->ring, c->kind, c->size);
+}
+
+/* One attempt: 0, EPIPE, EAGAIN or WEIR__BUSY. */
+static int weir__op_once(weir__chan *c, weir__op *op)
+{
+    int rc = 0;
+    for (;;) {
+        switch (op->what) {
+        case WEIR__OP_SEND:
+            if (weir__chan_push(c, c->kind, op->src, c->size, &rc))
+                return rc;
+            break;
+        case WEIR__OP_RECV:
+            if (weir__chan_pop(c, c->kind, op->dst, c->size, &rc))
+                return rc;
+            break;
+        case WEIR__OP_RESERVE:
+            if (weir__ring_claim_push(&c->ring, c->kind, c->size, &op->claim))
+                return 0;
+            break;
+        default:
+            if (weir__ring_claim_pop(&c->ring, c->kind, c->size, &op->claim))
+                return 0;
+            break;
+        }
+        rc = weir__op_why(c, op);
+        if (rc != 0)
+            return rc;
+    }
+}
+
+/* 0, or why the wait is over. The clock is not read in every turn of a spin. */
+static int weir__wait_over(const weir__wait *w)
+{
+    const int err = weir__ctx_ended(w->ctx);
+    if (err != 0)
+        return err;
+    if (w->deadline == WEIR_FOREVER || (weir__backoff_spinning(&w->backoff) && w->backoff.turn % 16 != 0))
+        return 0;
+    if (weir_now() < w->deadline)
+        return 0;
+    (void)weir_ctx_err(w->ctx); /* if it is the context's own deadline, the context has to know */
+    return ETIMEDOUT;
+}
+
+/* Sleeps until claimed by a queue, by the context's end, or until the deadline; returns the ticket. */
+static uint32_t weir__wait_sleep(const weir__wait *w, weir__parker *parker)
+{
+    weir__waiter watch = {NULL, NULL, parker, WEIR__TICKET_CTX, false};
+    uint32_t ticket;
+    if (w->ctx == NULL)
+        return weir__parker_sleep(parker, w->deadline);
+    if (weir__ctx_watch(w->ctx, &watch) != 0)
+        return WEIR__TICKET_CTX;
+    ticket = weir__parker_sleep(parker, w->deadline);
+    weir__ctx_unwatch(w->ctx, &watch);
+    return ticket;
+}
+
+static void weir__op_park(weir__chan *c, const weir__op *op, weir__wait *w)
+{
+    weir__waitq *q = weir__op_sends(op) ? &c->senders : &c->receivers;
+    weir__parker parker = {WEIR__PARKER_WAITING};
+    weir__waiter node = {NULL, NULL, &parker, WEIR__TICKET_QUEUE, false};
+    int why;
+    weir__waitq_join(q, &node);
+    WEIR_FENCE_HEAVY(); /* (A) pairs with (B) in weir__chan_sent and weir__chan_received */
+    why = weir__op_why(c, op);
+    if (why == EAGAIN || why == WEIR__BUSY) {
+        w->owes = false; /* not ready: whoever makes it ready sees us */
+        WEIR_HOOK("parking");
+        (void)weir__wait_sleep(w, &parker);
+    }
+    weir__waitq_leave(q, &node);
+    if (weir__load_acq(&parker.state) == WEIR__TICKET_QUEUE)
+        w->owes = true;
+    w->backoff.turn = 0;
+}
+
+static void weir__op_pass_on(weir__chan *c, const weir__op *op)
+{
+    weir__waitq *q = weir__op_sends(op) ? &c->senders : &c->receivers;
+    if (weir__waitq_sleepers(q) != 0 && weir__op_why(c, op) == 0)
+        weir__waitq_wake(q, 1);
+}
+
+/* On a channel that is never ready. */
+static int weir__wait_forever(weir__wait *w)
+{
+    int over;
+    while ((over = weir__wait_over(w)) == 0) {
+        weir__parker parker = {WEIR__PARKER_WAITING};
+        (void)weir__wait_sleep(w, &parker);
+    }
+    return over;
+}
+
+WEIR_API WEIR_COLD int weir__op_wait(weir_ctx *ctx, weir__chan *c, weir__op *op, weir_ns deadline)
+{
+    weir__wait w = {ctx, weir_ctx_deadline(ctx), {c != NULL ? c->wait : WEIR_WAIT_PARK, 0}, false};
+    int rc;
+    if (deadline < w.deadline)
+        w.deadline = deadline;
+    if (c == NULL)
+        return weir__wait_forever(&w);
+    for (;;) {
+        rc = weir__op_once(c, op);
+        if (rc != EAGAIN && rc != WEIR__BUSY)
+            break;
+        rc = weir__wait_over(&w);
+        if (rc != 0)
+            break;
+        if (!weir__backoff_turn(&w.backoff))
+            weir__op_park(c, op, &w);
+    }
+    if (w.owes)
+        weir__op_pass_on(c, op);
+    return rc;
+}
+
+WEIR_API WEIR_COLD int weir__op_try(weir__chan *c, weir__op *op)
+{
+    weir__backoff b = {WEIR_WAIT_YIELD, 0};
+    int rc;
+    if (c == NULL)
+        return EAGAIN;
+    while ((rc = weir__op_once(c, op)) == WEIR__BUSY)
+        weir__backoff_peer(&b);
+    return rc;
+}
+
+WEIR_API WEIR_COLD int weir__send_slow(weir_ctx *ctx, weir__chan *c, const void *src, weir_ns deadline)
+{
+    weir__op op = {WEIR__OP_SEND, src, NULL, {NULL, 0}};
+    return deadline == WEIR__NO_WAIT ? weir__op_try(c, &op) : weir__op_wait(ctx, c, &op, deadline);
+}
+
+WEIR_API WEIR_COLD int weir__recv_slow(weir_ctx *ctx, weir__chan *c, void *dst, weir_ns deadline)
+{
+    weir__op op = {WEIR__OP_RECV, NULL, dst, {NULL, 0}};
+    return deadline == WEIR__NO_WAIT ? weir__op_try(c, &op) : weir__op_wait(ctx, c, &op, deadline);
+}
+
+#endif /* WEIR_CHAN_WAIT_IMPLEMENTED */
+
+/* ==== weir/flow/pipeline.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_FLOW_PIPELINE_IMPLEMENTED)
+#define WEIR_FLOW_PIPELINE_IMPLEMENTED
+
+
+typedef struct weir__worker {
+    struct weir__stage *stage;
+    weir__thread thread;
+    int cpu; /* -1: anywhere */
+    bool started;
+} weir__worker;
+
+/* One allocation: the stage, its workers, its closers. Freed by weir_pipeline_wait, once every thread has been joined. */
+typedef struct weir__stage {
+    struct weir__stage *next;
+    weir_pipeline *pipeline;
+    weir_task_fn *task;
+    void *arg;
+    const char *name;
+    weir__atomic_u32 running; /* workers that have not returned; the last one closes */
+    unsigned workers;
+    weir__worker *worker;
+    weir_closer *closes;
+    size_t close_count;
+    void (*release)(void *arg); /* what to do with arg at the very end; NULL: nothing */
+} weir__stage;
+
+static void weir__closers_close(const weir_closer *closes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        (void)weir__chan_close(closes[i].chan);
+}
+
+static void weir__pipeline_fail(weir_pipeline *p, int rc)
+{
+    uint32_t none = 0;
+    if (rc == 0 || rc == EPIPE)
+        return;
+    (void)weir__cas_ar(&p->first_error, &none, (uint32_t)rc);
+    weir_ctx_cancel(&p->ctx, rc);
+}
+
+/* `count` workers will run no more. */
+static void weir__stage_leave(weir__stage *s, uint32_t count)
+{
+    if (weir__add_ar(&s->running, 0U - count) == count)
+        weir__closers_close(s->closes, s->close_count);
+}
+
+static void *weir__stage_main(void *arg)
+{
+    weir__worker *w = (weir__worker *)arg;
+    weir__stage *s = w->stage;
+    int rc = w->cpu < 0 ? 0 : weir_pin(w->cpu);
+    weir_thread_name(s->name);
+    if (rc == 0)
+        rc = s->task(&s->pipeline->ctx, s->arg);
+    weir__pipeline_fail(s->pipeline, rc); /* before the channels close: the others see the error first */
+    weir__stage_leave(s, 1);
+    return NULL;
+}
+
+static weir__stage *weir__stage_new(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg,
+                                    const weir_closer *closes, size_t close_count)
+{
+    const unsigned workers = opt->workers == 0 ? 1 : opt->workers;
+    const size_t bytes = sizeof(weir__stage) + workers * sizeof(weir__worker) + close_count * sizeof *closes;
+    weir__stage *s = (weir__stage *)WEIR_ALLOC(sizeof(void *) * 2, bytes);
+    if (s == NULL)
+        return NULL;
+    memset(s, 0, bytes);
+    s->pipeline = p;
+    s->task = task;
+    s->arg = arg;
+    s->name = opt->name == NULL ? "stage" : opt->name;
+    s->running = s->workers = workers;
+    s->worker = (weir__worker *)(void *)(s + 1);
+    s->closes = (weir_closer *)(void *)(s->worker + workers);
+    s->close_count = close_count;
+    if (close_count > 0)
+        memcpy(s->closes, closes, close_count * sizeof *closes);
+    for (unsigned i = 0; i < workers; i++) {
+        s->worker[i].stage = s;
+        s->worker[i].cpu = opt->cpu_count == 0 ? -1 : opt->cpus[i % opt->cpu_count];
+    }
+    return s;
+}
+
+WEIR_API void weir_pipeline_init(weir_pipeline *p, weir_ctx *parent)
+{
+    memset(p, 0, sizeof *p);
+    weir_ctx_init(&p->ctx, parent);
+}
+
+/* Starts the workers of a stage that is in the pipeline's list. */
+static int weir__stage_start(weir__stage *s)
+{
+    for (unsigned i = 0; i < s->workers; i++) {
+        const int rc = WEIR_THREAD_START(&s->worker[i].thread, weir__stage_main, &s->worker[i]);
+        if (rc != 0) {
+            weir__pipeline_fail(s->pipeline, rc);
+            weir__stage_leave(s, s->workers - i);
+            return rc;
+        }
+        s->worker[i].started = true;
+    }
+    return 0;
+}
+
+/* weir_pipeline_go, for a task whose argument the pipeline is to release; it is released too when this fails. */
+static int weir__pipeline_start(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg, const weir_closer *closes,
+                                size_t close_count, void (*release)(void *arg))
+{
+    static const weir_stage_opt none = {NULL, 0, false, NULL, 0};
+    weir__stage *s = weir__stage_new(p, opt == NULL ? &none : opt, task, arg, closes, close_count);
+    int rc;
+    if (s == NULL) {
+        weir__pipeline_fail(p, ENOMEM);
+        weir__closers_close(closes, close_count);
+        if (release != NULL)
+            release(arg);
+        return ENOMEM;
+    }
+    s->release = release;
+    weir__lock_take(&p->lock);
+    s->next = p->stages;
+    p->stages = s;
+    rc = weir__stage_start(s);
+    weir__lock_release(&p->lock);
+    return rc;
+}
+
+/* Has the pipeline release arg at the very end: a stage without workers. */
+static int weir__pipeline_keep(weir_pipeline *p, void *arg, void (*release)(void *arg))
+{
+    static const weir_stage_opt none = {NULL, 0, false, NULL, 0};
+    weir__stage *s = weir__stage_new(p, &none, NULL, arg, NULL, 0);
+    if (s == NULL) {
+        weir__pipeline_fail(p, ENOMEM);
+        release(arg);
+        return ENOMEM;
+    }
+    s->workers = 0;
+    s->release = release;
+    weir__lock_take(&p->lock);
+    s->next = p->stages;
+    p->stages = s;
+    weir__lock_release(&p->lock);
+    return 0;
+}
+
+WEIR_API int weir_pipeline_go(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg, const weir_closer *closes,
+                              size_t close_count)
+{
+    return weir__pipeline_start(p, opt, task, arg, closes, close_count, NULL);
+}
+
+/* Takes the newest stage off the list, or returns NULL. A running stage may still start others: they come first in the list, and the
+ * stage is joined before we look again. */
+static weir__stage *weir__pipeline_pop(weir_pipeline *p)
+{
+    weir__stage *s;
+    weir__lock_take(&p->lock);
+    s = p->stages;
+    if (s != NULL)
+        p->stages = s->next;
+    weir__lock_release(&p->lock);
+    return s;
+}
+
+WEIR_API int weir_pipeline_wait(weir_pipeline *p)
+{
+    weir__stage *s, *joined = NULL;
+    while ((s = weir__pipeline_pop(p)) != NULL) {
+        for (unsigned i = 0; i < s->workers; i++)
+            if (s->worker[i].started)
+                WEIR_THREAD_JOIN(s->worker[i].thread);
+        s->next = joined;
+        joined = s;
+    }
+    while ((s = joined) != NULL) { /* now that no thread is left that could use what another stage owns */
+        joined = s->next;
+        if (s->release != NULL)
+            s->release(s->arg);
+        WEIR_FREE(s);
+    }
+    weir_ctx_free(&p->ctx);
+    return (int)weir__load_acq(&p->first_error);
+}
+
+#endif /* WEIR_FLOW_PIPELINE_IMPLEMENTED */
+
+/* ==== weir/flow/stages.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_FLOW_STAGES_IMPLEMENTED)
+#define WEIR_FLOW_STAGES_IMPLEMENTED
+
+
+enum { WEIR__FLOW_GENERATE, WEIR__FLOW_MAP, WEIR__FLOW_SINK, WEIR__FLOW_DEAL, WEIR__FLOW_PUMP };
+
+/* A stage's argument: what it moves, from where to where. Allocated with the handles of its inputs and outputs, and with room for
+ * each worker's values; lives until the pipeline has been joined. */
+typedef struct weir__flow {
+    int what;
+    weir__port in, out; /* kind and size; with arrays, the chan is the array's */
+    weir__chan **ins;
+    weir_closer *outs; /* closed at the end */
+    size_t in_count, out_count;
+    union {
+        weir_generate_fn *generate;
+        weir_map_fn *map;
+        weir_sink_fn *sink;
+    } fn;
+    void *arg;
+    weir__atomic_u32 next_worker;
+    unsigned char *values; /* per worker: one of in.size and one of out.size, each on a multiple of 64 */
+    bool owns_channels;    /* ins and outs were made for this stage: an ordered map's */
+} weir__flow;
+
+static size_t weir__flow_value_bytes(const weir__port *port)
+{
+    return (port->size + 63) / 64 * 64;
+}
+
+static weir__flow *weir__flow_new(int what, weir__port in, size_t in_count, weir__port out, size_t out_count, unsigned workers)
+{
+    const size_t values = (size_t)workers * (weir__flow_value_bytes(&in) + weir__flow_value_bytes(&out));
+    const size_t head = (sizeof(weir__flow) + (in_count + out_count) * sizeof(weir__chan *) + 63) / 64 * 64;
+    weir__flow *f = (weir__flow *)WEIR_ALLOC(64, head + values);
+    if (f == NULL)
+        return NULL;
+    memset(f, 0, sizeof *f);
+    f->what = what;
+    f->in = in;
+    f->out = out;
+    f->ins = (weir__chan **)(void *)(f + 1);
+    f->outs = (weir_closer *)(void *)(f->ins + in_count);
+    f->in_count = in_count;
+    f->out_count = out_count;
+    f->values = (unsigned char *)f + head;
+    if (in_count > 0)
+        f->ins[0] = in.chan;
+    if (out_count > 0)
+        f->outs[0].chan = out.chan;
+    return f;
+}
+
+static void weir__flow_release(void *arg)
+{
+    weir__flow *f = (weir__flow *)arg;
+    for (size_t i = 0; f->owns_channels && i < f->in_count; i++)
+        weir__chan_free(&f->ins[i]);
+    for (size_t i = 0; f->owns_channels && i < f->out_count; i++)
+        weir__chan_free(&f->outs[i].chan);
+    WEIR_FREE(f);
+}
+
+/* One worker of a stage. */
+static int weir__flow_main(weir_ctx *ctx, void *arg)
+{
+    weir__flow *f = (weir__flow *)arg;
+    const uint32_t worker = weir__add_rlx(&f->next_worker, 1);
+    unsigned char *from = f->values + worker * (weir__flow_value_bytes(&f->in) + weir__flow_value_bytes(&f->out));
+    unsigned char *to = from + weir__flow_value_bytes(&f->in);
+    int rc;
+    switch (f->what) {
+    case WEIR__FLOW_GENERATE: rc = weir__generate_body(ctx, f->out, f->fn.generate, f->arg, to); break;
+    case WEIR__FLOW_MAP: rc = weir__map_body(ctx, f->in, f->out, f->fn.map, f->arg, from, to); break;
+    case WEIR__FLOW_SINK: rc = weir__sink_body(ctx, f->in, f->fn.sink, f->arg, from); break;
+    case WEIR__FLOW_DEAL: rc = weir__deal_body(ctx, f->in, f->ins, f->in_count, f->out, f->outs, f->out_count, from); break;
+    default: /* WEIR__FLOW_PUMP: worker i empties ins[i] */
+        rc = weir__deal_body(ctx, f->in, &f->ins[worker], 1, f->out, f->outs, 1, from);
+        (void)weir__chan_close(f->ins[worker]);
+        return rc;
+    }
+    for (size_t i = 0; i < f->in_count; i++)
+        (void)weir__chan_close(f->ins[i]); /* nobody reads them any more */
+    return rc;
+}
+
+static int weir__flow_refuse(weir_pipeline *p, weir__flow *f, int rc)
+{
+    if (f != NULL)
+        weir__flow_release(f);
+    weir__pipeline_fail(p, rc);
+    return rc;
+}
+
+/* Starts f with the given number of workers; f is the pipeline's from here on. */
+static int weir__flow_start(weir_pipeline *p, weir__flow *f, const weir_stage_opt *opt, unsigned workers)
+{
+    weir_stage_opt used = {NULL, 0, false, NULL, 0};
+    if (f == NULL)
+        return weir__flow_refuse(p, NULL, ENOMEM);
+    if (opt != NULL)
+        used = *opt;
+    used.workers = workers;
+    if (workers > 1 && ((f->what != WEIR__FLOW_PUMP && f->in_count > 0 && !weir__many_consumers(f->in.kind)) ||
+                        (f->out_count > 0 && !weir__many_producers(f->out.kind))))
+        return weir__flow_refuse(p, f, EINVAL);
+    return weir__pipeline_start(p, &used, weir__flow_main, f, f->outs, f->out_count, weir__flow_release);
+}
+
+static unsigned weir__flow_workers(const weir_stage_opt *opt)
+{
+    return opt == NULL || opt->workers == 0 ? 1 : opt->workers;
+}
+
+static const weir__port weir__no_port = {NULL, WEIR__MPMC, 0};
+
+WEIR_API int weir__flow_generate(weir_pipeline *p, weir__port out, weir_generate_fn *fn, void *arg, const weir_stage_opt *opt)
+{
+    const unsigned workers = weir__flow_workers(opt);
+    weir__flow *f = weir__flow_new(WEIR__FLOW_GENERATE, weir__no_port, 0, out, 1, workers);
+    if (f != NULL) {
+        f->fn.generate = fn;
+        f->arg = arg;
+    }
+    return weir__flow_start(p, f, opt, workers);
+}
+
+WEIR_API int weir__flow_sink(weir_pipeline *p, weir__port in, weir_sink_fn *fn, void *arg, const weir_stage_opt *opt)
+{
+    const unsigned workers = weir__flow_workers(opt);
+    weir__flow *f = weir__flow_new(WEIR__FLOW_SINK, in, 1, weir__no_port, 0, workers);
+    if (f != NULL) {
+        f->fn.sink = fn;
+        f->arg = arg;
+    }
+    return weir__flow_start(p, f, opt, workers);
+}
+
+/* Deals from in_count channels to out_count, each in turn, in one thread. */
+static int weir__flow_deal(weir_pipeline *p, weir__port in, const void *ins, size_t in_count, weir__port out, const void *outs,
+                           size_t out_count, const weir_stage_opt *opt)
+{
+    weir__flow *f = weir__flow_new(WEIR__FLOW_DEAL, in, in_count, out, out_count, 1);
+    if (f != NULL) {
+        memcpy(f->ins, ins, in_count * sizeof *f->ins);
+        memcpy(f->outs, outs, out_count * sizeof *f->outs);
+    }
+    return weir__flow_start(p, f, opt, 1);
+}
+
+WEIR_API int weir__flow_fan_out(weir_pipeline *p, weir__port in, weir__port out, const void *outs, size_t n, const weir_stage_opt *opt)
+{
+    return n == 0 ? weir__flow_refuse(p, NULL, EINVAL) : weir__flow_deal(p, in, &in.chan, 1, out, outs, n, opt);
+}
+
+WEIR_API int weir__flow_fan_in(weir_pipeline *p, weir__port in, const void *ins, size_t n, weir__port out, const weir_stage_opt *opt)
+{
+    weir__flow *f;
+    if (n == 0 || n > UINT32_MAX)
+        return weir__flow_refuse(p, NULL, EINVAL);
+    if (opt != NULL && opt->ordered)
+        return weir__flow_deal(p, in, ins, n, out, &out.chan, 1, opt);
+    f = weir__flow_new(WEIR__FLOW_PUMP, in, n, out, 1, (unsigned)n);
+    if (f != NULL)
+        memcpy(f->ins, ins, n * sizeof *f->ins);
+    return weir__flow_start(p, f, opt, (unsigned)n);
+}
+
+static int weir__flow_map_one(weir_pipeline *p, weir__port in, weir__port out, weir_map_fn *fn, void *arg, const weir_stage_opt *opt,
+                              unsigned workers)
+{
+    weir__flow *f = weir__flow_new(WEIR__FLOW_MAP, in, 1, out, 1, workers);
+    if (f != NULL) {
+        f->fn.map = fn;
+        f->arg = arg;
+    }
+    return weir__flow_start(p, f, opt, workers);
+}
+
+/* Makes n channels of the port's element size for one sender and one receiver. */
+static int weir__flow_make_queues(void *handles, size_t n, const weir__port *port)
+{
+    weir_chan_opt opt = {WEIR_WAIT_ADAPTIVE, NULL, NULL, 0};
+    int rc = 0;
+    if (port->chan != NULL) {
+        opt.wait = (weir_wait_strategy)port->chan->wait;
+        opt.name = port->chan->name;
+    }
+    memset(handles, 0, n * sizeof(weir__chan *));
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = weir__chan_make((unsigned char *)handles + i * sizeof(weir__chan *), WEIR__SPSC, WEIR_MAP_QUEUE, port->size, &opt);
+    return rc;
+}
+
+/* in ─deal─► queue i ─worker i─► queue i ─collect─► out. The queues belong to a record of their own, which the pipeline releases after
+ * all threads have been joined. */
+static int weir__flow_map_ordered(weir_pipeline *p, weir__port in, weir__port out, weir_map_fn *fn, void *arg,
+                                  const weir_stage_opt *opt, unsigned n)
+{
+    weir__port from = {NULL, WEIR__SPSC, in.size}, to = {NULL, WEIR__SPSC, out.size};
+    weir__flow *queues = weir__flow_new(WEIR__FLOW_DEAL, in, n, out, n, 1);
+    weir_stage_opt one = {NULL, 1, false, NULL, 0};
+    int rc;
+    if (queues == NULL)
+        return weir__flow_refuse(p, NULL, ENOMEM);
+    queues->owns_channels = true;
+    rc = weir__flow_make_queues(queues->ins, n, &in);
+    if (weir__flow_make_queues(queues->outs, n, &out) != 0 || rc != 0)
+        return weir__flow_refuse(p, queues, ENOMEM);
+    rc = weir__pipeline_keep(p, queues, weir__flow_release);
+    if (rc == 0)
+        rc = weir__flow_deal(p, in, &in.chan, 1, from, queues->ins, n, opt);
+    for (unsigned i = 0; i < n && rc == 0; i++) {
+        one.name = opt->name;
+        one.cpu_count = opt->cpu_count == 0 ? 0 : 1;
+        one.cpus = opt->cpu_count == 0 ? NULL : &opt->cpus[i % opt->cpu_count];
+        from.chan = queues->ins[i];
+        to.chan = queues->outs[i].chan;
+        rc = weir__flow_map_one(p, from, to, fn, arg, &one, 1);
+    }
+    return rc != 0 ? rc : weir__flow_deal(p, to, queues->outs, n, out, &out.chan, 1, opt);
+}
+
+WEIR_API int weir__flow_map(weir_pipeline *p, weir__port in, weir__port out, weir_map_fn *fn, void *arg, const weir_stage_opt *opt)
+{
+    const unsigned workers = weir__flow_workers(opt);
+    if (workers > 1 && opt->ordered)
+        return weir__flow_map_ordered(p, in, out, fn, arg, opt, workers);
+    return weir__flow_map_one(p, in, out, fn, arg, opt, workers);
+}
+
+#endif /* WEIR_FLOW_STAGES_IMPLEMENTED */
+
+/* ==== weir/obs/hist.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_OBS_HIST_IMPLEMENTED)
+#define WEIR_OBS_HIST_IMPLEMENTED
+
+WEIR_API void weir_hist_init(weir_hist *h)
+{
+    memset(h, 0, sizeof *h);
+}
+
+WEIR_API void weir_hist_merge(weir_hist *into, weir_hist *from)
+{
+    uint64_t max = weir__load_rlx(&into->max), v = weir__load_rlx(&from->max);
+    for (size_t i = 0; i < WEIR__HIST_BUCKETS; i++) {
+        const uint64_t n = weir__load_rlx(&from->counts[i]);
+        if (n != 0)
+            (void)weir__add_rlx(&into->counts[i], n);
+    }
+    while (v > max && !weir__cas_ar(&into->max, &max, v))
+        ;
+}
+
+WEIR_API uint64_t weir_hist_count(weir_hist *h)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; i < WEIR__HIST_BUCKETS; i++)
+        total += weir__load_rlx(&h->counts[i]);
+    return total;
+}
+
+WEIR_API weir_ns weir_hist_max(weir_hist *h)
+{
+    return (weir_ns)weir__load_rlx(&h->max);
+}
+
+/* The middle of a bucket: the inverse of weir__hist_bucket. */
+static uint64_t weir__hist_value(size_t bucket)
+{
+    unsigned power;
+    if (bucket < 2 * WEIR__HIST_HALF)
+        return bucket;
+    power = (unsigned)(bucket >> WEIR__HIST_HALF_BITS) - 1;
+    return ((bucket - power * WEIR__HIST_HALF) << power) + (((uint64_t)1 << power) >> 1);
+}
+
+WEIR_API weir_ns weir_hist_percentile(weir_hist *h, double percent)
+{
+    const uint64_t total = weir_hist_count(h), max = weir__load_rlx(&h->max);
+    uint64_t rank, seen = 0;
+    double exact = (double)total * percent / 100;
+    if (total == 0)
+        return 0;
+    if (percent >= 100)
+        return (weir_ns)max;
+    rank = exact > 1 ? (uint64_t)exact : 1;
+    if ((double)rank < exact)
+        rank++; /* the smallest rank that covers the share */
+    for (size_t i = 0; i < WEIR__HIST_BUCKETS - 1; i++) {
+        seen += weir__load_rlx(&h->counts[i]);
+        if (seen >= rank) {
+            const uint64_t value = weir__hist_value(i);
+            return (weir_ns)(value < max ? value : max);
+        }
+    }
+    return (weir_ns)max;
+}
+
+#endif /* WEIR_OBS_HIST_IMPLEMENTED */
+
+/*
+ * weir is available under either of two licences, whichever you prefer:
+ *
+ *     SPDX-License-Identifier: MIT-0 OR Unlicense
+ *
+ * ------------------------------------------------------------------------------
+ * ALTERNATIVE A - MIT No Attribution (MIT-0)
+ * ------------------------------------------------------------------------------
+ *
+ * Copyright (c) weir contributors
+ *
+ * Permission is hereby granted, free of charge, to any person obtaining a copy of
+ * this software and associated documentation files (the "Software"), to deal in
+ * the Software without restriction, including without limitation the rights to
+ * use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies
+ * of the Software, and to permit persons to whom the Software is furnished to do
+ * so.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+ * IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+ * FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+ * AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+ * LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+ * OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
+ * SOFTWARE.
+ *
+ * ------------------------------------------------------------------------------
+ * ALTERNATIVE B - The Unlicense (www.unlicense.org)
+ * ------------------------------------------------------------------------------
+ *
+ * This is free and unencumbered software released into the public domain.
+ *
+ * Anyone is free to copy, modify, publish, use, compile, sell, or distribute this
+ * software, either in source code form or as a compiled binary, for any purpose,
+ * commercial or non-commercial, and by any means.
+ *
+ * In jurisdictions that recognize copyright laws, the author or authors of this
+ * software dedicate any and all copyright interest in the software to the public
+ * domain. We make this dedication for the benefit of the public at large and to
+ * the detriment of our heirs and successors. We intend this dedication to be an
+ * overt act of relinquishment in perpetuity of all present and future rights to
+ * this software under copyright law.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+ * IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+ * FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+ * AUTHORS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN
+ * ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION
+ * WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+ *
+ * For more information, please refer to <https://unlicense.org>
+ */

@@ -1,0 +1,36 @@
+/* weir/all.h: the map. Every module, in dependency order: a module includes only what stands above it.
+ * include/weir.h is made from this list by `make single`. No include guard here: the modules have theirs, and a unit may include
+ * this once plainly and again with WEIR_IMPLEMENTATION. */
+#include "core/config.h"     /* what a program may define; the macros that everything is written in */
+#include "core/system.h"     /* the C library's symbols that -std=c11 hides */
+#include "core/error.h"      /* error codes and what they mean */
+#include "core/atomic.h"     /* atomic operations with the order in their name */
+#include "core/cpu.h"        /* pause, yield, pinning */
+#include "core/memory.h"     /* allocation hooks */
+#include "core/time.h"       /* the monotonic clock */
+#include "core/futex.h"      /* sleep until a word changes */
+#include "core/fence.h"      /* the fence that only the sleeping side pays for */
+#include "core/thread.h"     /* starting and joining threads */
+#include "park/lock.h"       /* a small futex lock for slow paths */
+#include "park/backoff.h"    /* spin, yield, park: the four strategies */
+#include "park/parker.h"     /* how one thread sleeps, and is claimed exactly once */
+#include "park/waitq.h"      /* who sleeps on one side of a channel */
+#include "ring/choice.h"     /* the four kinds of channel, and which ring each stands on */
+#include "ring/ck_include.h" /* <ck_ring.h>, in C and C++ */
+#include "ring/base.h"       /* what all rings share; how one is closed */
+#include "ring/spsc.h"       /* one producer, one consumer: cached indices */
+#include "ring/slots.h"      /* many: a stamp per slot */
+#include "ring/ck.h"         /* Concurrency Kit's ck_ring */
+#include "ring/ring.h"       /* one interface to the three */
+#include "ctx/ctx.h"         /* cancellation, deadlines and values down a tree */
+#include "chan/channel.h"    /* a ring and two queues */
+#include "chan/handle.h"     /* typed handles */
+#include "chan/make.h"       /* make, close, free, len, cap */
+#include "chan/wait.h"       /* what an operation does when the ring is not ready */
+#include "chan/send_recv.h"  /* send, recv, try, until, send_latest */
+#include "chan/inplace.h"    /* reserve and commit, peek and release */
+#include "chan/batch.h"      /* send_n, recv_n */
+#include "flow/loop.h"       /* generate, map, sink, fan-out, fan-in as inline loops */
+#include "flow/pipeline.h"   /* the threads of a pipeline, and how it ends */
+#include "flow/stages.h"     /* the stages of a pipeline, one call each */
+#include "obs/hist.h"        /* a latency histogram */

@@ -1,0 +1,105 @@
+/* weir/chan/channel.h: a channel is a ring, and two queues of those who wait for it.
+ *
+ *       senders ──►  [ ring: capacity values, one FIFO over all senders ]  ──► receivers
+ *          │                                                                     │
+ *          └─ senders queue: sleep while it is full       receivers queue: sleep while it is empty
+ *
+ * Every operation is a ring operation followed by a look at the other side's queue:
+ *
+ *       send:     push;  (B);  does a receiver need attention?  then wake it
+ *       receive:  pop;   (B);  does a sender need attention?    then wake it
+ *
+ * (B), the light fence, pairs with (A) of whoever goes to sleep (chan/wait.h) and with (C) of whoever closes (ring/ring.h).
+ */
+#ifndef WEIR_CHAN_CHANNEL_H
+#define WEIR_CHAN_CHANNEL_H
+
+#include "../park/waitq.h"
+#include "../ring/ring.h"
+
+typedef struct weir__chan {
+    weir__ring ring;
+    WEIR__PADDED weir__waitq receivers; /* senders look at it */
+    WEIR__PADDED weir__waitq senders;   /* receivers look at it */
+    WEIR__PADDED size_t size;           /* of an element */
+    int kind;
+    int wait; /* a weir_wait_strategy */
+    const char *name;
+    void *allocated; /* NULL when the memory is the caller's */
+} weir__chan;
+
+#define weir__chan_wake_receiver WEIR__RINGED(weir__chan_wake_receiver)
+#define weir__chan_wake_sender WEIR__RINGED(weir__chan_wake_sender)
+
+/* What attention != 0 asks for. The first returns whether the value at pos was accepted, should the channel be closed: 0 or EPIPE; the
+ * second returns 0, so that a receive can end in a jump to it and needs no stack frame of its own. */
+WEIR_API WEIR_COLD int weir__chan_wake_receiver(weir__chan *c, uint64_t pos);
+WEIR_API WEIR_COLD int weir__chan_wake_sender(weir__chan *c);
+
+/* A value has been published at pos: 0, or EPIPE if a close came first. */
+WEIR_INLINE int weir__chan_sent(weir__chan *c, uint64_t pos)
+{
+    WEIR_FENCE_LIGHT(); /* (B) */
+    if (WEIR_LIKELY(weir__load_rlx(&c->receivers.attention) == 0))
+        return 0;
+    return weir__chan_wake_receiver(c, pos);
+}
+
+/* A place has been freed: 0. */
+WEIR_INLINE int weir__chan_received(weir__chan *c)
+{
+    WEIR_FENCE_LIGHT(); /* (B) */
+    if (WEIR_LIKELY(weir__load_rlx(&c->senders.attention) == 0))
+        return 0;
+    return weir__chan_wake_sender(c);
+}
+
+/* True: done, with *rc to return. False: the ring was not ready, or there is no channel. */
+WEIR_INLINE bool weir__chan_push(weir__chan *c, int kind, const void *src, size_t size, int *rc)
+{
+    uint64_t pos;
+    if (WEIR_UNLIKELY(c == NULL) || WEIR_UNLIKELY(!weir__ring_push(&c->ring, kind, src, size, &pos)))
+        return false;
+    *rc = weir__chan_sent(c, pos);
+    return true;
+}
+
+WEIR_INLINE bool weir__chan_pop(weir__chan *c, int kind, void *dst, size_t size, int *rc)
+{
+    if (WEIR_UNLIKELY(c == NULL) || WEIR_UNLIKELY(!weir__ring_pop(&c->ring, kind, dst, size)))
+        return false;
+    *rc = weir__chan_received(c);
+    return true;
+}
+
+#endif /* WEIR_CHAN_CHANNEL_H */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CHAN_CHANNEL_IMPLEMENTED)
+#define WEIR_CHAN_CHANNEL_IMPLEMENTED
+
+/* Attention once more, behind a real fence where the light one is not enough (core/fence.h). */
+static uint32_t weir__chan_attention(weir__waitq *q)
+{
+    const uint32_t attention = weir__load_rlx(&q->attention);
+    if ((attention & WEIR__ATTENTION_FENCE) == 0)
+        return attention;
+    WEIR_FENCE(__ATOMIC_SEQ_CST); /* (B), symmetric */
+    return weir__load_rlx(&q->attention);
+}
+
+WEIR_API WEIR_COLD int weir__chan_wake_receiver(weir__chan *c, uint64_t pos)
+{
+    const uint32_t attention = weir__chan_attention(&c->receivers);
+    if ((attention & WEIR__ATTENTION_COUNT) != 0)
+        weir__waitq_wake(&c->receivers, 1);
+    return (attention & WEIR__ATTENTION_CLOSED) != 0 ? weir__ring_settle(&c->ring, c->kind, pos) : 0;
+}
+
+WEIR_API WEIR_COLD int weir__chan_wake_sender(weir__chan *c)
+{
+    if ((weir__chan_attention(&c->senders) & WEIR__ATTENTION_COUNT) != 0)
+        weir__waitq_wake(&c->senders, 1);
+    return 0;
+}
+
+#endif /* WEIR_CHAN_CHANNEL_IMPLEMENTED */

@@ -1,0 +1,128 @@
+/* weir/obs/hist.h: a histogram of latencies that answers percentiles with three digits.
+ *
+ * Overview
+ *   Log-linear buckets, as in HdrHistogram (G. Tene): values below 2 * HALF are exact; above, each power of two is cut into HALF = 512
+ *   equal buckets, so a reported value is at most 0.2 % off. Values of 2^40 ns (18 minutes) and above share the last
+ *   bucket; the maximum is kept exactly. A histogram is 128 KiB, the caller's memory, and never allocates.
+ *
+ * Who may call what at once
+ *   record: any number of threads, together with all else: wait-free, one atomic add and, for a new maximum, a few compare-and-swaps.
+ *   percentile, count, merge's source: any thread; what is recorded meanwhile may or may not be in. init: one thread, before.
+ */
+#ifndef WEIR_OBS_HIST_H
+#define WEIR_OBS_HIST_H
+
+#include "../core/atomic.h"
+#include "../core/time.h"
+
+#define WEIR__HIST_HALF_BITS 9
+#define WEIR__HIST_HALF (1U << WEIR__HIST_HALF_BITS)
+#define WEIR__HIST_TOP_BITS 40
+#define WEIR__HIST_BUCKETS ((WEIR__HIST_TOP_BITS - WEIR__HIST_HALF_BITS + 1) * WEIR__HIST_HALF)
+
+typedef struct weir_hist {
+    weir__atomic_u64 max;
+    weir__atomic_u64 counts[WEIR__HIST_BUCKETS];
+} weir_hist;
+
+WEIR_API void weir_hist_init(weir_hist *h);
+
+/* The bucket of a value: the power of two that it lies in, above the first two, and the HALF steps within. */
+static inline size_t weir__hist_bucket(uint64_t value)
+{
+    unsigned power; /* so that value >> power lies in [HALF, 2 * HALF) */
+    if (value < 2 * WEIR__HIST_HALF)
+        return (size_t)value;
+    power = 63U - (unsigned)__builtin_clzll(value) - WEIR__HIST_HALF_BITS;
+    if (power > WEIR__HIST_TOP_BITS - 1 - WEIR__HIST_HALF_BITS)
+        return WEIR__HIST_BUCKETS - 1;
+    return (size_t)(power * WEIR__HIST_HALF + (value >> power));
+}
+
+/* Counts one value, in nanoseconds or any unit; negative ones count as 0. */
+static inline void weir_hist_record(weir_hist *h, weir_ns value)
+{
+    const uint64_t v = value > 0 ? (uint64_t)value : 0;
+    uint64_t max = weir__load_rlx(&h->max);
+    (void)weir__add_rlx(&h->counts[weir__hist_bucket(v)], 1);
+    while (v > max && !weir__cas_ar(&h->max, &max, v))
+        ;
+}
+
+/* Adds what `from` has counted to `into`. */
+WEIR_API void weir_hist_merge(weir_hist *into, weir_hist *from);
+WEIR_API uint64_t weir_hist_count(weir_hist *h);
+/* The largest value, exactly; 0 if none. */
+WEIR_API weir_ns weir_hist_max(weir_hist *h);
+/* The value that `percent` % of the values do not exceed: the middle of its bucket, and never above the maximum. percent is cut to
+ * 0..100; 100 is the maximum. 0 if nothing was recorded. */
+WEIR_API weir_ns weir_hist_percentile(weir_hist *h, double percent);
+
+#endif /* WEIR_OBS_HIST_H */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_OBS_HIST_IMPLEMENTED)
+#define WEIR_OBS_HIST_IMPLEMENTED
+
+WEIR_API void weir_hist_init(weir_hist *h)
+{
+    memset(h, 0, sizeof *h);
+}
+
+WEIR_API void weir_hist_merge(weir_hist *into, weir_hist *from)
+{
+    uint64_t max = weir__load_rlx(&into->max), v = weir__load_rlx(&from->max);
+    for (size_t i = 0; i < WEIR__HIST_BUCKETS; i++) {
+        const uint64_t n = weir__load_rlx(&from->counts[i]);
+        if (n != 0)
+            (void)weir__add_rlx(&into->counts[i], n);
+    }
+    while (v > max && !weir__cas_ar(&into->max, &max, v))
+        ;
+}
+
+WEIR_API uint64_t weir_hist_count(weir_hist *h)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; i < WEIR__HIST_BUCKETS; i++)
+        total += weir__load_rlx(&h->counts[i]);
+    return total;
+}
+
+WEIR_API weir_ns weir_hist_max(weir_hist *h)
+{
+    return (weir_ns)weir__load_rlx(&h->max);
+}
+
+/* The middle of a bucket: the inverse of weir__hist_bucket. */
+static uint64_t weir__hist_value(size_t bucket)
+{
+    unsigned power;
+    if (bucket < 2 * WEIR__HIST_HALF)
+        return bucket;
+    power = (unsigned)(bucket >> WEIR__HIST_HALF_BITS) - 1;
+    return ((bucket - power * WEIR__HIST_HALF) << power) + (((uint64_t)1 << power) >> 1);
+}
+
+WEIR_API weir_ns weir_hist_percentile(weir_hist *h, double percent)
+{
+    const uint64_t total = weir_hist_count(h), max = weir__load_rlx(&h->max);
+    uint64_t rank, seen = 0;
+    double exact = (double)total * percent / 100;
+    if (total == 0)
+        return 0;
+    if (percent >= 100)
+        return (weir_ns)max;
+    rank = exact > 1 ? (uint64_t)exact : 1;
+    if ((double)rank < exact)
+        rank++; /* the smallest rank that covers the share */
+    for (size_t i = 0; i < WEIR__HIST_BUCKETS - 1; i++) {
+        seen += weir__load_rlx(&h->counts[i]);
+        if (seen >= rank) {
+            const uint64_t value = weir__hist_value(i);
+            return (weir_ns)(value < max ? value : max);
+        }
+    }
+    return (weir_ns)max;
+}
+
+#endif /* WEIR_OBS_HIST_IMPLEMENTED */

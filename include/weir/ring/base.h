@@ -1,0 +1,103 @@
+/* weir/ring/base.h: what all rings share: geometry, two ends, and how a ring with one producer is closed.
+ *
+ * A ring is bounded storage for values of one size, with a position at each end. Values go through it in two steps:
+ *
+ *     claim a place  ->  write it  ->  publish          by a producer
+ *     claim a value  ->  read it   ->  release          by a consumer
+ *
+ * A claim with several parties on that side is an atomic operation on the end's position; alone on its side, a claim stores
+ * nothing, and publish (release) does all.
+ *
+ * Closing
+ *   Closing is one moment: every send that claimed its place before it is delivered, every later one fails. With several producers
+ *   the claim is a compare-and-swap on the tail, and a bit in that very word closes the ring: nothing to prove. With one producer
+ *   the tail is advanced by a plain store, which would overwrite such a bit, so closing takes three steps:
+ *
+ *       closer                                   producer                        consumer
+ *       state = CLOSING                          tail = p + 1  (publish p)       t = tail  (acquire)
+ *       attention |= CLOSED                      (B) light fence                 state == OPEN: t is the bound
+ *       (C) heavy fence                          attention has CLOSED?           else wait for CLOSED; limit is the bound
+ *       limit = tail; state = CLOSED             wait for CLOSED; p < limit?
+ *
+ *   (C) pairs with (B). It falls, on the producer's core, before or after the store of tail.
+ *     After: the closer's read of tail, which follows (C), sees p + 1, so p < limit: p counts, whether or not the producer saw CLOSED.
+ *     Before: the producer's look at attention, which follows its store, sees CLOSED; it waits for the limit and tells its
+ *       caller the truth, delivered or EPIPE. And a consumer that reads such a tail also reads state != OPEN after it, because the
+ *       state was written before the fence and the tail after; so it asks for the limit too, and never takes what lies beyond.
+ *   The consumer looks at the state only when it reads a new tail, which a cached index makes rare. The producer looks at a word
+ *   that it looks at anyway. Nobody pays for close until it happens.
+ */
+#ifndef WEIR_RING_BASE_H
+#define WEIR_RING_BASE_H
+
+#include "../core/atomic.h"
+#include "../core/cpu.h"
+#include "../core/error.h"
+#include "../core/fence.h"
+#include "../park/backoff.h"
+#include "choice.h"
+
+#if WEIR__RING_CK_USED
+#include "ck_include.h"
+#endif
+
+/* Positions of a fresh ring. Tests start them just below the point where they wrap. */
+#ifndef WEIR_RING_START
+#define WEIR_RING_START 0
+#endif
+
+enum { WEIR__RING_OPEN = 0, WEIR__RING_CLOSING = 1, WEIR__RING_CLOSED = 2 };
+
+/* One end of a ring, alone on its cache lines. */
+typedef struct weir__ring_end {
+    weir__atomic_u64 pos; /* producer's end: the tail, next to write; consumer's: the head, next to read */
+    uint64_t peer;        /* spsc ring: the other end's pos, as last seen; private to this end's one thread */
+    size_t offset;        /* spsc ring: where pos lies in the buffer; private to this end's one thread */
+} weir__ring_end;
+
+typedef struct weir__ring {
+    /* Written at construction, read by all. */
+    unsigned char *slots;
+    size_t bytes;      /* spsc ring: length of the buffer, at which offset starts anew */
+    uint64_t capacity; /* exact */
+    uint64_t mark;     /* slot ring: power of two above capacity; positions are lap * 2 * mark + index, and mark itself closes */
+    /* Written when it is closed (rings with one producer). */
+    weir__atomic_u32 state;
+    weir__atomic_u64 limit; /* valid once state is CLOSED: the first position that does not count */
+    WEIR__PADDED weir__ring_end producer;
+    WEIR__PADDED weir__ring_end consumer;
+#if WEIR__RING_CK_USED
+    WEIR__PADDED struct ck_ring ck;
+#endif
+} weir__ring;
+
+/* A place in a ring that one thread has to itself for a moment. */
+typedef struct weir__claim {
+    void *value;
+    uint64_t pos;
+} weir__claim;
+
+/* Waits until a close that has begun has fixed the limit: the closer is between two instructions, or inside membarrier. */
+WEIR_API WEIR_COLD void weir__ring_await_limit(weir__ring *r);
+
+/* Whether pos lies before the limit of a ring with one producer that is closing or closed. */
+static inline bool weir__ring_counts(weir__ring *r, uint64_t pos)
+{
+    if (weir__load_acq(&r->state) != WEIR__RING_CLOSED)
+        weir__ring_await_limit(r);
+    return (int64_t)(pos - weir__load_rlx(&r->limit)) < 0;
+}
+
+#endif /* WEIR_RING_BASE_H */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_RING_BASE_IMPLEMENTED)
+#define WEIR_RING_BASE_IMPLEMENTED
+
+WEIR_API WEIR_COLD void weir__ring_await_limit(weir__ring *r)
+{
+    weir__backoff b = {WEIR_WAIT_YIELD, 0};
+    while (weir__load_acq(&r->state) != WEIR__RING_CLOSED)
+        weir__backoff_peer(&b);
+}
+
+#endif /* WEIR_RING_BASE_IMPLEMENTED */
