@@ -8,6 +8,7 @@
 #include "core/cpu.h"        /* pause, yield, pinning */
 #include "core/memory.h"     /* allocation hooks */
 #include "core/time.h"       /* the monotonic clock */
+#include "core/random.h"     /* fair choices */
 #include "core/futex.h"      /* sleep until a word changes */
 #include "core/fence.h"      /* the fence that only the sleeping side pays for */
 #include "core/thread.h"     /* starting and joining threads */
@@ -23,9 +24,13 @@
 #include "ring/ck.h"         /* Concurrency Kit's ck_ring */
 #include "ring/ring.h"       /* one interface to the three */
 #include "ctx/ctx.h"         /* cancellation, deadlines and values down a tree */
+#include "ctx/wait.h"        /* one wait, bounded by a context and a deadline */
 #include "chan/channel.h"    /* a ring and two queues */
 #include "chan/handle.h"     /* typed handles */
+#include "chan/rendezvous.h" /* capacity 0: from hand to hand */
 #include "chan/make.h"       /* make, close, free, len, cap */
+#include "chan/timer.h"      /* channels on which the time arrives */
+#include "chan/op.h"         /* one operation on a channel of any flavor */
 #include "chan/wait.h"       /* what an operation does when the ring is not ready */
 #include "chan/send_recv.h"  /* send, recv, try, until, send_latest */
 #include "chan/inplace.h"    /* reserve and commit, peek and release */

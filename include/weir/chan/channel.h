@@ -17,13 +17,20 @@
 #include "../park/waitq.h"
 #include "../ring/ring.h"
 
+/* What a channel is made of; chan/op.h tells them apart. */
+enum { WEIR__BUFFER, WEIR__RENDEZVOUS, WEIR__TIMER };
+
 typedef struct weir__chan {
     weir__ring ring;
     WEIR__PADDED weir__waitq receivers; /* senders look at it */
     WEIR__PADDED weir__waitq senders;   /* receivers look at it */
     WEIR__PADDED size_t size;           /* of an element */
     int kind;
+    int flavor;
     int wait; /* a weir_wait_strategy */
+    weir__atomic_u32 closed; /* rendezvous and timers; a buffer's ring knows for itself */
+    weir__atomic_u64 due;    /* timers: when, and for tickers how far apart */
+    weir__atomic_u64 period;
     const char *name;
     void *allocated; /* NULL when the memory is the caller's */
 } weir__chan;

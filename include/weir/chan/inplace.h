@@ -13,6 +13,7 @@
  *                                        reservation came before the close, and counts)
  *     int weir_peek(ctx, ch, &slot)      0, EPIPE, ETIMEDOUT, ECANCELED as weir_recv; ENOTSUP: a ck ring with several receivers
  *     int weir_release(ch, slot)         0
+ * ENOTSUP, from reserve and peek: a rendezvous or a timer, where there is no place to build in.
  * Same threads and progress as weir_send and weir_recv.
  */
 #ifndef WEIR_CHAN_INPLACE_H

@@ -3,6 +3,7 @@
 #define WEIR_CHAN_MAKE_H
 
 #include "handle.h"
+#include "rendezvous.h"
 
 /* Zero means the default, for each. */
 typedef struct weir_chan_opt {
@@ -19,9 +20,10 @@ typedef struct weir_chan_opt {
 
 /* int weir_chan_make(CH *ch, size_t capacity)
  * int weir_chan_make_opt(CH *ch, size_t capacity, const weir_chan_opt *opt)
- *     Makes a channel that holds exactly `capacity` values, for a handle of any of the four kinds. opt may be NULL.
- *     Returns 0; ENOMEM; EINVAL for capacity 0 (rendezvous channels are not built yet), a wait strategy that is none, or memory that is too
- *     small; EOVERFLOW when that many values cannot be addressed. On failure the handle is NULL.
+ *     Makes a channel that holds exactly `capacity` values, for a handle of any of the four kinds; capacity 0 is a rendezvous
+ *     (chan/rendezvous.h): a send returns when its value has been taken. opt may be NULL.
+ *     Returns 0; ENOMEM; EINVAL for a wait strategy that is none, or memory that is too small; EOVERFLOW when that many values cannot be
+ *     addressed. On failure the handle is NULL.
  *     One thread; hand the handle to others by any means that synchronizes (starting a thread does). */
 #define weir_chan_make(ch, capacity) weir_chan_make_opt((ch), (capacity), NULL)
 #define weir_chan_make_opt(ch, capacity, opt)                                                                          \
@@ -105,7 +107,7 @@ WEIR_API int weir__chan_make(void *handle, int kind, size_t capacity, size_t siz
     memcpy(handle, &c, sizeof c);
     if (opt == NULL)
         opt = &none;
-    if (capacity == 0 || (unsigned)opt->wait > WEIR_WAIT_PARK)
+    if ((unsigned)opt->wait > WEIR_WAIT_PARK)
         return EINVAL;
     if (ring_bytes == 0 || ring_bytes > SIZE_MAX / 2)
         return EOVERFLOW;
@@ -115,6 +117,9 @@ WEIR_API int weir__chan_make(void *handle, int kind, size_t capacity, size_t siz
     weir__ring_init(&c->ring, kind, capacity, size, c + 1);
     weir__waitq_init(&c->receivers);
     weir__waitq_init(&c->senders);
+    c->flavor = capacity == 0 ? WEIR__RENDEZVOUS : WEIR__BUFFER;
+    c->closed = 0;
+    c->due = c->period = 0;
     c->size = size;
     c->kind = kind;
     c->wait = (int)opt->wait;
@@ -140,9 +145,12 @@ static void weir__chan_mark_closed(void *chan)
 
 WEIR_API int weir__chan_close(weir__chan *c)
 {
+    uint32_t open = 0;
     if (c == NULL)
         return EINVAL;
-    if (!weir__ring_close(&c->ring, c->kind, weir__chan_mark_closed, c))
+    if (c->flavor == WEIR__RENDEZVOUS)
+        return weir__meet_close(c) ? 0 : EPIPE;
+    if (c->flavor == WEIR__TIMER ? !weir__cas_sc(&c->closed, &open, 1) : !weir__ring_close(&c->ring, c->kind, weir__chan_mark_closed, c))
         return EPIPE;
     /* Whoever joins a queue from here on finds the ring closed in its last look; whoever joined before is woken. The queue's lock
      * decides which. */
@@ -153,12 +161,14 @@ WEIR_API int weir__chan_close(weir__chan *c)
 
 WEIR_API size_t weir__chan_len(weir__chan *c)
 {
-    return c == NULL ? 0 : weir__ring_len(&c->ring, c->kind);
+    return c == NULL || c->flavor != WEIR__BUFFER ? 0 : weir__ring_len(&c->ring, c->kind);
 }
 
 WEIR_API bool weir__chan_is_closed(weir__chan *c)
 {
-    return c != NULL && weir__ring_is_closed(&c->ring, c->kind);
+    if (c == NULL || c->flavor != WEIR__BUFFER)
+        return c != NULL && weir__load_acq(&c->closed) != 0;
+    return weir__ring_is_closed(&c->ring, c->kind);
 }
 
 #endif /* WEIR_CHAN_MAKE_IMPLEMENTED */

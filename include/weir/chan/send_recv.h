@@ -36,7 +36,8 @@
 #define weir_try_recv(ch, ptr) weir_recv_until(NULL, ch, (ptr), WEIR__NO_WAIT)
 
 /* For kinds with many receivers, because the sender takes the oldest value away as a receiver would. dropped: a size_t pointer, or
- * NULL; how many values were discarded to make room. 0, EPIPE; EAGAIN for a NULL channel. Values that own memory should not go
+ * NULL; how many values were discarded to make room. 0, EPIPE; EAGAIN for a NULL channel, and for a rendezvous where nobody
+ * waits to receive. Values that own memory should not go
  * this way: what is dropped is gone. */
 #define weir_send_latest(ch, ptr, dropped)                                                                             \
     weir__send_latest(WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, ptr),                                      \
@@ -63,8 +64,10 @@ static inline int weir__send_latest(weir__chan *c, int kind, const void *src, si
     weir__backoff b = {WEIR_WAIT_YIELD, 0};
     size_t discarded = 0;
     int rc;
-    if (c == NULL)
-        return EAGAIN;
+    if (dropped != NULL)
+        *dropped = 0;
+    if (c == NULL || c->flavor != WEIR__BUFFER)
+        return weir__send_slow(NULL, c, src, WEIR__NO_WAIT); /* there is no oldest value to drop */
     while (!weir__chan_push(c, kind, src, size, &rc)) {
         rc = weir__ring_why_full(&c->ring, kind, size);
         if (rc == EPIPE)

@@ -158,13 +158,14 @@ static void weir__hook_unlink(weir__hook_list *l, weir_ctx_hook *h)
 /* Marks one context as ended: cause before err. Its waiters are claimed; its hooks go to the run. Under the lock. */
 static void weir__ctx_mark(weir_ctx *ctx, int err, int cause, weir__hook_run *run)
 {
-    weir__atomic_u32 *word;
+    weir__atomic_u32 *wake;
     weir_ctx_hook *h;
     uint32_t unlinked = 0;
     ctx->cause = cause;
     weir__store_rel(&ctx->err, (uint32_t)err);
-    while ((word = weir__waiter_claim_first(&ctx->watchers, &unlinked)) != NULL)
-        WEIR_FUTEX_WAKE(word, 1); /* under the lock: cancelling is rare, and the sleepers' number has no bound */
+    while (weir__waiter_claim_first(&ctx->watchers, &unlinked, &wake))
+        if (wake != NULL)
+            WEIR_FUTEX_WAKE(wake, 1); /* under the lock: cancelling is rare, and the sleepers' number has no bound */
     while ((h = ctx->hooks.first) != NULL) {
         weir__hook_unlink(&ctx->hooks, h);
         h->ctx = ctx;

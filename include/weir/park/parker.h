@@ -1,17 +1,20 @@
-/* weir/park/parker.h: how one thread sleeps, and how it is claimed exactly once.
+/* weir/park/parker.h: how one thread waits to be woken, and how it is claimed exactly once.
  *
  * Overview
- *   A parker is one word on the sleeping thread's stack, and is the futex that it sleeps on. It starts as WAITING. Whoever wants to
- *   wake the thread first claims it, by changing WAITING into the ticket of the queue in which it found the thread; there is one
- *   winner, and the sleeper reads from the ticket who that was. A thread that stops waiting by itself (deadline) claims itself.
+ *   A parker is one word on the waiting thread's stack, and is the futex that it sleeps on. Whoever wants to wake the thread first
+ *   claims it, by changing the word into the ticket of the queue in which it found the thread; there is one winner, and the
+ *   waiting thread reads from the ticket who that was. A thread that stops waiting by itself (deadline) claims itself.
  *
- *       WAITING ──claim(ticket)──► ticket       by a waker, which then wakes the futex
- *          └─────cancel()────────► CANCELLED    by the sleeper; fails if a waker came first
+ *       WAITING ──► SLEEPING            the owner, before it sleeps: only then does a waker owe a system call
+ *          │            │
+ *          ├────────────┼─► ticket                  claimed: a hint to try again
+ *          ├────────────┼─► ticket|HELD ─► ticket   claimed by a peer that moves a value first, then lets go
+ *          └────────────┴─► CANCELLED               by the owner; fails if a waker came first
  *
  * Who owns the memory
- *   The sleeper, until it returns. A waker touches the parker only while it holds the lock of a queue in which a node of that
- *   parker is linked; unlinking takes the same lock. The futex wake comes after the lock is released, and uses the address alone
- *   (core/futex.h).
+ *   The owner, until it returns. A waker touches the parker only while it holds the lock of a queue in which a node of that
+ *   parker is linked, or while the parker is HELD by it; unlinking takes the same lock, and the owner waits while it is HELD. The
+ *   futex wake comes after the lock is released, and uses the address alone (core/futex.h).
  *   Not done: a parker in thread-local storage. It would be one more thing to tear down, and a thread waits in one place at a time
  *   anyway.
  */
@@ -20,43 +23,82 @@
 
 #include "../core/atomic.h"
 #include "../core/futex.h"
+#include "backoff.h"
 
 #define WEIR__PARKER_WAITING 0U
-#define WEIR__PARKER_CANCELLED UINT32_MAX
+#define WEIR__PARKER_SLEEPING 1U
+#define WEIR__PARKER_FIRST_TICKET 2U
+#define WEIR__PARKER_HELD (1U << 31)
+#define WEIR__PARKER_CANCELLED (WEIR__PARKER_HELD - 1)
 
 typedef struct weir__parker {
-    weir__atomic_u32 state; /* WAITING, CANCELLED, or the ticket of the queue that claimed it */
+    weir__atomic_u32 state;
 } weir__parker;
 
-/* True for the one caller that wins. Release: what the waker did before is visible to the sleeper that reads the ticket. */
-static inline bool weir__parker_claim(weir__parker *p, uint32_t ticket)
+/* True for the one caller that wins; *wake is then the futex to wake, or NULL if the owner is awake. Release: what the waker
+ * did before is visible to the owner that reads the ticket. SLEEPING is never left but by a claim, so two attempts decide. */
+static inline bool weir__parker_claim(weir__parker *p, uint32_t ticket, weir__atomic_u32 **wake)
 {
     uint32_t seen = WEIR__PARKER_WAITING;
-    return weir__cas_ar(&p->state, &seen, ticket);
+    *wake = NULL;
+    if (weir__cas_ar(&p->state, &seen, ticket))
+        return true;
+    if (seen != WEIR__PARKER_SLEEPING || !weir__cas_ar(&p->state, &seen, ticket))
+        return false;
+    *wake = &p->state;
+    return true;
 }
 
-/* The sleeper gives up. False: a waker was faster, and p->state holds its ticket. */
+/* Ends what a claim with WEIR__PARKER_HELD began: the last touch. */
+static inline void weir__parker_let_go(weir__parker *p, uint32_t ticket)
+{
+    weir__store_rel(&p->state, ticket);
+}
+
+/* The owner gives up. False: a waker was faster. */
 static inline bool weir__parker_cancel(weir__parker *p)
 {
-    return weir__parker_claim(p, WEIR__PARKER_CANCELLED);
+    weir__atomic_u32 *own;
+    return weir__parker_claim(p, WEIR__PARKER_CANCELLED, &own);
 }
 
-/* Sleeps until claimed, or until the deadline. Returns the ticket, or WEIR__PARKER_CANCELLED once the deadline has passed. */
-WEIR_API uint32_t weir__parker_sleep(weir__parker *p, weir_ns deadline);
+/* Waits, with the given strategy, until claimed or until the deadline. Returns the ticket, or WEIR__PARKER_CANCELLED once the deadline
+ * has passed. */
+WEIR_API uint32_t weir__parker_wait(weir__parker *p, int strategy, weir_ns deadline);
 
 #endif /* WEIR_PARK_PARKER_H */
 
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_PARK_PARKER_IMPLEMENTED)
 #define WEIR_PARK_PARKER_IMPLEMENTED
 
-WEIR_API uint32_t weir__parker_sleep(weir__parker *p, weir_ns deadline)
+/* Sleeps once, if nobody has claimed us before it could be announced. True: the deadline has passed. */
+static bool weir__parker_sleep(weir__parker *p, weir_ns deadline)
 {
-    uint32_t state;
-    while ((state = weir__load_acq(&p->state)) == WEIR__PARKER_WAITING) {
-        if (WEIR_FUTEX_WAIT(&p->state, WEIR__PARKER_WAITING, deadline) == ETIMEDOUT && weir__parker_cancel(p))
+    uint32_t seen = WEIR__PARKER_WAITING;
+    if (!weir__cas_ar(&p->state, &seen, WEIR__PARKER_SLEEPING) && seen != WEIR__PARKER_SLEEPING)
+        return false;
+    return WEIR_FUTEX_WAIT(&p->state, WEIR__PARKER_SLEEPING, deadline) == ETIMEDOUT;
+}
+
+WEIR_API uint32_t weir__parker_wait(weir__parker *p, int strategy, weir_ns deadline)
+{
+    weir__backoff turns = {strategy, 0}, peer = {WEIR_WAIT_YIELD, 0};
+    for (;;) {
+        const uint32_t state = weir__load_acq(&p->state);
+        bool late = false;
+        if ((state & WEIR__PARKER_HELD) != 0) {
+            weir__backoff_peer(&peer);
+            continue;
+        }
+        if (state >= WEIR__PARKER_FIRST_TICKET)
+            return state;
+        if (!weir__backoff_turn(&turns))
+            late = weir__parker_sleep(p, deadline);
+        else if (deadline != WEIR_FOREVER && turns.turn % 16 == 0)
+            late = weir_now() >= deadline;
+        if (late && weir__parker_cancel(p))
             return WEIR__PARKER_CANCELLED;
     }
-    return state;
 }
 
 #endif /* WEIR_PARK_PARKER_IMPLEMENTED */

@@ -58,7 +58,21 @@ typedef struct weir__waiter {
     weir__parker *parker;
     uint32_t ticket; /* what to claim the parker with */
     bool linked;     /* guarded by the queue's lock */
+    int status;      /* rendezvous: how it ended, 0 or EPIPE; written by the peer that holds the parker */
+    const void *src; /* rendezvous: a sender's value, in the sender's memory */
+    void *dst;       /* rendezvous: where a receiver wants it; may be NULL */
 } weir__waiter;
+
+static inline void weir__waiter_init(weir__waiter *w, weir__parker *parker, uint32_t ticket)
+{
+    w->next = w->prev = NULL;
+    w->parker = parker;
+    w->ticket = ticket;
+    w->linked = false;
+    w->status = 0;
+    w->src = NULL;
+    w->dst = NULL;
+}
 
 /* A doubly linked FIFO of waiters, without a lock of its own: a channel's queue guards it, and so does a context tree. */
 typedef struct weir__waiter_list {
@@ -96,19 +110,18 @@ static inline void weir__waiter_unlink(weir__waiter_list *l, weir__waiter *w)
     w->linked = false;
 }
 
-/* Takes the longest sleeper off the list and claims it; those whose parkers somebody else has claimed are unlinked on the way.
- * Returns the futex to wake once the list's lock is free, or NULL when nobody is left. */
-static inline weir__atomic_u32 *weir__waiter_claim_first(weir__waiter_list *l, uint32_t *unlinked)
+/* Takes the longest sleeper off the list and claims it; those whose parkers somebody else has claimed are unlinked on the way, each
+ * counted in *unlinked. False when nobody is left; else *wake is the futex to wake, or NULL if that thread is awake. */
+static inline bool weir__waiter_claim_first(weir__waiter_list *l, uint32_t *unlinked, weir__atomic_u32 **wake)
 {
     weir__waiter *w;
     while ((w = l->first) != NULL) {
-        weir__parker *parker = w->parker;
         weir__waiter_unlink(l, w);
         ++*unlinked;
-        if (weir__parker_claim(parker, w->ticket)) /* the last touch: from here on the sleeper may be gone */
-            return &parker->state;
+        if (weir__parker_claim(w->parker, w->ticket, wake)) /* the last touch: from here on the sleeper may be gone */
+            return true;
     }
-    return NULL;
+    return false;
 }
 
 WEIR_API void weir__waitq_init(weir__waitq *q);
@@ -124,6 +137,12 @@ WEIR_API WEIR_COLD void weir__waitq_wake(weir__waitq *q, uint32_t count);
 
 /* Sets bits in attention for good. */
 WEIR_API void weir__waitq_mark(weir__waitq *q, uint32_t bits);
+
+/* Every change of attention is made under the lock, so a load and a store will do; that the store is atomic is for the look. */
+static inline void weir__waitq_add(weir__waitq *q, uint32_t difference)
+{
+    weir__store_rlx(&q->attention, weir__load_rlx(&q->attention) + difference);
+}
 
 /* How many sleep. Any thread; a number that may be old when it arrives. */
 static inline uint32_t weir__waitq_sleepers(weir__waitq *q)
@@ -141,12 +160,6 @@ WEIR_API void weir__waitq_init(weir__waitq *q)
     q->attention = weir__fence_asymmetric() ? 0 : WEIR__ATTENTION_FENCE;
     q->lock = 0;
     q->list.first = q->list.last = NULL;
-}
-
-/* Every change of attention is made under the lock, so a load and a store will do; that the store is atomic is for the look. */
-static void weir__waitq_add(weir__waitq *q, uint32_t difference)
-{
-    weir__store_rlx(&q->attention, weir__load_rlx(&q->attention) + difference);
 }
 
 WEIR_API void weir__waitq_join(weir__waitq *q, weir__waiter *w)
@@ -170,19 +183,20 @@ WEIR_API void weir__waitq_leave(weir__waitq *q, weir__waiter *w)
 WEIR_API WEIR_COLD void weir__waitq_wake(weir__waitq *q, uint32_t count)
 {
     enum { BATCH = 16 };
-    weir__atomic_u32 *claimed[BATCH];
+    weir__atomic_u32 *wake[BATCH];
     uint32_t n;
     /* The futex wakes come after the lock is free: a woken thread that took the lock while we held it would sleep again. */
     do {
         uint32_t unlinked = 0;
         n = 0;
         weir__lock_take(&q->lock);
-        while (n < BATCH && n < count && (claimed[n] = weir__waiter_claim_first(&q->list, &unlinked)) != NULL)
+        while (n < BATCH && n < count && weir__waiter_claim_first(&q->list, &unlinked, &wake[n]))
             n++;
         weir__waitq_add(q, 0U - unlinked);
         weir__lock_release(&q->lock);
         for (uint32_t i = 0; i < n; i++)
-            WEIR_FUTEX_WAKE(claimed[i], 1);
+            if (wake[i] != NULL)
+                WEIR_FUTEX_WAKE(wake[i], 1);
         count -= n;
     } while (n == BATCH && count > 0);
 }

@@ -28,7 +28,8 @@
 
 /* Bytes of storage for `capacity` values of `size` bytes; 0 when that does not fit a size_t or the ring. */
 WEIR_API size_t weir__ring_bytes(int kind, size_t capacity, size_t size);
-/* storage: aligned to WEIR_CACHE_PAD, of that many bytes; it stays the caller's. */
+/* storage: aligned to WEIR_CACHE_PAD, of that many bytes; it stays the caller's. A ring of capacity 0 is never ready for anything: it
+ * stands in for a ring where a channel has none. */
 WEIR_API void weir__ring_init(weir__ring *r, int kind, size_t capacity, size_t size, void *storage);
 WEIR_API WEIR_COLD int weir__ring_why_full(weir__ring *r, int kind, size_t size);
 WEIR_API WEIR_COLD int weir__ring_why_empty(weir__ring *r, int kind, size_t size);
@@ -155,12 +156,12 @@ static size_t weir__power_of_two_above(size_t n)
 
 WEIR_API size_t weir__ring_bytes(int kind, size_t capacity, size_t size)
 {
-    size_t count = capacity, stride = size, bytes;
+    size_t count = capacity > 0 ? capacity : 1, stride = size, bytes;
 #if WEIR__RING_CK_USED
     if (weir__ring_of(kind) == WEIR_RING_CK) {
         if (capacity > WEIR__CK_CAPACITY_MAX)
             return 0;
-        count = weir__power_of_two_above(capacity);
+        count = weir__power_of_two_above(count);
     }
 #endif
     if (capacity > SIZE_MAX / 8 || size > SIZE_MAX / 8)
@@ -182,6 +183,8 @@ WEIR_API void weir__ring_init(weir__ring *r, int kind, size_t capacity, size_t s
         start &= ~(weir__slots_lap(r) - 1);
         for (size_t i = 0; i < capacity; i++)
             weir__store_rlx(weir__slots_stamp(r, i, size), start + i);
+        if (capacity == 0)
+            weir__store_rlx(weir__slots_stamp(r, 0, size), start - 1); /* nobody's turn, ever */
     }
 #if WEIR__RING_CK_USED
     if (weir__ring_of(kind) == WEIR_RING_CK) {
