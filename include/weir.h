@@ -1218,6 +1218,14 @@ static inline unsigned weir__ck_ahead(weir__ring *r, unsigned *tail)
     return *tail - head;
 }
 
+/* weir__ring_counts for counters of 32 bits. */
+static inline bool weir__ck_counts(weir__ring *r, unsigned pos)
+{
+    if (weir__load_acq(&r->state) != WEIR__RING_CLOSED)
+        weir__ring_await_limit(r);
+    return (int32_t)(pos - (unsigned)weir__load_rlx(&r->limit)) < 0;
+}
+
 WEIR_INLINE bool weir__ck_claim_many(weir__ring *r, size_t size, weir__claim *claim)
 {
     unsigned tail;
@@ -1267,7 +1275,7 @@ WEIR_INLINE bool weir__ck_ready(weir__ring *r, int kind)
     if (ck_pr_load_uint(&r->ck.p_tail) == head)
         return false;
     ck_pr_fence_load();
-    return weir__ck_shared(kind) || weir__load_rlx(&r->state) == WEIR__RING_OPEN || weir__ring_counts(r, head);
+    return weir__ck_shared(kind) || weir__load_rlx(&r->state) == WEIR__RING_OPEN || weir__ck_counts(r, head);
 }
 
 /* Drops the oldest value without a copy; ck has no call for that. */
@@ -1339,7 +1347,7 @@ static inline int weir__ck_why_full(weir__ring *r, int kind)
 static inline int weir__ck_why_empty(weir__ring *r, int kind)
 {
     const unsigned head = ck_pr_load_uint(&r->ck.c_head);
-    if (!weir__ck_shared(kind) && weir__load_acq(&r->state) != WEIR__RING_OPEN && !weir__ring_counts(r, head))
+    if (!weir__ck_shared(kind) && weir__load_acq(&r->state) != WEIR__RING_OPEN && !weir__ck_counts(r, head))
         return EPIPE;
     ck_pr_fence_load();
     if (ck_pr_load_uint(&r->ck.p_tail) != head)
@@ -1520,7 +1528,13 @@ WEIR_INLINE bool weir__ring_pop(weir__ring *r, int kind, void *dst, size_t size)
 /* After publishing at pos: was the value accepted, given that the ring is closing or closed? 0 or EPIPE. */
 WEIR_INLINE int weir__ring_settle(weir__ring *r, int kind, uint64_t pos)
 {
-    return weir__ring_has_limit(kind) && !weir__ring_counts(r, pos) ? EPIPE : 0;
+    if (!weir__ring_has_limit(kind))
+        return 0;
+#if WEIR__RING_CK_USED
+    if (weir__ring_of(kind) == WEIR_RING_CK)
+        return weir__ck_counts(r, (unsigned)pos) ? 0 : EPIPE;
+#endif
+    return weir__ring_counts(r, pos) ? 0 : EPIPE;
 }
 
 #endif /* WEIR_RING_RING_H */
@@ -1820,8 +1834,8 @@ typedef struct weir_chan_opt {
 #define weir_close(ch) weir__chan_close(WEIR__CHAN(ch))
 
 /* size_t weir_len(CH ch), size_t weir_cap(CH ch), bool weir_is_closed(CH ch)
- *     How many values are in it, how many fit, whether it was closed. NULL: 0, 0, false. Any thread; len may be old when it arrives. A
- *     value that a sender has claimed room for, and not published yet, counts in len. */
+ *     How many values are in it, how many fit, whether it was closed. NULL: 0, 0, false. Any thread; len may be old when it arrives. Where
+ *     there are several senders, a value that one has claimed room for, and not published yet, counts in len. */
 #define weir_len(ch) weir__chan_len(WEIR__CHAN(ch))
 #define weir_cap(ch) weir__chan_cap(WEIR__CHAN(ch))
 #define weir_is_closed(ch) weir__chan_is_closed(WEIR__CHAN(ch))
@@ -1898,16 +1912,19 @@ typedef struct weir__op {
 #define weir__op_try WEIR__RINGED(weir__op_try)
 #define weir__send_slow WEIR__RINGED(weir__send_slow)
 #define weir__recv_slow WEIR__RINGED(weir__recv_slow)
+#define weir__try_send_slow WEIR__RINGED(weir__try_send_slow)
+#define weir__try_recv_slow WEIR__RINGED(weir__try_recv_slow)
 
 /* Waits as long as ctx and deadline allow. 0, EPIPE, ETIMEDOUT, ECANCELED. c may be NULL: a channel that is never ready. */
 WEIR_API WEIR_COLD int weir__op_wait(weir_ctx *ctx, weir__chan *c, weir__op *op, weir_ns deadline);
 /* 0, EPIPE, or EAGAIN if the ring was full (empty) at one moment; waits for a peer if that is not known. */
 WEIR_API WEIR_COLD int weir__op_try(weir__chan *c, weir__op *op);
 
-/* The two that every fast path falls back to. deadline INT64_MIN: do not wait (weir__op_try). */
+/* What the fast paths fall back to: waiting, and not. */
 WEIR_API WEIR_COLD int weir__send_slow(weir_ctx *ctx, weir__chan *c, const void *src, weir_ns deadline);
 WEIR_API WEIR_COLD int weir__recv_slow(weir_ctx *ctx, weir__chan *c, void *dst, weir_ns deadline);
-#define WEIR__NO_WAIT INT64_MIN
+WEIR_API WEIR_COLD int weir__try_send_slow(weir__chan *c, const void *src);
+WEIR_API WEIR_COLD int weir__try_recv_slow(weir__chan *c, void *dst);
 
 #endif /* WEIR_CHAN_WAIT_H */
 
@@ -1945,8 +1962,10 @@ WEIR_API WEIR_COLD int weir__recv_slow(weir_ctx *ctx, weir__chan *c, void *dst, 
     weir__send((ctx), WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, ptr), sizeof *(ch).elem, (deadline))
 #define weir_recv_until(ctx, ch, ptr, deadline)                                                                        \
     weir__recv((ctx), WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, ptr), sizeof *(ch).elem, (deadline))
-#define weir_try_send(ch, ptr) weir_send_until(NULL, ch, (ptr), WEIR__NO_WAIT)
-#define weir_try_recv(ch, ptr) weir_recv_until(NULL, ch, (ptr), WEIR__NO_WAIT)
+#define weir_try_send(ch, ptr)                                                                                         \
+    weir__try_send(WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, ptr), sizeof *(ch).elem)
+#define weir_try_recv(ch, ptr)                                                                                         \
+    weir__try_recv(WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, ptr), sizeof *(ch).elem)
 
 /* For kinds with many receivers, because the sender takes the oldest value away as a receiver would. dropped: a size_t pointer, or
  * NULL; how many values were discarded to make room. 0, EPIPE; EAGAIN for a NULL channel. Values that own memory should not go
@@ -1969,6 +1988,22 @@ WEIR_INLINE int weir__recv(weir_ctx *ctx, weir__chan *c, int kind, void *dst, si
     if (WEIR_LIKELY(weir__chan_pop(c, kind, dst, size, &rc)))
         return rc;
     return weir__recv_slow(ctx, c, dst, deadline);
+}
+
+WEIR_INLINE int weir__try_send(weir__chan *c, int kind, const void *src, size_t size)
+{
+    int rc;
+    if (WEIR_LIKELY(weir__chan_push(c, kind, src, size, &rc)))
+        return rc;
+    return weir__try_send_slow(c, src);
+}
+
+WEIR_INLINE int weir__try_recv(weir__chan *c, int kind, void *dst, size_t size)
+{
+    int rc;
+    if (WEIR_LIKELY(weir__chan_pop(c, kind, dst, size, &rc)))
+        return rc;
+    return weir__try_recv_slow(c, dst);
 }
 
 static inline int weir__send_latest(weir__chan *c, int kind, const void *src, size_t size, size_t *dropped)
@@ -2003,9 +2038,12 @@ static inline int weir__send_latest(weir__chan *c, int kind, const void *src, si
  *     weir_reserve(ctx, ch, &t);   t->price = …;   weir_commit(ch, t);
  *     weir_peek(ctx, ch, &t);      use(t);         weir_release(ch, t);
  *
- * Between reserve and commit the place is taken: it counts in weir_len, and later values, though sent, are received only after it
- * (one FIFO). So be quick, and commit every reservation. Likewise a peeked value is gone for other receivers, and its place is
- * not free until it is released. Several senders may each hold several reservations; a lone sender one, a lone receiver one.
+ * Between reserve and commit the place is taken: later values, though sent, are received only after it (one FIFO). So be quick,
+ * and commit every reservation. Likewise a peeked value is gone for other receivers, and its place is not free until it is
+ * released. In kinds with several senders (receivers) a thread may hold several places, and give them back in any order (on a
+ * ck ring in the order in which it took them); in kinds with one, it holds one at a time.
+ * While a thread holds a place it does not call a try-operation of the other side on that channel, nor waits there: both wait for the peer
+ * that stands between claim and publish, and that peer is itself.
  *
  *     int weir_reserve(ctx, ch, &slot)   0, EPIPE, ETIMEDOUT, ECANCELED as weir_send
  *     int weir_commit(ch, slot)          0; EPIPE: closed meanwhile, not sent (only in kinds with one sender: with many the
@@ -2149,17 +2187,18 @@ WEIR_INLINE int weir__send_n(weir_ctx *ctx, weir__chan *c, int kind, const void 
 WEIR_INLINE int weir__recv_n(weir_ctx *ctx, weir__chan *c, int kind, void *ptr, size_t size, size_t max, size_t *got)
 {
     unsigned char *dst = (unsigned char *)ptr;
-    size_t done = 0, run = 1;
+    size_t done = 0, run;
     int rc = 0;
-    while (done < max && run > 0) {
+    while (done < max) {
         unsigned char *at = dst == NULL ? NULL : dst + done * size;
         if (weir__ring_of(kind) == WEIR_RING_CACHED && c != NULL)
             run = weir__chan_pop_run(c, at, size, max - done);
         else
             run = weir__chan_pop(c, kind, at, size, &rc) ? 1 : 0;
-        if (run == 0 && done == 0) {
-            rc = weir__recv_slow(ctx, c, at, WEIR_FOREVER);
-            if (rc != 0)
+        if (run == 0) {
+            if (done > 0 && weir__ring_why_empty(&c->ring, kind, size) == 0)
+                continue; /* a closed ring shows its last values only when asked */
+            if (done > 0 || (rc = weir__recv_slow(ctx, c, at, WEIR_FOREVER)) != 0)
                 break;
             run = 1;
         }
@@ -2563,6 +2602,7 @@ WEIR_API weir_ns weir_hist_percentile(weir_hist *h, double percent);
 #define WEIR_CORE_SYSTEM_IMPLEMENTED
 #if defined(__linux__)
 
+#include <errno.h>
 #include <sys/syscall.h>
 
 #ifdef __cplusplus
@@ -2571,10 +2611,20 @@ extern "C" {
 struct timespec;
 extern long weir__libc_syscall(long number, ...) __asm__("syscall");
 extern int weir__libc_clock_gettime(int clock, struct timespec *t) __asm__("clock_gettime");
-extern int *weir__libc_errno(void) __asm__("__errno_location");
 #ifdef __cplusplus
 }
 #endif
+
+/* A system call as the kernel answers it: the result, or minus the error. errno stays as it was. */
+static inline long weir__system_call(long number, long a, long b, long c, long d, long e, long f)
+{
+    const int saved = errno;
+    long rc = weir__libc_syscall(number, a, b, c, d, e, f);
+    if (rc == -1)
+        rc = -(long)errno;
+    errno = saved;
+    return rc;
+}
 
 #endif
 #endif /* WEIR_CORE_SYSTEM_IMPLEMENTED */
@@ -2620,14 +2670,14 @@ WEIR_API int weir_pin(int cpu)
         return EINVAL;
     mask.bits[(unsigned)cpu / word_bits] |= 1UL << ((unsigned)cpu % word_bits);
     /* The raw call takes thread 0 as the caller, and knows no cpu_set_t, which -std=c11 hides. */
-    return weir__libc_syscall(SYS_sched_setaffinity, 0L, sizeof mask, &mask) == 0 ? 0 : EINVAL;
+    return weir__system_call(SYS_sched_setaffinity, 0, sizeof mask, (long)&mask, 0, 0, 0) == 0 ? 0 : EINVAL;
 }
 
 WEIR_API int weir_cpu_count(void)
 {
     weir__cpu_mask mask = {{0}};
     int count = 0;
-    if (weir__libc_syscall(SYS_sched_getaffinity, 0L, sizeof mask, &mask) <= 0)
+    if (weir__system_call(SYS_sched_getaffinity, 0, sizeof mask, (long)&mask, 0, 0, 0) <= 0)
         return 1;
     for (size_t i = 0; i < sizeof mask.bits / sizeof mask.bits[0]; i++)
         count += __builtin_popcountl(mask.bits[i]);
@@ -2669,8 +2719,6 @@ WEIR_API weir_ns weir_now(void)
 WEIR_API int weir__futex_wait(weir__atomic_u32 *word, uint32_t value, weir_ns deadline)
 {
     struct timespec t, *until = NULL;
-    const int saved = *weir__libc_errno();
-    int rc = 0;
     if (deadline != WEIR_FOREVER) {
         const weir_ns d = deadline > 0 ? deadline : 0;
         t.tv_sec = (time_t)(d / WEIR_SEC(1));
@@ -2678,17 +2726,12 @@ WEIR_API int weir__futex_wait(weir__atomic_u32 *word, uint32_t value, weir_ns de
         until = &t;
     }
     /* 9 FUTEX_WAIT_BITSET | 128 FUTEX_PRIVATE_FLAG; the last argument matches every wake. */
-    if (weir__libc_syscall(SYS_futex, word, 9 | 128, value, until, NULL, 0xffffffffU) != 0 && *weir__libc_errno() == ETIMEDOUT)
-        rc = ETIMEDOUT;
-    *weir__libc_errno() = saved;
-    return rc;
+    return weir__system_call(SYS_futex, (long)word, 9 | 128, (long)value, (long)until, 0, 0xffffffff) == -ETIMEDOUT ? ETIMEDOUT : 0;
 }
 
 WEIR_API void weir__futex_wake(weir__atomic_u32 *word, int count)
 {
-    const int saved = *weir__libc_errno();
-    weir__libc_syscall(SYS_futex, word, 1 | 128 /* FUTEX_WAKE, private */, count, NULL, NULL, 0);
-    *weir__libc_errno() = saved;
+    (void)weir__system_call(SYS_futex, (long)word, 1 | 128 /* FUTEX_WAKE, private */, count, 0, 0, 0);
 }
 
 #endif
@@ -2717,6 +2760,11 @@ WEIR_API void weir__fence_heavy(void)
 #define WEIR__MEMBARRIER_PRIVATE_EXPEDITED (1 << 3)
 #define WEIR__MEMBARRIER_REGISTER_PRIVATE_EXPEDITED (1 << 4)
 
+static bool weir__membarrier(int command)
+{
+    return weir__system_call(SYS_membarrier, command, 0, 0, 0, 0, 0) == 0;
+}
+
 /* 0 not asked yet, 1 works, 2 missing. Two threads may both ask: registering twice is harmless, and both get the same answer. */
 static weir__atomic_u32 weir__fence_state;
 
@@ -2724,7 +2772,7 @@ WEIR_API bool weir__fence_asymmetric(void)
 {
     uint32_t state = weir__load_rlx(&weir__fence_state);
     if (state == 0) {
-        state = weir__libc_syscall(SYS_membarrier, WEIR__MEMBARRIER_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 ? 1 : 2;
+        state = weir__membarrier(WEIR__MEMBARRIER_REGISTER_PRIVATE_EXPEDITED) ? 1 : 2;
         weir__store_rlx(&weir__fence_state, state);
     }
     return state == 1;
@@ -2733,7 +2781,7 @@ WEIR_API bool weir__fence_asymmetric(void)
 /* Every queue is made after weir__fence_asymmetric has been asked, so the state is known here. */
 WEIR_API void weir__fence_heavy(void)
 {
-    if (weir__load_rlx(&weir__fence_state) != 1 || weir__libc_syscall(SYS_membarrier, WEIR__MEMBARRIER_PRIVATE_EXPEDITED, 0, 0) != 0)
+    if (weir__load_rlx(&weir__fence_state) != 1 || !weir__membarrier(WEIR__MEMBARRIER_PRIVATE_EXPEDITED))
         WEIR_FENCE(__ATOMIC_SEQ_CST);
 }
 
@@ -2748,7 +2796,7 @@ WEIR_API void weir__fence_heavy(void)
 WEIR_API void weir_thread_name(const char *name)
 {
     if (name != NULL)
-        weir__libc_syscall(SYS_prctl, 15L /* PR_SET_NAME */, name, 0L, 0L, 0L);
+        (void)weir__system_call(SYS_prctl, 15 /* PR_SET_NAME */, (long)name, 0, 0, 0, 0);
 }
 
 #endif /* WEIR_CORE_THREAD_IMPLEMENTED */
@@ -3620,13 +3668,25 @@ WEIR_API WEIR_COLD int weir__op_try(weir__chan *c, weir__op *op)
 WEIR_API WEIR_COLD int weir__send_slow(weir_ctx *ctx, weir__chan *c, const void *src, weir_ns deadline)
 {
     weir__op op = {WEIR__OP_SEND, src, NULL, {NULL, 0}};
-    return deadline == WEIR__NO_WAIT ? weir__op_try(c, &op) : weir__op_wait(ctx, c, &op, deadline);
+    return weir__op_wait(ctx, c, &op, deadline);
 }
 
 WEIR_API WEIR_COLD int weir__recv_slow(weir_ctx *ctx, weir__chan *c, void *dst, weir_ns deadline)
 {
     weir__op op = {WEIR__OP_RECV, NULL, dst, {NULL, 0}};
-    return deadline == WEIR__NO_WAIT ? weir__op_try(c, &op) : weir__op_wait(ctx, c, &op, deadline);
+    return weir__op_wait(ctx, c, &op, deadline);
+}
+
+WEIR_API WEIR_COLD int weir__try_send_slow(weir__chan *c, const void *src)
+{
+    weir__op op = {WEIR__OP_SEND, src, NULL, {NULL, 0}};
+    return weir__op_try(c, &op);
+}
+
+WEIR_API WEIR_COLD int weir__try_recv_slow(weir__chan *c, void *dst)
+{
+    weir__op op = {WEIR__OP_RECV, NULL, dst, {NULL, 0}};
+    return weir__op_try(c, &op);
 }
 
 #endif /* WEIR_CHAN_WAIT_IMPLEMENTED */

@@ -76,17 +76,18 @@ WEIR_INLINE int weir__send_n(weir_ctx *ctx, weir__chan *c, int kind, const void 
 WEIR_INLINE int weir__recv_n(weir_ctx *ctx, weir__chan *c, int kind, void *ptr, size_t size, size_t max, size_t *got)
 {
     unsigned char *dst = (unsigned char *)ptr;
-    size_t done = 0, run = 1;
+    size_t done = 0, run;
     int rc = 0;
-    while (done < max && run > 0) {
+    while (done < max) {
         unsigned char *at = dst == NULL ? NULL : dst + done * size;
         if (weir__ring_of(kind) == WEIR_RING_CACHED && c != NULL)
             run = weir__chan_pop_run(c, at, size, max - done);
         else
             run = weir__chan_pop(c, kind, at, size, &rc) ? 1 : 0;
-        if (run == 0 && done == 0) {
-            rc = weir__recv_slow(ctx, c, at, WEIR_FOREVER);
-            if (rc != 0)
+        if (run == 0) {
+            if (done > 0 && weir__ring_why_empty(&c->ring, kind, size) == 0)
+                continue; /* a closed ring shows its last values only when asked */
+            if (done > 0 || (rc = weir__recv_slow(ctx, c, at, WEIR_FOREVER)) != 0)
                 break;
             run = 1;
         }

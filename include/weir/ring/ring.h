@@ -137,7 +137,13 @@ WEIR_INLINE bool weir__ring_pop(weir__ring *r, int kind, void *dst, size_t size)
 /* After publishing at pos: was the value accepted, given that the ring is closing or closed? 0 or EPIPE. */
 WEIR_INLINE int weir__ring_settle(weir__ring *r, int kind, uint64_t pos)
 {
-    return weir__ring_has_limit(kind) && !weir__ring_counts(r, pos) ? EPIPE : 0;
+    if (!weir__ring_has_limit(kind))
+        return 0;
+#if WEIR__RING_CK_USED
+    if (weir__ring_of(kind) == WEIR_RING_CK)
+        return weir__ck_counts(r, (unsigned)pos) ? 0 : EPIPE;
+#endif
+    return weir__ring_counts(r, pos) ? 0 : EPIPE;
 }
 
 #endif /* WEIR_RING_RING_H */
