@@ -16,6 +16,7 @@
  *   core/cpu.h           pause, yield, pinning
  *   core/memory.h        allocation hooks
  *   core/time.h          the monotonic clock
+ *   core/random.h        fair choices
  *   core/futex.h         sleep until a word changes
  *   core/fence.h         the fence that only the sleeping side pays for
  *   core/thread.h        starting and joining threads
@@ -31,13 +32,18 @@
  *   ring/ck.h            Concurrency Kit's ck_ring
  *   ring/ring.h          one interface to the three
  *   ctx/ctx.h            cancellation, deadlines and values down a tree
+ *   ctx/wait.h           one wait, bounded by a context and a deadline
  *   chan/channel.h       a ring and two queues
  *   chan/handle.h        typed handles
+ *   chan/rendezvous.h    capacity 0: from hand to hand
  *   chan/make.h          make, close, free, len, cap
+ *   chan/timer.h         channels on which the time arrives
+ *   chan/op.h            one operation on a channel of any flavor
  *   chan/wait.h          what an operation does when the ring is not ready
  *   chan/send_recv.h     send, recv, try, until, send_latest
  *   chan/inplace.h       reserve and commit, peek and release
  *   chan/batch.h         send_n, recv_n
+ *   chan/select.h        whichever of several can go on first
  *   flow/loop.h          generate, map, sink, fan-out, fan-in as inline loops
  *   flow/pipeline.h      the threads of a pipeline, and how it ends
  *   flow/stages.h        the stages of a pipeline, one call each
@@ -231,6 +237,7 @@ typedef uint64_t weir__atomic_u64 __attribute__((aligned(8)));
 #define weir__store_rel(p, v) WEIR_ATOMIC_STORE((p), (v), __ATOMIC_RELEASE)
 #define weir__swap_acq(p, v) WEIR_ATOMIC_SWAP((p), (v), __ATOMIC_ACQUIRE)
 #define weir__swap_rel(p, v) WEIR_ATOMIC_SWAP((p), (v), __ATOMIC_RELEASE)
+#define weir__swap_ar(p, v) WEIR_ATOMIC_SWAP((p), (v), __ATOMIC_ACQ_REL)
 #define weir__add_rlx(p, v) WEIR_ATOMIC_ADD((p), (v), __ATOMIC_RELAXED)
 #define weir__add_ar(p, v) WEIR_ATOMIC_ADD((p), (v), __ATOMIC_ACQ_REL)
 #define weir__or_sc(p, v) WEIR_ATOMIC_OR((p), (v), __ATOMIC_SEQ_CST)
@@ -336,6 +343,26 @@ static inline weir_ns weir_time_add(weir_ns start, weir_ns duration)
 }
 
 #endif /* WEIR_CORE_TIME_H */
+
+/* ==== weir/core/random.h ==== */
+
+/* weir/core/random.h: random numbers for choices that should be fair, not secret.
+ *
+ * xorshift64* (S. Vigna, "An experimental exploration of Marsaglia's xorshift generators, scrambled", 2016), one state per thread, seeded
+ * from its address and the clock. A range is cut out by multiplication (D. Lemire, 2019), whose bias for ranges below 2^16 is below 2^-16.
+ */
+#ifndef WEIR_CORE_RANDOM_H
+#define WEIR_CORE_RANDOM_H
+
+
+#ifndef WEIR_THREAD_LOCAL
+#define WEIR_THREAD_LOCAL __thread
+#endif
+
+/* A number in [0, below), each equally likely; below > 0. Any thread; wait-free. */
+WEIR_API uint32_t weir__random_below(uint32_t below);
+
+#endif /* WEIR_CORE_RANDOM_H */
 
 /* ==== weir/core/futex.h ==== */
 
@@ -531,20 +558,23 @@ static inline void weir__backoff_peer(weir__backoff *b)
 
 /* ==== weir/park/parker.h ==== */
 
-/* weir/park/parker.h: how one thread sleeps, and how it is claimed exactly once.
+/* weir/park/parker.h: how one thread waits to be woken, and how it is claimed exactly once.
  *
  * Overview
- *   A parker is one word on the sleeping thread's stack, and is the futex that it sleeps on. It starts as WAITING. Whoever wants to
- *   wake the thread first claims it, by changing WAITING into the ticket of the queue in which it found the thread; there is one
- *   winner, and the sleeper reads from the ticket who that was. A thread that stops waiting by itself (deadline) claims itself.
+ *   A parker is one word on the waiting thread's stack, and is the futex that it sleeps on. Whoever wants to wake the thread first
+ *   claims it, by changing the word into the ticket of the queue in which it found the thread; there is one winner, and the
+ *   waiting thread reads from the ticket who that was. A thread that stops waiting by itself (deadline) claims itself.
  *
- *       WAITING ──claim(ticket)──► ticket       by a waker, which then wakes the futex
- *          └─────cancel()────────► CANCELLED    by the sleeper; fails if a waker came first
+ *       WAITING ──► SLEEPING            the owner, before it sleeps: only then does a waker owe a system call
+ *          │            │
+ *          ├────────────┼─► ticket                  claimed: a hint to try again
+ *          ├────────────┼─► ticket|HELD ─► ticket   claimed by a peer that moves a value first, then lets go
+ *          └────────────┴─► CANCELLED               by the owner; fails if a waker came first
  *
  * Who owns the memory
- *   The sleeper, until it returns. A waker touches the parker only while it holds the lock of a queue in which a node of that
- *   parker is linked; unlinking takes the same lock. The futex wake comes after the lock is released, and uses the address alone
- *   (core/futex.h).
+ *   The owner, until it returns. A waker touches the parker only while it holds the lock of a queue in which a node of that
+ *   parker is linked, or while the parker is HELD by it; unlinking takes the same lock, and the owner waits while it is HELD. The
+ *   futex wake comes after the lock is released, and uses the address alone (core/futex.h).
  *   Not done: a parker in thread-local storage. It would be one more thing to tear down, and a thread waits in one place at a time
  *   anyway.
  */
@@ -553,27 +583,45 @@ static inline void weir__backoff_peer(weir__backoff *b)
 
 
 #define WEIR__PARKER_WAITING 0U
-#define WEIR__PARKER_CANCELLED UINT32_MAX
+#define WEIR__PARKER_SLEEPING 1U
+#define WEIR__PARKER_FIRST_TICKET 2U
+#define WEIR__PARKER_HELD (1U << 31)
+#define WEIR__PARKER_CANCELLED (WEIR__PARKER_HELD - 1)
 
 typedef struct weir__parker {
-    weir__atomic_u32 state; /* WAITING, CANCELLED, or the ticket of the queue that claimed it */
+    weir__atomic_u32 state;
 } weir__parker;
 
-/* True for the one caller that wins. Release: what the waker did before is visible to the sleeper that reads the ticket. */
-static inline bool weir__parker_claim(weir__parker *p, uint32_t ticket)
+/* True for the one caller that wins; *wake is then the futex to wake, or NULL if the owner is awake. Release: what the waker
+ * did before is visible to the owner that reads the ticket. SLEEPING is never left but by a claim, so two attempts decide. */
+static inline bool weir__parker_claim(weir__parker *p, uint32_t ticket, weir__atomic_u32 **wake)
 {
     uint32_t seen = WEIR__PARKER_WAITING;
-    return weir__cas_ar(&p->state, &seen, ticket);
+    *wake = NULL;
+    if (weir__cas_ar(&p->state, &seen, ticket))
+        return true;
+    if (seen != WEIR__PARKER_SLEEPING || !weir__cas_ar(&p->state, &seen, ticket))
+        return false;
+    *wake = &p->state;
+    return true;
 }
 
-/* The sleeper gives up. False: a waker was faster, and p->state holds its ticket. */
+/* Ends what a claim with WEIR__PARKER_HELD began: the last touch. */
+static inline void weir__parker_let_go(weir__parker *p, uint32_t ticket)
+{
+    weir__store_rel(&p->state, ticket);
+}
+
+/* The owner gives up. False: a waker was faster. */
 static inline bool weir__parker_cancel(weir__parker *p)
 {
-    return weir__parker_claim(p, WEIR__PARKER_CANCELLED);
+    weir__atomic_u32 *own;
+    return weir__parker_claim(p, WEIR__PARKER_CANCELLED, &own);
 }
 
-/* Sleeps until claimed, or until the deadline. Returns the ticket, or WEIR__PARKER_CANCELLED once the deadline has passed. */
-WEIR_API uint32_t weir__parker_sleep(weir__parker *p, weir_ns deadline);
+/* Waits, with the given strategy, until claimed or until the deadline. Returns the ticket, or WEIR__PARKER_CANCELLED once the deadline
+ * has passed. */
+WEIR_API uint32_t weir__parker_wait(weir__parker *p, int strategy, weir_ns deadline);
 
 #endif /* WEIR_PARK_PARKER_H */
 
@@ -636,7 +684,21 @@ typedef struct weir__waiter {
     weir__parker *parker;
     uint32_t ticket; /* what to claim the parker with */
     bool linked;     /* guarded by the queue's lock */
+    int status;      /* rendezvous: how it ended, 0 or EPIPE; written by the peer that holds the parker */
+    const void *src; /* rendezvous: a sender's value, in the sender's memory */
+    void *dst;       /* rendezvous: where a receiver wants it; may be NULL */
 } weir__waiter;
+
+static inline void weir__waiter_init(weir__waiter *w, weir__parker *parker, uint32_t ticket)
+{
+    w->next = w->prev = NULL;
+    w->parker = parker;
+    w->ticket = ticket;
+    w->linked = false;
+    w->status = 0;
+    w->src = NULL;
+    w->dst = NULL;
+}
 
 /* A doubly linked FIFO of waiters, without a lock of its own: a channel's queue guards it, and so does a context tree. */
 typedef struct weir__waiter_list {
@@ -674,19 +736,18 @@ static inline void weir__waiter_unlink(weir__waiter_list *l, weir__waiter *w)
     w->linked = false;
 }
 
-/* Takes the longest sleeper off the list and claims it; those whose parkers somebody else has claimed are unlinked on the way.
- * Returns the futex to wake once the list's lock is free, or NULL when nobody is left. */
-static inline weir__atomic_u32 *weir__waiter_claim_first(weir__waiter_list *l, uint32_t *unlinked)
+/* Takes the longest sleeper off the list and claims it; those whose parkers somebody else has claimed are unlinked on the way, each
+ * counted in *unlinked. False when nobody is left; else *wake is the futex to wake, or NULL if that thread is awake. */
+static inline bool weir__waiter_claim_first(weir__waiter_list *l, uint32_t *unlinked, weir__atomic_u32 **wake)
 {
     weir__waiter *w;
     while ((w = l->first) != NULL) {
-        weir__parker *parker = w->parker;
         weir__waiter_unlink(l, w);
         ++*unlinked;
-        if (weir__parker_claim(parker, w->ticket)) /* the last touch: from here on the sleeper may be gone */
-            return &parker->state;
+        if (weir__parker_claim(w->parker, w->ticket, wake)) /* the last touch: from here on the sleeper may be gone */
+            return true;
     }
-    return NULL;
+    return false;
 }
 
 WEIR_API void weir__waitq_init(weir__waitq *q);
@@ -702,6 +763,12 @@ WEIR_API WEIR_COLD void weir__waitq_wake(weir__waitq *q, uint32_t count);
 
 /* Sets bits in attention for good. */
 WEIR_API void weir__waitq_mark(weir__waitq *q, uint32_t bits);
+
+/* Every change of attention is made under the lock, so a load and a store will do; that the store is atomic is for the look. */
+static inline void weir__waitq_add(weir__waitq *q, uint32_t difference)
+{
+    weir__store_rlx(&q->attention, weir__load_rlx(&q->attention) + difference);
+}
 
 /* How many sleep. Any thread; a number that may be old when it arrives. */
 static inline uint32_t weir__waitq_sleepers(weir__waitq *q)
@@ -1218,6 +1285,14 @@ static inline unsigned weir__ck_ahead(weir__ring *r, unsigned *tail)
     return *tail - head;
 }
 
+/* weir__ring_counts for counters of 32 bits. */
+static inline bool weir__ck_counts(weir__ring *r, unsigned pos)
+{
+    if (weir__load_acq(&r->state) != WEIR__RING_CLOSED)
+        weir__ring_await_limit(r);
+    return (int32_t)(pos - (unsigned)weir__load_rlx(&r->limit)) < 0;
+}
+
 WEIR_INLINE bool weir__ck_claim_many(weir__ring *r, size_t size, weir__claim *claim)
 {
     unsigned tail;
@@ -1267,7 +1342,7 @@ WEIR_INLINE bool weir__ck_ready(weir__ring *r, int kind)
     if (ck_pr_load_uint(&r->ck.p_tail) == head)
         return false;
     ck_pr_fence_load();
-    return weir__ck_shared(kind) || weir__load_rlx(&r->state) == WEIR__RING_OPEN || weir__ring_counts(r, head);
+    return weir__ck_shared(kind) || weir__load_rlx(&r->state) == WEIR__RING_OPEN || weir__ck_counts(r, head);
 }
 
 /* Drops the oldest value without a copy; ck has no call for that. */
@@ -1339,7 +1414,7 @@ static inline int weir__ck_why_full(weir__ring *r, int kind)
 static inline int weir__ck_why_empty(weir__ring *r, int kind)
 {
     const unsigned head = ck_pr_load_uint(&r->ck.c_head);
-    if (!weir__ck_shared(kind) && weir__load_acq(&r->state) != WEIR__RING_OPEN && !weir__ring_counts(r, head))
+    if (!weir__ck_shared(kind) && weir__load_acq(&r->state) != WEIR__RING_OPEN && !weir__ck_counts(r, head))
         return EPIPE;
     ck_pr_fence_load();
     if (ck_pr_load_uint(&r->ck.p_tail) != head)
@@ -1407,11 +1482,13 @@ static inline bool weir__ck_close_many(weir__ring *r)
 #define weir__ring_why_empty WEIR__RINGED(weir__ring_why_empty)
 #define weir__ring_close WEIR__RINGED(weir__ring_close)
 #define weir__ring_len WEIR__RINGED(weir__ring_len)
+#define weir__ring_touched WEIR__RINGED(weir__ring_touched)
 #define weir__ring_is_closed WEIR__RINGED(weir__ring_is_closed)
 
 /* Bytes of storage for `capacity` values of `size` bytes; 0 when that does not fit a size_t or the ring. */
 WEIR_API size_t weir__ring_bytes(int kind, size_t capacity, size_t size);
-/* storage: aligned to WEIR_CACHE_PAD, of that many bytes; it stays the caller's. */
+/* storage: aligned to WEIR_CACHE_PAD, of that many bytes; it stays the caller's. A ring of capacity 0 is never ready for anything: it
+ * stands in for a ring where a channel has none. */
 WEIR_API void weir__ring_init(weir__ring *r, int kind, size_t capacity, size_t size, void *storage);
 WEIR_API WEIR_COLD int weir__ring_why_full(weir__ring *r, int kind, size_t size);
 WEIR_API WEIR_COLD int weir__ring_why_empty(weir__ring *r, int kind, size_t size);
@@ -1420,6 +1497,8 @@ WEIR_API WEIR_COLD int weir__ring_why_empty(weir__ring *r, int kind, size_t size
 WEIR_API bool weir__ring_close(weir__ring *r, int kind, void (*mark)(void *), void *arg);
 WEIR_API bool weir__ring_is_closed(weir__ring *r, int kind);
 WEIR_API size_t weir__ring_len(weir__ring *r, int kind);
+/* A number that changes whenever a full ring gets room (pushing) or an empty one a value, or the ring is closed. */
+WEIR_API uint64_t weir__ring_touched(weir__ring *r, int kind, bool pushing);
 
 /* Whether a ring with one producer is closed by its state and limit, rather than by a bit in the tail. */
 WEIR_INLINE bool weir__ring_has_limit(int kind)
@@ -1520,7 +1599,13 @@ WEIR_INLINE bool weir__ring_pop(weir__ring *r, int kind, void *dst, size_t size)
 /* After publishing at pos: was the value accepted, given that the ring is closing or closed? 0 or EPIPE. */
 WEIR_INLINE int weir__ring_settle(weir__ring *r, int kind, uint64_t pos)
 {
-    return weir__ring_has_limit(kind) && !weir__ring_counts(r, pos) ? EPIPE : 0;
+    if (!weir__ring_has_limit(kind))
+        return 0;
+#if WEIR__RING_CK_USED
+    if (weir__ring_of(kind) == WEIR_RING_CK)
+        return weir__ck_counts(r, (unsigned)pos) ? 0 : EPIPE;
+#endif
+    return weir__ring_counts(r, pos) ? 0 : EPIPE;
 }
 
 #endif /* WEIR_RING_RING_H */
@@ -1640,6 +1725,50 @@ static inline int weir__ctx_ended(weir_ctx *ctx)
 
 #endif /* WEIR_CTX_CTX_H */
 
+/* ==== weir/ctx/wait.h ==== */
+
+/* weir/ctx/wait.h: one wait: the context and the deadline that bound it, and the phases that it goes through.
+ *
+ * What waits in this library does so in one of two ways:
+ *   polling   look at the condition; weir__wait_over; weir__backoff_turn; … until that says: park
+ *   parked    be found in a queue by a peer; weir__wait_parked, until claimed by that queue, the context's end or the deadline
+ */
+#ifndef WEIR_CTX_WAIT_H
+#define WEIR_CTX_WAIT_H
+
+
+typedef struct weir__wait {
+    weir_ctx *ctx;
+    weir_ns deadline; /* the nearer of the call's and the context's */
+    weir__backoff backoff;
+} weir__wait;
+
+enum { WEIR__TICKET_CTX = WEIR__PARKER_FIRST_TICKET, WEIR__TICKET_QUEUE };
+
+static inline void weir__wait_init(weir__wait *w, weir_ctx *ctx, weir_ns deadline, int strategy)
+{
+    const weir_ns end = weir_ctx_deadline(ctx);
+    w->ctx = ctx;
+    w->deadline = deadline < end ? deadline : end;
+    w->backoff.strategy = strategy;
+    w->backoff.turn = 0;
+}
+
+/* 0, or why the wait is over: ECANCELED, ETIMEDOUT. While polling it does not read the clock in every turn of a spin. */
+WEIR_API int weir__wait_over(const weir__wait *w);
+
+/* The same, for a wait that its context or its deadline has just ended: never 0. */
+WEIR_API int weir__wait_ended(const weir__wait *w);
+
+/* Waits until the parker is claimed; `until`: a point earlier than the wait's deadline, or WEIR_FOREVER. Returns the ticket:
+ * WEIR__TICKET_CTX, WEIR__PARKER_CANCELLED when a point in time has come, or the one of a queue that the caller joined. */
+WEIR_API uint32_t weir__wait_parked(const weir__wait *w, weir__parker *parker, int strategy, weir_ns until);
+
+/* Waits for nothing but the end of the context or the deadline, and returns which it was. */
+WEIR_API int weir__wait_end(weir__wait *w);
+
+#endif /* WEIR_CTX_WAIT_H */
+
 /* ==== weir/chan/channel.h ==== */
 
 /* weir/chan/channel.h: a channel is a ring, and two queues of those who wait for it.
@@ -1659,13 +1788,20 @@ static inline int weir__ctx_ended(weir_ctx *ctx)
 #define WEIR_CHAN_CHANNEL_H
 
 
+/* What a channel is made of; chan/op.h tells them apart. */
+enum { WEIR__BUFFER, WEIR__RENDEZVOUS, WEIR__TIMER };
+
 typedef struct weir__chan {
     weir__ring ring;
     WEIR__PADDED weir__waitq receivers; /* senders look at it */
     WEIR__PADDED weir__waitq senders;   /* receivers look at it */
     WEIR__PADDED size_t size;           /* of an element */
     int kind;
+    int flavor;
     int wait; /* a weir_wait_strategy */
+    weir__atomic_u32 closed; /* rendezvous and timers; a buffer's ring knows for itself */
+    weir__atomic_u64 due;    /* timers: when, and for tickers how far apart */
+    weir__atomic_u64 period;
     const char *name;
     void *allocated; /* NULL when the memory is the caller's */
 } weir__chan;
@@ -1777,6 +1913,71 @@ char (&weir__kind_tag(const weir_chan_core *))[WEIR__MPMC + 1];
 
 #endif /* WEIR_CHAN_HANDLE_H */
 
+/* ==== weir/chan/rendezvous.h ==== */
+
+/* weir/chan/rendezvous.h: channels of capacity 0, where a value goes from hand to hand.
+ *
+ * Overview
+ *   There is no ring. Whoever comes first lies down in the queue of its side with the address of its value (or of where it wants
+ *   one); whoever comes second finds it there, moves the value and lets it go. So a send returns 0 only after a receiver has taken the
+ *   value, and a try succeeds only if a counterpart is waiting already. Unlike in a buffered channel a wake-up is no hint here: it is
+ *   the exchange, done.
+ *
+ * Invariants, under the channel's one lock (that of `receivers`, for both queues)
+ *   1. At most one of the two queues holds a thread that can be claimed, unless both belong to one select, which never meets itself.
+ *   2. After closed is set, both queues are empty for good.
+ *   3. A thread's parker is claimed once. The peer claims it HELD, moves the value, writes the status and lets go; the deadline or the
+ *      context claims it CANCELLED or with its own ticket. So "exchanged" and "timed out" exclude each other, and the value
+ *      of a send that was given up has not been looked at.
+ *
+ * Both sides of a claimed thread's memory are touched only while it is HELD, and it waits that out: a few instructions and a copy.
+ *
+ * Progress: takes the lock; try waits for peers in it. Blocked: spins, yields and parks on its own parker, by the channel's strategy, where
+ * the peer finds it in any of the three phases.
+ */
+#ifndef WEIR_CHAN_RENDEZVOUS_H
+#define WEIR_CHAN_RENDEZVOUS_H
+
+
+/* The lock that guards both queues. */
+static inline weir__lock *weir__meet_lock(weir__chan *c)
+{
+    return &c->receivers.lock;
+}
+
+static inline weir__waitq *weir__meet_queue(weir__chan *c, bool sending)
+{
+    return sending ? &c->senders : &c->receivers;
+}
+
+/* Puts a thread into the queue of its side; takes it off again if it is still there. Locked. */
+static inline void weir__meet_link(weir__chan *c, bool sending, weir__waiter *w)
+{
+    weir__waiter_link(&weir__meet_queue(c, sending)->list, w);
+    weir__waitq_add(weir__meet_queue(c, sending), 1);
+}
+
+static inline void weir__meet_unlink(weir__chan *c, bool sending, weir__waiter *w)
+{
+    if (!w->linked)
+        return;
+    weir__waiter_unlink(&weir__meet_queue(c, sending)->list, w);
+    weir__waitq_add(weir__meet_queue(c, sending), 0U - 1U);
+}
+
+/* Meets the first counterpart that waits: 0 with *wake to be woken once the lock is free (or NULL); EPIPE; EAGAIN. Locked. The caller's
+ * thread is in neither queue. */
+WEIR_API int weir__meet_exchange(weir__chan *c, bool sending, const void *src, void *dst, weir__atomic_u32 **wake);
+
+/* 0, EPIPE, EAGAIN. */
+WEIR_API int weir__meet_try(weir__chan *c, bool sending, const void *src, void *dst);
+/* 0, EPIPE, ETIMEDOUT, ECANCELED. */
+WEIR_API int weir__meet_wait(weir__wait *w, weir__chan *c, bool sending, const void *src, void *dst);
+/* True for the caller that closed. */
+WEIR_API bool weir__meet_close(weir__chan *c);
+
+#endif /* WEIR_CHAN_RENDEZVOUS_H */
+
 /* ==== weir/chan/make.h ==== */
 
 /* weir/chan/make.h: making, closing and freeing channels, and asking about them. */
@@ -1799,9 +2000,10 @@ typedef struct weir_chan_opt {
 
 /* int weir_chan_make(CH *ch, size_t capacity)
  * int weir_chan_make_opt(CH *ch, size_t capacity, const weir_chan_opt *opt)
- *     Makes a channel that holds exactly `capacity` values, for a handle of any of the four kinds. opt may be NULL.
- *     Returns 0; ENOMEM; EINVAL for capacity 0 (rendezvous channels are not built yet), a wait strategy that is none, or memory that is too
- *     small; EOVERFLOW when that many values cannot be addressed. On failure the handle is NULL.
+ *     Makes a channel that holds exactly `capacity` values, for a handle of any of the four kinds; capacity 0 is a rendezvous
+ *     (chan/rendezvous.h): a send returns when its value has been taken. opt may be NULL.
+ *     Returns 0; ENOMEM; EINVAL for a wait strategy that is none, or memory that is too small; EOVERFLOW when that many values cannot be
+ *     addressed. On failure the handle is NULL.
  *     One thread; hand the handle to others by any means that synchronizes (starting a thread does). */
 #define weir_chan_make(ch, capacity) weir_chan_make_opt((ch), (capacity), NULL)
 #define weir_chan_make_opt(ch, capacity, opt)                                                                          \
@@ -1820,8 +2022,8 @@ typedef struct weir_chan_opt {
 #define weir_close(ch) weir__chan_close(WEIR__CHAN(ch))
 
 /* size_t weir_len(CH ch), size_t weir_cap(CH ch), bool weir_is_closed(CH ch)
- *     How many values are in it, how many fit, whether it was closed. NULL: 0, 0, false. Any thread; len may be old when it arrives. A
- *     value that a sender has claimed room for, and not published yet, counts in len. */
+ *     How many values are in it, how many fit, whether it was closed. NULL: 0, 0, false. Any thread; len may be old when it arrives. Where
+ *     there are several senders, a value that one has claimed room for, and not published yet, counts in len. */
 #define weir_len(ch) weir__chan_len(WEIR__CHAN(ch))
 #define weir_cap(ch) weir__chan_cap(WEIR__CHAN(ch))
 #define weir_is_closed(ch) weir__chan_is_closed(WEIR__CHAN(ch))
@@ -1852,6 +2054,104 @@ static inline const char *weir__chan_name(const weir__chan *c)
 }
 
 #endif /* WEIR_CHAN_MAKE_H */
+
+/* ==== weir/chan/timer.h ==== */
+
+/* weir/chan/timer.h: channels on which the time arrives.
+ *
+ *     weir_timer t;
+ *     weir_after(&t, WEIR_MS(50));      one value, 50 ms from now
+ *     weir_tick(&t, WEIR_MS(50));       one every 50 ms, first in 50 ms
+ *     weir_recv(ctx, t, &when);         or WEIR_RECV(t, &when) in a select; by any number of threads, each tick goes to one
+ *     weir_chan_free(&t);
+ *
+ * Overview
+ *   There is no timer thread, no signal and no buffer: a timer is the number `due`. A receive that finds it in the past moves it on, by
+ *   compare-and-swap, and returns the time that was due; one that finds it in the future sleeps until then. A tick that nobody
+ *   received is missed, not queued: the next one due is the first that lies ahead, on the same grid.
+ *
+ *     int weir_after(weir_timer *t, weir_ns ns)      0, ENOMEM. A duration of 0 or less is due at once.
+ *     int weir_tick(weir_timer *t, weir_ns ns)       0, ENOMEM; EINVAL for ns <= 0
+ *     int weir_timer_stop(t)                         0: it was running; EAGAIN: it had fired or been stopped. Nothing is due any more.
+ *     int weir_timer_reset(t, ns)                    starts it anew: fires ns from now; a ticker ticks every ns from then on.
+ *                                                    0; EINVAL for a ticker and ns <= 0
+ * stop, reset, weir_close: any thread, together with receives. A value that was due and not received is gone after stop or reset.
+ * Sending to a timer: EINVAL. weir_close ends it: EPIPE for all its receivers. weir_len is 0.
+ * Source for the meanings: Go's time.After and time.Ticker (as of Go 1.23, where stop and reset leave no stale value behind).
+ */
+#ifndef WEIR_CHAN_TIMER_H
+#define WEIR_CHAN_TIMER_H
+
+
+typedef weir_chan(weir_ns) weir_timer;
+
+#define weir_after(t, ns) weir__timer_make(&(t)->core, 0 ? (t)->elem : (weir_ns *)NULL, (ns), false)
+#define weir_tick(t, ns) weir__timer_make(&(t)->core, 0 ? (t)->elem : (weir_ns *)NULL, (ns), true)
+#define weir_timer_stop(t) weir__timer_stop(WEIR__CHAN(t))
+#define weir_timer_reset(t, ns) weir__timer_reset(WEIR__CHAN(t), (ns))
+
+#define weir__timer_make WEIR__RINGED(weir__timer_make)
+
+/* `elem` is there for its type alone. */
+WEIR_API int weir__timer_make(weir_chan_core **handle, const weir_ns *elem, weir_ns ns, bool periodic);
+WEIR_API int weir__timer_stop(weir__chan *c);
+WEIR_API int weir__timer_reset(weir__chan *c, weir_ns ns);
+
+/* When the next value is due; WEIR_FOREVER: never. */
+static inline weir_ns weir__timer_due(weir__chan *c)
+{
+    return (weir_ns)weir__load_acq(&c->due);
+}
+
+/* Takes the value that is due: 0, EAGAIN, EPIPE. dst may be NULL. */
+WEIR_API int weir__timer_take(weir__chan *c, weir_ns *dst);
+
+#endif /* WEIR_CHAN_TIMER_H */
+
+/* ==== weir/chan/op.h ==== */
+
+/* weir/chan/op.h: one operation on a channel of any flavor, for the paths that are not inline.
+ *
+ *   flavor       ready to receive            ready to send        moved by
+ *   BUFFER       the ring holds a value      the ring has room    ring/ring.h
+ *   RENDEZVOUS   a sender waits              a receiver waits     chan/rendezvous.h
+ *   TIMER        its time has come           never (EINVAL)       chan/timer.h
+ *
+ * The inline paths know buffers only: the ring of the other two is one of capacity 0, which is never ready, so they end up here.
+ */
+#ifndef WEIR_CHAN_OP_H
+#define WEIR_CHAN_OP_H
+
+
+enum { WEIR__OP_SEND, WEIR__OP_RESERVE, WEIR__OP_RECV, WEIR__OP_PEEK };
+
+typedef struct weir__op {
+    int what;
+    const void *src; /* SEND */
+    void *dst;       /* RECV; may be NULL */
+    weir__claim claim; /* RESERVE, PEEK: the result */
+} weir__op;
+
+#define weir__op_once WEIR__RINGED(weir__op_once)
+#define weir__op_why WEIR__RINGED(weir__op_why)
+
+static inline bool weir__op_sends(const weir__op *op)
+{
+    return op->what == WEIR__OP_SEND || op->what == WEIR__OP_RESERVE;
+}
+
+static inline weir__waitq *weir__op_queue(weir__chan *c, const weir__op *op)
+{
+    return weir__op_sends(op) ? &c->senders : &c->receivers;
+}
+
+/* One attempt: 0, EPIPE, EAGAIN or WEIR__BUSY; EINVAL, ENOTSUP. c is not NULL. */
+WEIR_API WEIR_COLD int weir__op_once(weir__chan *c, weir__op *op);
+
+/* Why a buffer or a timer is not ready for op: EAGAIN, WEIR__BUSY, EPIPE; 0 if it is now. By a thread of op's side. */
+WEIR_API int weir__op_why(weir__chan *c, const weir__op *op);
+
+#endif /* WEIR_CHAN_OP_H */
 
 /* ==== weir/chan/wait.h ==== */
 
@@ -1884,30 +2184,27 @@ static inline const char *weir__chan_name(const weir__chan *c)
 #define WEIR_CHAN_WAIT_H
 
 
-enum { WEIR__OP_SEND, WEIR__OP_RESERVE, WEIR__OP_RECV, WEIR__OP_PEEK };
-
-/* One operation on a channel, for the paths that are not inline. */
-typedef struct weir__op {
-    int what;
-    const void *src; /* SEND */
-    void *dst;       /* RECV; may be NULL */
-    weir__claim claim; /* RESERVE, PEEK: the result */
-} weir__op;
-
 #define weir__op_wait WEIR__RINGED(weir__op_wait)
 #define weir__op_try WEIR__RINGED(weir__op_try)
 #define weir__send_slow WEIR__RINGED(weir__send_slow)
 #define weir__recv_slow WEIR__RINGED(weir__recv_slow)
+#define weir__try_send_slow WEIR__RINGED(weir__try_send_slow)
+#define weir__try_recv_slow WEIR__RINGED(weir__try_recv_slow)
 
-/* Waits as long as ctx and deadline allow. 0, EPIPE, ETIMEDOUT, ECANCELED. c may be NULL: a channel that is never ready. */
+/* Waits as long as ctx and deadline allow. 0, EPIPE, ETIMEDOUT, ECANCELED; EINVAL, ENOTSUP from chan/op.h. c may be NULL: a channel
+ * that is never ready. */
 WEIR_API WEIR_COLD int weir__op_wait(weir_ctx *ctx, weir__chan *c, weir__op *op, weir_ns deadline);
-/* 0, EPIPE, or EAGAIN if the ring was full (empty) at one moment; waits for a peer if that is not known. */
+/* 0, EPIPE, or EAGAIN if the channel was not ready at one moment; waits for a peer if that is not known. */
 WEIR_API WEIR_COLD int weir__op_try(weir__chan *c, weir__op *op);
 
-/* The two that every fast path falls back to. deadline INT64_MIN: do not wait (weir__op_try). */
+/* What the fast paths fall back to: waiting, and not. */
 WEIR_API WEIR_COLD int weir__send_slow(weir_ctx *ctx, weir__chan *c, const void *src, weir_ns deadline);
 WEIR_API WEIR_COLD int weir__recv_slow(weir_ctx *ctx, weir__chan *c, void *dst, weir_ns deadline);
-#define WEIR__NO_WAIT INT64_MIN
+WEIR_API WEIR_COLD int weir__try_send_slow(weir__chan *c, const void *src);
+WEIR_API WEIR_COLD int weir__try_recv_slow(weir__chan *c, void *dst);
+
+/* What a thread that was claimed by the queue of op owes when it leaves: see above. */
+WEIR_API void weir__op_pass_on(weir__chan *c, const weir__op *op);
 
 #endif /* WEIR_CHAN_WAIT_H */
 
@@ -1945,11 +2242,14 @@ WEIR_API WEIR_COLD int weir__recv_slow(weir_ctx *ctx, weir__chan *c, void *dst, 
     weir__send((ctx), WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, ptr), sizeof *(ch).elem, (deadline))
 #define weir_recv_until(ctx, ch, ptr, deadline)                                                                        \
     weir__recv((ctx), WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, ptr), sizeof *(ch).elem, (deadline))
-#define weir_try_send(ch, ptr) weir_send_until(NULL, ch, (ptr), WEIR__NO_WAIT)
-#define weir_try_recv(ch, ptr) weir_recv_until(NULL, ch, (ptr), WEIR__NO_WAIT)
+#define weir_try_send(ch, ptr)                                                                                         \
+    weir__try_send(WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, ptr), sizeof *(ch).elem)
+#define weir_try_recv(ch, ptr)                                                                                         \
+    weir__try_recv(WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, ptr), sizeof *(ch).elem)
 
 /* For kinds with many receivers, because the sender takes the oldest value away as a receiver would. dropped: a size_t pointer, or
- * NULL; how many values were discarded to make room. 0, EPIPE; EAGAIN for a NULL channel. Values that own memory should not go
+ * NULL; how many values were discarded to make room. 0, EPIPE; EAGAIN for a NULL channel, and for a rendezvous where nobody
+ * waits to receive. Values that own memory should not go
  * this way: what is dropped is gone. */
 #define weir_send_latest(ch, ptr, dropped)                                                                             \
     weir__send_latest(WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, ptr),                                      \
@@ -1971,13 +2271,31 @@ WEIR_INLINE int weir__recv(weir_ctx *ctx, weir__chan *c, int kind, void *dst, si
     return weir__recv_slow(ctx, c, dst, deadline);
 }
 
+WEIR_INLINE int weir__try_send(weir__chan *c, int kind, const void *src, size_t size)
+{
+    int rc;
+    if (WEIR_LIKELY(weir__chan_push(c, kind, src, size, &rc)))
+        return rc;
+    return weir__try_send_slow(c, src);
+}
+
+WEIR_INLINE int weir__try_recv(weir__chan *c, int kind, void *dst, size_t size)
+{
+    int rc;
+    if (WEIR_LIKELY(weir__chan_pop(c, kind, dst, size, &rc)))
+        return rc;
+    return weir__try_recv_slow(c, dst);
+}
+
 static inline int weir__send_latest(weir__chan *c, int kind, const void *src, size_t size, size_t *dropped)
 {
     weir__backoff b = {WEIR_WAIT_YIELD, 0};
     size_t discarded = 0;
     int rc;
-    if (c == NULL)
-        return EAGAIN;
+    if (dropped != NULL)
+        *dropped = 0;
+    if (c == NULL || c->flavor != WEIR__BUFFER)
+        return weir__try_send_slow(c, src); /* there is no oldest value to drop */
     while (!weir__chan_push(c, kind, src, size, &rc)) {
         rc = weir__ring_why_full(&c->ring, kind, size);
         if (rc == EPIPE)
@@ -2003,15 +2321,19 @@ static inline int weir__send_latest(weir__chan *c, int kind, const void *src, si
  *     weir_reserve(ctx, ch, &t);   t->price = …;   weir_commit(ch, t);
  *     weir_peek(ctx, ch, &t);      use(t);         weir_release(ch, t);
  *
- * Between reserve and commit the place is taken: it counts in weir_len, and later values, though sent, are received only after it
- * (one FIFO). So be quick, and commit every reservation. Likewise a peeked value is gone for other receivers, and its place is
- * not free until it is released. Several senders may each hold several reservations; a lone sender one, a lone receiver one.
+ * Between reserve and commit the place is taken: later values, though sent, are received only after it (one FIFO). So be quick,
+ * and commit every reservation. Likewise a peeked value is gone for other receivers, and its place is not free until it is
+ * released. In kinds with several senders (receivers) a thread may hold several places, and give them back in any order (on a
+ * ck ring in the order in which it took them); in kinds with one, it holds one at a time.
+ * While a thread holds a place it does not call a try-operation of the other side on that channel, nor waits there: both wait for the peer
+ * that stands between claim and publish, and that peer is itself.
  *
  *     int weir_reserve(ctx, ch, &slot)   0, EPIPE, ETIMEDOUT, ECANCELED as weir_send
  *     int weir_commit(ch, slot)          0; EPIPE: closed meanwhile, not sent (only in kinds with one sender: with many the
  *                                        reservation came before the close, and counts)
  *     int weir_peek(ctx, ch, &slot)      0, EPIPE, ETIMEDOUT, ECANCELED as weir_recv; ENOTSUP: a ck ring with several receivers
  *     int weir_release(ch, slot)         0
+ * ENOTSUP, from reserve and peek: a rendezvous or a timer, where there is no place to build in.
  * Same threads and progress as weir_send and weir_recv.
  */
 #ifndef WEIR_CHAN_INPLACE_H
@@ -2149,16 +2471,24 @@ WEIR_INLINE int weir__send_n(weir_ctx *ctx, weir__chan *c, int kind, const void 
 WEIR_INLINE int weir__recv_n(weir_ctx *ctx, weir__chan *c, int kind, void *ptr, size_t size, size_t max, size_t *got)
 {
     unsigned char *dst = (unsigned char *)ptr;
-    size_t done = 0, run = 1;
+    size_t done = 0, run;
     int rc = 0;
-    while (done < max && run > 0) {
+    while (done < max) {
         unsigned char *at = dst == NULL ? NULL : dst + done * size;
         if (weir__ring_of(kind) == WEIR_RING_CACHED && c != NULL)
             run = weir__chan_pop_run(c, at, size, max - done);
         else
             run = weir__chan_pop(c, kind, at, size, &rc) ? 1 : 0;
-        if (run == 0 && done == 0) {
-            rc = weir__recv_slow(ctx, c, at, WEIR_FOREVER);
+        if (run == 0) {
+            if (done == 0) {
+                rc = weir__recv_slow(ctx, c, at, WEIR_FOREVER);
+            } else if (c->flavor == WEIR__BUFFER) {
+                if (weir__ring_why_empty(&c->ring, kind, size) != 0)
+                    break;
+                continue; /* a closed ring shows its last values only when asked */
+            } else {
+                rc = weir__try_recv_slow(c, at); /* no ring shows who waits to meet us */
+            }
             if (rc != 0)
                 break;
             run = 1;
@@ -2167,10 +2497,94 @@ WEIR_INLINE int weir__recv_n(weir_ctx *ctx, weir__chan *c, int kind, void *ptr, 
     }
     if (got != NULL)
         *got = done;
-    return rc;
+    return done > 0 ? 0 : rc;
 }
 
 #endif /* WEIR_CHAN_BATCH_H */
+
+/* ==== weir/chan/select.h ==== */
+
+/* weir/chan/select.h: waiting for whichever of several operations can go on first, and doing exactly that one.
+ *
+ *     enum { JOB, TICK, QUIT };
+ *     weir_case cases[] = {WEIR_RECV(jobs, &job), WEIR_SEND(out, &tick), WEIR_DONE(ctx)};
+ *     switch (weir_select(ctx, cases, 3)) { case JOB: … }
+ *
+ *     int weir_select(ctx, cases, n)                    waits; among ready cases each is equally likely
+ *     int weir_select_until(ctx, cases, n, deadline)    at most until a point in time
+ *     int weir_select_ordered(ctx, cases, n)            the first listed of the ready ones (a busy first case starves the others)
+ *     int weir_try_select(cases, n)                     does not wait; Go's default
+ *
+ * Returns the index of the case that was done; cases[i].status tells how: 0, or EPIPE if the channel was closed (a closed channel is
+ * ready); for WEIR_DONE the context's error. Otherwise nothing was done and the return is minus an error: -EAGAIN (try: no case was
+ * ready, all at one moment), -ECANCELED or -ETIMEDOUT (ctx, deadline; ready cases come first), -ENOMEM (more than 64 cases, and no
+ * memory), -EINVAL (a send to a timer; cases NULL with n > 0; n above INT_MAX).
+ *
+ * Cases may name the same channel many times, also to send and to receive: a thread never meets itself. NULL channels and contexts
+ * are never ready; with no case that can be, only ctx or the deadline end the wait. What a case that was not done points to is
+ * untouched. The strategy of the first channel with one decides how the wait is spent.
+ *
+ * How it works
+ *   1. Poll: try the cases in random order until one is done. Up to 64 cases, nothing is allocated.
+ *   2. Before parking, lock all rendezvous channels among the cases, in the order of their addresses; look once more who waits there;
+ *      if nobody, lie down in all queues, with one parker; unlock. So two selects that meet over several channels
+ *      see each other whole: either finds the other's nodes in place, or takes the locks first.
+ *   3. (A) heavy fence, and a last look at buffers, timers and contexts, as in chan/wait.h.
+ *   4. Sleep until claimed. Leave every queue. A claim by a rendezvous peer is the exchange, done. Any other claim is a hint: poll again. If
+ *      then another case is done, the wake-up of the first is passed on (chan/wait.h).
+ *   Not done: locking every channel for every select, as Go does; a buffered channel's fast path knows no lock.
+ *
+ * Trying is one moment
+ *   -EAGAIN says that no case was ready at one moment. Looking at one channel after the other does not show that: a value may come into
+ *   the first after the look at it and leave the second before. So the tail (for a send: the head) of each channel is noted before
+ *   its look, and compared once all have been looked at: as long as it stands still, an empty channel stays empty, a full one full.
+ *
+ * Threads: as many selects on a channel at once as its kind allows senders or receivers. Sources: Go's runtime/select.go for the
+ * meanings; crossbeam-channel's select.rs for hints and rendezvous in one select.
+ */
+#ifndef WEIR_CHAN_SELECT_H
+#define WEIR_CHAN_SELECT_H
+
+
+typedef struct weir_case {
+    int status; /* how the case that was done ended */
+    int what;
+    weir__chan *chan;
+    const void *src;
+    void *dst;
+    weir_ctx *ctx;
+} weir_case;
+
+enum { WEIR__CASE_RECV, WEIR__CASE_SEND, WEIR__CASE_DONE };
+
+static inline weir_case weir__case(int what, weir__chan *chan, const void *src, void *dst, weir_ctx *ctx)
+{
+    weir_case c;
+    c.status = 0;
+    c.what = what;
+    c.chan = chan;
+    c.src = src;
+    c.dst = dst;
+    c.ctx = ctx;
+    return c;
+}
+
+/* Receive into *ptr (NULL: drop the value); send *ptr; the context has ended. Expressions of type weir_case. */
+#define WEIR_RECV(ch, ptr) weir__case(WEIR__CASE_RECV, WEIR__CHAN(ch), NULL, WEIR__ELEM(ch, ptr), NULL)
+#define WEIR_SEND(ch, ptr) weir__case(WEIR__CASE_SEND, WEIR__CHAN(ch), WEIR__ELEM(ch, ptr), NULL, NULL)
+#define WEIR_DONE(ctx) weir__case(WEIR__CASE_DONE, NULL, NULL, NULL, (ctx))
+
+#define weir_select WEIR__RINGED(weir_select)
+#define weir_select_until WEIR__RINGED(weir_select_until)
+#define weir_select_ordered WEIR__RINGED(weir_select_ordered)
+#define weir_try_select WEIR__RINGED(weir_try_select)
+
+WEIR_API int weir_select(weir_ctx *ctx, weir_case *cases, size_t n);
+WEIR_API int weir_select_until(weir_ctx *ctx, weir_case *cases, size_t n, weir_ns deadline);
+WEIR_API int weir_select_ordered(weir_ctx *ctx, weir_case *cases, size_t n);
+WEIR_API int weir_try_select(weir_case *cases, size_t n);
+
+#endif /* WEIR_CHAN_SELECT_H */
 
 /* ==== weir/flow/loop.h ==== */
 
@@ -2563,6 +2977,7 @@ WEIR_API weir_ns weir_hist_percentile(weir_hist *h, double percent);
 #define WEIR_CORE_SYSTEM_IMPLEMENTED
 #if defined(__linux__)
 
+#include <errno.h>
 #include <sys/syscall.h>
 
 #ifdef __cplusplus
@@ -2571,10 +2986,20 @@ extern "C" {
 struct timespec;
 extern long weir__libc_syscall(long number, ...) __asm__("syscall");
 extern int weir__libc_clock_gettime(int clock, struct timespec *t) __asm__("clock_gettime");
-extern int *weir__libc_errno(void) __asm__("__errno_location");
 #ifdef __cplusplus
 }
 #endif
+
+/* A system call as the kernel answers it: the result, or minus the error. errno stays as it was. */
+static inline long weir__system_call(long number, long a, long b, long c, long d, long e, long f)
+{
+    const int saved = errno;
+    long rc = weir__libc_syscall(number, a, b, c, d, e, f);
+    if (rc == -1)
+        rc = -(long)errno;
+    errno = saved;
+    return rc;
+}
 
 #endif
 #endif /* WEIR_CORE_SYSTEM_IMPLEMENTED */
@@ -2620,14 +3045,14 @@ WEIR_API int weir_pin(int cpu)
         return EINVAL;
     mask.bits[(unsigned)cpu / word_bits] |= 1UL << ((unsigned)cpu % word_bits);
     /* The raw call takes thread 0 as the caller, and knows no cpu_set_t, which -std=c11 hides. */
-    return weir__libc_syscall(SYS_sched_setaffinity, 0L, sizeof mask, &mask) == 0 ? 0 : EINVAL;
+    return weir__system_call(SYS_sched_setaffinity, 0, sizeof mask, (long)&mask, 0, 0, 0) == 0 ? 0 : EINVAL;
 }
 
 WEIR_API int weir_cpu_count(void)
 {
     weir__cpu_mask mask = {{0}};
     int count = 0;
-    if (weir__libc_syscall(SYS_sched_getaffinity, 0L, sizeof mask, &mask) <= 0)
+    if (weir__system_call(SYS_sched_getaffinity, 0, sizeof mask, (long)&mask, 0, 0, 0) <= 0)
         return 1;
     for (size_t i = 0; i < sizeof mask.bits / sizeof mask.bits[0]; i++)
         count += __builtin_popcountl(mask.bits[i]);
@@ -2658,6 +3083,27 @@ WEIR_API weir_ns weir_now(void)
 
 #endif /* WEIR_CORE_TIME_IMPLEMENTED */
 
+/* ==== weir/core/random.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CORE_RANDOM_IMPLEMENTED)
+#define WEIR_CORE_RANDOM_IMPLEMENTED
+
+static WEIR_THREAD_LOCAL uint64_t weir__random_state;
+
+WEIR_API uint32_t weir__random_below(uint32_t below)
+{
+    uint64_t x = weir__random_state;
+    if (x == 0)
+        x = ((uint64_t)(uintptr_t)&weir__random_state * 0x9e3779b97f4a7c15U ^ (uint64_t)weir_now()) | 1;
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    weir__random_state = x;
+    return (uint32_t)(((x * 0x2545f4914f6cdd1dU >> 32) * below) >> 32);
+}
+
+#endif /* WEIR_CORE_RANDOM_IMPLEMENTED */
+
 /* ==== weir/core/futex.h: implementation ==== */
 
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CORE_FUTEX_IMPLEMENTED)
@@ -2669,8 +3115,6 @@ WEIR_API weir_ns weir_now(void)
 WEIR_API int weir__futex_wait(weir__atomic_u32 *word, uint32_t value, weir_ns deadline)
 {
     struct timespec t, *until = NULL;
-    const int saved = *weir__libc_errno();
-    int rc = 0;
     if (deadline != WEIR_FOREVER) {
         const weir_ns d = deadline > 0 ? deadline : 0;
         t.tv_sec = (time_t)(d / WEIR_SEC(1));
@@ -2678,17 +3122,12 @@ WEIR_API int weir__futex_wait(weir__atomic_u32 *word, uint32_t value, weir_ns de
         until = &t;
     }
     /* 9 FUTEX_WAIT_BITSET | 128 FUTEX_PRIVATE_FLAG; the last argument matches every wake. */
-    if (weir__libc_syscall(SYS_futex, word, 9 | 128, value, until, NULL, 0xffffffffU) != 0 && *weir__libc_errno() == ETIMEDOUT)
-        rc = ETIMEDOUT;
-    *weir__libc_errno() = saved;
-    return rc;
+    return weir__system_call(SYS_futex, (long)word, 9 | 128, (long)value, (long)until, 0, 0xffffffff) == -ETIMEDOUT ? ETIMEDOUT : 0;
 }
 
 WEIR_API void weir__futex_wake(weir__atomic_u32 *word, int count)
 {
-    const int saved = *weir__libc_errno();
-    weir__libc_syscall(SYS_futex, word, 1 | 128 /* FUTEX_WAKE, private */, count, NULL, NULL, 0);
-    *weir__libc_errno() = saved;
+    (void)weir__system_call(SYS_futex, (long)word, 1 | 128 /* FUTEX_WAKE, private */, count, 0, 0, 0);
 }
 
 #endif
@@ -2717,6 +3156,11 @@ WEIR_API void weir__fence_heavy(void)
 #define WEIR__MEMBARRIER_PRIVATE_EXPEDITED (1 << 3)
 #define WEIR__MEMBARRIER_REGISTER_PRIVATE_EXPEDITED (1 << 4)
 
+static bool weir__membarrier(int command)
+{
+    return weir__system_call(SYS_membarrier, command, 0, 0, 0, 0, 0) == 0;
+}
+
 /* 0 not asked yet, 1 works, 2 missing. Two threads may both ask: registering twice is harmless, and both get the same answer. */
 static weir__atomic_u32 weir__fence_state;
 
@@ -2724,7 +3168,7 @@ WEIR_API bool weir__fence_asymmetric(void)
 {
     uint32_t state = weir__load_rlx(&weir__fence_state);
     if (state == 0) {
-        state = weir__libc_syscall(SYS_membarrier, WEIR__MEMBARRIER_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 ? 1 : 2;
+        state = weir__membarrier(WEIR__MEMBARRIER_REGISTER_PRIVATE_EXPEDITED) ? 1 : 2;
         weir__store_rlx(&weir__fence_state, state);
     }
     return state == 1;
@@ -2733,7 +3177,7 @@ WEIR_API bool weir__fence_asymmetric(void)
 /* Every queue is made after weir__fence_asymmetric has been asked, so the state is known here. */
 WEIR_API void weir__fence_heavy(void)
 {
-    if (weir__load_rlx(&weir__fence_state) != 1 || weir__libc_syscall(SYS_membarrier, WEIR__MEMBARRIER_PRIVATE_EXPEDITED, 0, 0) != 0)
+    if (weir__load_rlx(&weir__fence_state) != 1 || !weir__membarrier(WEIR__MEMBARRIER_PRIVATE_EXPEDITED))
         WEIR_FENCE(__ATOMIC_SEQ_CST);
 }
 
@@ -2748,7 +3192,7 @@ WEIR_API void weir__fence_heavy(void)
 WEIR_API void weir_thread_name(const char *name)
 {
     if (name != NULL)
-        weir__libc_syscall(SYS_prctl, 15L /* PR_SET_NAME */, name, 0L, 0L, 0L);
+        (void)weir__system_call(SYS_prctl, 15 /* PR_SET_NAME */, (long)name, 0, 0, 0, 0);
 }
 
 #endif /* WEIR_CORE_THREAD_IMPLEMENTED */
@@ -2783,14 +3227,34 @@ WEIR_API void weir__lock_slow(weir__lock *l)
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_PARK_PARKER_IMPLEMENTED)
 #define WEIR_PARK_PARKER_IMPLEMENTED
 
-WEIR_API uint32_t weir__parker_sleep(weir__parker *p, weir_ns deadline)
+/* Sleeps once, if nobody has claimed us before it could be announced. True: the deadline has passed. */
+static bool weir__parker_sleep(weir__parker *p, weir_ns deadline)
 {
-    uint32_t state;
-    while ((state = weir__load_acq(&p->state)) == WEIR__PARKER_WAITING) {
-        if (WEIR_FUTEX_WAIT(&p->state, WEIR__PARKER_WAITING, deadline) == ETIMEDOUT && weir__parker_cancel(p))
+    uint32_t seen = WEIR__PARKER_WAITING;
+    if (!weir__cas_ar(&p->state, &seen, WEIR__PARKER_SLEEPING) && seen != WEIR__PARKER_SLEEPING)
+        return false;
+    return WEIR_FUTEX_WAIT(&p->state, WEIR__PARKER_SLEEPING, deadline) == ETIMEDOUT;
+}
+
+WEIR_API uint32_t weir__parker_wait(weir__parker *p, int strategy, weir_ns deadline)
+{
+    weir__backoff turns = {strategy, 0}, peer = {WEIR_WAIT_YIELD, 0};
+    for (;;) {
+        const uint32_t state = weir__load_acq(&p->state);
+        bool late = false;
+        if ((state & WEIR__PARKER_HELD) != 0) {
+            weir__backoff_peer(&peer);
+            continue;
+        }
+        if (state >= WEIR__PARKER_FIRST_TICKET)
+            return state;
+        if (!weir__backoff_turn(&turns))
+            late = weir__parker_sleep(p, deadline);
+        else if (deadline != WEIR_FOREVER && turns.turn % 16 == 0)
+            late = weir_now() >= deadline;
+        if (late && weir__parker_cancel(p))
             return WEIR__PARKER_CANCELLED;
     }
-    return state;
 }
 
 #endif /* WEIR_PARK_PARKER_IMPLEMENTED */
@@ -2805,12 +3269,6 @@ WEIR_API void weir__waitq_init(weir__waitq *q)
     q->attention = weir__fence_asymmetric() ? 0 : WEIR__ATTENTION_FENCE;
     q->lock = 0;
     q->list.first = q->list.last = NULL;
-}
-
-/* Every change of attention is made under the lock, so a load and a store will do; that the store is atomic is for the look. */
-static void weir__waitq_add(weir__waitq *q, uint32_t difference)
-{
-    weir__store_rlx(&q->attention, weir__load_rlx(&q->attention) + difference);
 }
 
 WEIR_API void weir__waitq_join(weir__waitq *q, weir__waiter *w)
@@ -2834,19 +3292,20 @@ WEIR_API void weir__waitq_leave(weir__waitq *q, weir__waiter *w)
 WEIR_API WEIR_COLD void weir__waitq_wake(weir__waitq *q, uint32_t count)
 {
     enum { BATCH = 16 };
-    weir__atomic_u32 *claimed[BATCH];
+    weir__atomic_u32 *wake[BATCH];
     uint32_t n;
     /* The futex wakes come after the lock is free: a woken thread that took the lock while we held it would sleep again. */
     do {
         uint32_t unlinked = 0;
         n = 0;
         weir__lock_take(&q->lock);
-        while (n < BATCH && n < count && (claimed[n] = weir__waiter_claim_first(&q->list, &unlinked)) != NULL)
+        while (n < BATCH && n < count && weir__waiter_claim_first(&q->list, &unlinked, &wake[n]))
             n++;
         weir__waitq_add(q, 0U - unlinked);
         weir__lock_release(&q->lock);
         for (uint32_t i = 0; i < n; i++)
-            WEIR_FUTEX_WAKE(claimed[i], 1);
+            if (wake[i] != NULL)
+                WEIR_FUTEX_WAKE(wake[i], 1);
         count -= n;
     } while (n == BATCH && count > 0);
 }
@@ -2889,12 +3348,12 @@ static size_t weir__power_of_two_above(size_t n)
 
 WEIR_API size_t weir__ring_bytes(int kind, size_t capacity, size_t size)
 {
-    size_t count = capacity, stride = size, bytes;
+    size_t count = capacity > 0 ? capacity : 1, stride = size, bytes;
 #if WEIR__RING_CK_USED
     if (weir__ring_of(kind) == WEIR_RING_CK) {
         if (capacity > WEIR__CK_CAPACITY_MAX)
             return 0;
-        count = weir__power_of_two_above(capacity);
+        count = weir__power_of_two_above(count);
     }
 #endif
     if (capacity > SIZE_MAX / 8 || size > SIZE_MAX / 8)
@@ -2916,6 +3375,8 @@ WEIR_API void weir__ring_init(weir__ring *r, int kind, size_t capacity, size_t s
         start &= ~(weir__slots_lap(r) - 1);
         for (size_t i = 0; i < capacity; i++)
             weir__store_rlx(weir__slots_stamp(r, i, size), start + i);
+        if (capacity == 0)
+            weir__store_rlx(weir__slots_stamp(r, 0, size), start - 1); /* nobody's turn, ever */
     }
 #if WEIR__RING_CK_USED
     if (weir__ring_of(kind) == WEIR_RING_CK) {
@@ -3018,6 +3479,21 @@ WEIR_API size_t weir__ring_len(weir__ring *r, int kind)
     return weir__ring_of(kind) == WEIR_RING_CK ? (size_t)(uint32_t)(tail - head) : (size_t)(tail - head);
 }
 
+WEIR_API uint64_t weir__ring_touched(weir__ring *r, int kind, bool pushing)
+{
+    /* The state goes into the top bits, which a position of an open ring with a limit reaches after 2^62 values only. */
+    const uint64_t state = (uint64_t)weir__load_acq(&r->state) << 62;
+    if (!pushing)
+        return weir__ring_tail(r, kind) ^ state;
+#if WEIR__RING_CK_USED
+    if (weir__ring_of(kind) == WEIR_RING_CK) {
+        const unsigned head = ck_pr_load_uint(&r->ck.c_head);
+        return ((uint64_t)weir__ring_is_closed(r, kind) << 32) ^ head;
+    }
+#endif
+    return weir__load_acq(&r->consumer.pos) ^ state ^ ((uint64_t)(weir__ring_is_closed(r, kind) ? 1 : 0) << 61);
+}
+
 #endif /* WEIR_RING_RING_IMPLEMENTED */
 
 /* ==== weir/ctx/ctx.h: implementation ==== */
@@ -3065,13 +3541,14 @@ static void weir__hook_unlink(weir__hook_list *l, weir_ctx_hook *h)
 /* Marks one context as ended: cause before err. Its waiters are claimed; its hooks go to the run. Under the lock. */
 static void weir__ctx_mark(weir_ctx *ctx, int err, int cause, weir__hook_run *run)
 {
-    weir__atomic_u32 *word;
+    weir__atomic_u32 *wake;
     weir_ctx_hook *h;
     uint32_t unlinked = 0;
     ctx->cause = cause;
     weir__store_rel(&ctx->err, (uint32_t)err);
-    while ((word = weir__waiter_claim_first(&ctx->watchers, &unlinked)) != NULL)
-        WEIR_FUTEX_WAKE(word, 1); /* under the lock: cancelling is rare, and the sleepers' number has no bound */
+    while (weir__waiter_claim_first(&ctx->watchers, &unlinked, &wake))
+        if (wake != NULL)
+            WEIR_FUTEX_WAKE(wake, 1); /* under the lock: cancelling is rare, and the sleepers' number has no bound */
     while ((h = ctx->hooks.first) != NULL) {
         weir__hook_unlink(&ctx->hooks, h);
         h->ctx = ctx;
@@ -3340,6 +3817,55 @@ WEIR_API void weir__ctx_unwatch(weir_ctx *ctx, weir__waiter *w)
 
 #endif /* WEIR_CTX_CTX_IMPLEMENTED */
 
+/* ==== weir/ctx/wait.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CTX_WAIT_IMPLEMENTED)
+#define WEIR_CTX_WAIT_IMPLEMENTED
+
+WEIR_API int weir__wait_over(const weir__wait *w)
+{
+    const int err = weir__ctx_ended(w->ctx);
+    if (err != 0)
+        return err;
+    if (w->deadline == WEIR_FOREVER || (weir__backoff_spinning(&w->backoff) && w->backoff.turn % 16 != 0))
+        return 0;
+    return weir_now() < w->deadline ? 0 : weir__wait_ended(w);
+}
+
+WEIR_API int weir__wait_ended(const weir__wait *w)
+{
+    const int err = weir_ctx_err(w->ctx); /* if it was the context's own deadline, the context has to know */
+    return err != 0 ? err : ETIMEDOUT;
+}
+
+WEIR_API uint32_t weir__wait_parked(const weir__wait *w, weir__parker *parker, int strategy, weir_ns until)
+{
+    const weir_ns deadline = until < w->deadline ? until : w->deadline;
+    weir__waiter watch;
+    uint32_t ticket;
+    if (w->ctx == NULL)
+        return weir__parker_wait(parker, strategy, deadline);
+    weir__waiter_init(&watch, parker, WEIR__TICKET_CTX);
+    if (weir__ctx_watch(w->ctx, &watch) != 0 && weir__parker_cancel(parker))
+        return WEIR__TICKET_CTX;
+    ticket = weir__parker_wait(parker, strategy, deadline);
+    weir__ctx_unwatch(w->ctx, &watch);
+    return ticket;
+}
+
+WEIR_API int weir__wait_end(weir__wait *w)
+{
+    int over;
+    w->backoff.strategy = WEIR_WAIT_PARK; /* so that weir__wait_over reads the clock */
+    while ((over = weir__wait_over(w)) == 0) {
+        weir__parker parker = {WEIR__PARKER_WAITING};
+        (void)weir__wait_parked(w, &parker, WEIR_WAIT_PARK, WEIR_FOREVER);
+    }
+    return over;
+}
+
+#endif /* WEIR_CTX_WAIT_IMPLEMENTED */
+
 /* ==== weir/chan/channel.h: implementation ==== */
 
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CHAN_CHANNEL_IMPLEMENTED)
@@ -3371,6 +3897,120 @@ WEIR_API WEIR_COLD int weir__chan_wake_sender(weir__chan *c)
 }
 
 #endif /* WEIR_CHAN_CHANNEL_IMPLEMENTED */
+
+/* ==== weir/chan/rendezvous.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CHAN_RENDEZVOUS_IMPLEMENTED)
+#define WEIR_CHAN_RENDEZVOUS_IMPLEMENTED
+
+/* Takes the first thread of a queue that nobody else has claimed, and holds it; NULL when none is left. Locked. */
+static weir__waiter *weir__meet_hold_first(weir__waitq *q, weir__atomic_u32 **wake)
+{
+    weir__waiter *w;
+    while ((w = q->list.first) != NULL) {
+        weir__waiter_unlink(&q->list, w);
+        weir__waitq_add(q, 0U - 1U);
+        if (weir__parker_claim(w->parker, w->ticket | WEIR__PARKER_HELD, wake))
+            return w;
+    }
+    return NULL;
+}
+
+static void weir__meet_let_go(weir__waiter *w, int status)
+{
+    w->status = status;
+    weir__parker_let_go(w->parker, w->ticket);
+}
+
+WEIR_API int weir__meet_exchange(weir__chan *c, bool sending, const void *src, void *dst, weir__atomic_u32 **wake)
+{
+    weir__waiter *peer;
+    *wake = NULL;
+    if (weir__load_rlx(&c->closed) != 0)
+        return EPIPE;
+    peer = weir__meet_hold_first(weir__meet_queue(c, !sending), wake);
+    if (peer == NULL)
+        return EAGAIN;
+    WEIR_HOOK("meeting");
+    if (sending && peer->dst != NULL)
+        WEIR_COPY_IN(peer->dst, src, c->size);
+    if (!sending && dst != NULL)
+        WEIR_COPY_OUT(dst, peer->src, c->size);
+    weir__meet_let_go(peer, 0);
+    return 0;
+}
+
+static int weir__meet_finish(weir__chan *c, int rc, weir__atomic_u32 *wake)
+{
+    weir__lock_release(weir__meet_lock(c));
+    if (wake != NULL)
+        WEIR_FUTEX_WAKE(wake, 1);
+    return rc;
+}
+
+WEIR_API int weir__meet_try(weir__chan *c, bool sending, const void *src, void *dst)
+{
+    weir__atomic_u32 *wake;
+    int rc;
+    /* Nobody there, and not closed: that was so when the number was read, and saves polling callers the lock. */
+    if (weir__load_acq(&c->closed) == 0 && weir__waitq_sleepers(weir__meet_queue(c, !sending)) == 0)
+        return EAGAIN;
+    weir__lock_take(weir__meet_lock(c));
+    rc = weir__meet_exchange(c, sending, src, dst, &wake);
+    return weir__meet_finish(c, rc, wake);
+}
+
+WEIR_API int weir__meet_wait(weir__wait *w, weir__chan *c, bool sending, const void *src, void *dst)
+{
+    weir__parker parker = {WEIR__PARKER_WAITING};
+    weir__atomic_u32 *wake;
+    weir__waiter node;
+    uint32_t ticket;
+    int rc;
+    weir__waiter_init(&node, &parker, WEIR__TICKET_QUEUE);
+    node.src = src;
+    node.dst = dst;
+    weir__lock_take(weir__meet_lock(c));
+    rc = weir__meet_exchange(c, sending, src, dst, &wake);
+    if (rc == EAGAIN) {
+        rc = weir__wait_over(w);
+        if (rc == 0) {
+            rc = EAGAIN;
+            weir__meet_link(c, sending, &node);
+        }
+    }
+    (void)weir__meet_finish(c, rc, wake);
+    if (rc != EAGAIN)
+        return rc;
+    WEIR_HOOK("parking");
+    ticket = weir__wait_parked(w, &parker, w->backoff.strategy, WEIR_FOREVER);
+    if (ticket == WEIR__TICKET_QUEUE)
+        return node.status; /* unlinked by the peer, under the lock, before it claimed us */
+    weir__lock_take(weir__meet_lock(c));
+    weir__meet_unlink(c, sending, &node);
+    weir__lock_release(weir__meet_lock(c));
+    return weir__wait_ended(w);
+}
+
+WEIR_API bool weir__meet_close(weir__chan *c)
+{
+    weir__lock_take(weir__meet_lock(c));
+    const bool first = weir__load_rlx(&c->closed) == 0;
+    weir__store_rel(&c->closed, 1);
+    for (int side = 0; side < 2; side++) {
+        weir__atomic_u32 *wake;
+        weir__waiter *w;
+        while ((w = weir__meet_hold_first(weir__meet_queue(c, side == 0), &wake)) != NULL) {
+            weir__meet_let_go(w, EPIPE);
+            if (wake != NULL)
+                WEIR_FUTEX_WAKE(wake, 1);
+        }
+    }
+    weir__lock_release(weir__meet_lock(c));
+    return first;
+}
+
+#endif /* WEIR_CHAN_RENDEZVOUS_IMPLEMENTED */
 
 /* ==== weir/chan/make.h: implementation ==== */
 
@@ -3405,7 +4045,7 @@ WEIR_API int weir__chan_make(void *handle, int kind, size_t capacity, size_t siz
     memcpy(handle, &c, sizeof c);
     if (opt == NULL)
         opt = &none;
-    if (capacity == 0 || (unsigned)opt->wait > WEIR_WAIT_PARK)
+    if ((unsigned)opt->wait > WEIR_WAIT_PARK)
         return EINVAL;
     if (ring_bytes == 0 || ring_bytes > SIZE_MAX / 2)
         return EOVERFLOW;
@@ -3415,6 +4055,9 @@ WEIR_API int weir__chan_make(void *handle, int kind, size_t capacity, size_t siz
     weir__ring_init(&c->ring, kind, capacity, size, c + 1);
     weir__waitq_init(&c->receivers);
     weir__waitq_init(&c->senders);
+    c->flavor = capacity == 0 ? WEIR__RENDEZVOUS : WEIR__BUFFER;
+    c->closed = 0;
+    c->due = c->period = 0;
     c->size = size;
     c->kind = kind;
     c->wait = (int)opt->wait;
@@ -3440,9 +4083,12 @@ static void weir__chan_mark_closed(void *chan)
 
 WEIR_API int weir__chan_close(weir__chan *c)
 {
+    uint32_t open = 0;
     if (c == NULL)
         return EINVAL;
-    if (!weir__ring_close(&c->ring, c->kind, weir__chan_mark_closed, c))
+    if (c->flavor == WEIR__RENDEZVOUS)
+        return weir__meet_close(c) ? 0 : EPIPE;
+    if (c->flavor == WEIR__TIMER ? !weir__cas_sc(&c->closed, &open, 1) : !weir__ring_close(&c->ring, c->kind, weir__chan_mark_closed, c))
         return EPIPE;
     /* Whoever joins a queue from here on finds the ring closed in its last look; whoever joined before is woken. The queue's lock
      * decides which. */
@@ -3453,144 +4099,177 @@ WEIR_API int weir__chan_close(weir__chan *c)
 
 WEIR_API size_t weir__chan_len(weir__chan *c)
 {
-    return c == NULL ? 0 : weir__ring_len(&c->ring, c->kind);
+    return c == NULL || c->flavor != WEIR__BUFFER ? 0 : weir__ring_len(&c->ring, c->kind);
 }
 
 WEIR_API bool weir__chan_is_closed(weir__chan *c)
 {
-    return c != NULL && weir__ring_is_closed(&c->ring, c->kind);
+    if (c == NULL || c->flavor != WEIR__BUFFER)
+        return c != NULL && weir__load_acq(&c->closed) != 0;
+    return weir__ring_is_closed(&c->ring, c->kind);
 }
 
 #endif /* WEIR_CHAN_MAKE_IMPLEMENTED */
 
-/* ==== weir/chan/wait.h: implementation ==== */
+/* ==== weir/chan/timer.h: implementation ==== */
 
-#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CHAN_WAIT_IMPLEMENTED)
-#define WEIR_CHAN_WAIT_IMPLEMENTED
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CHAN_TIMER_IMPLEMENTED)
+#define WEIR_CHAN_TIMER_IMPLEMENTED
 
-enum { WEIR__TICKET_QUEUE = 1, WEIR__TICKET_CTX = 2 };
-
-typedef struct weir__wait {
-    weir_ctx *ctx;
-    weir_ns deadline; /* the nearer of the call's and the context's */
-    weir__backoff backoff;
-    bool owes; /* a wake-up of this side's queue was spent on us */
-} weir__wait;
-
-static bool weir__op_sends(const weir__op *op)
+WEIR_API int weir__timer_make(weir_chan_core **handle, const weir_ns *elem, weir_ns ns, bool periodic)
 {
-    return op->what == WEIR__OP_SEND || op->what == WEIR__OP_RESERVE;
+    weir__chan *c;
+    int rc;
+    (void)elem;
+    *handle = NULL;
+    if (periodic && ns <= 0)
+        return EINVAL;
+    rc = weir__chan_make(handle, WEIR__MPMC, 0, sizeof(weir_ns), NULL);
+    if (rc != 0)
+        return rc;
+    c = &(*handle)->chan;
+    c->flavor = WEIR__TIMER;
+    c->due = (uint64_t)weir_time_add(weir_now(), ns);
+    c->period = periodic ? (uint64_t)ns : 0;
+    return 0;
 }
 
-/* Why the ring is not ready for op: EAGAIN, WEIR__BUSY, EPIPE; 0 if it is now. */
-static int weir__op_why(weir__chan *c, const weir__op *op)
+WEIR_API int weir__timer_take(weir__chan *c, weir_ns *dst)
 {
+    for (;;) {
+        uint64_t due = weir__load_acq(&c->due), next = (uint64_t)WEIR_FOREVER;
+        const uint64_t period = weir__load_acq(&c->period);
+        const weir_ns now = weir_now();
+        if (weir__load_acq(&c->closed) != 0)
+            return EPIPE;
+        if (now < (weir_ns)due)
+            return EAGAIN;
+        if (period != 0)
+            next = due + ((uint64_t)now - due) / period * period + period;
+        if (!weir__cas_ar(&c->due, &due, next))
+            continue;
+        if (dst != NULL)
+            *dst = (weir_ns)due;
+        return 0;
+    }
+}
+
+/* Sets due, and has every sleeper look again: the time that it sleeps until is not right any more. */
+static uint64_t weir__timer_set(weir__chan *c, weir_ns due)
+{
+    const uint64_t before = weir__swap_ar(&c->due, (uint64_t)due);
+    WEIR_FENCE(__ATOMIC_SEQ_CST); /* (B), for a sleeper between join and its last look */
+    weir__waitq_wake(&c->receivers, WEIR__WAKE_ALL);
+    return before;
+}
+
+WEIR_API int weir__timer_stop(weir__chan *c)
+{
+    if (c == NULL || c->flavor != WEIR__TIMER)
+        return EINVAL;
+    return weir__timer_set(c, WEIR_FOREVER) == (uint64_t)WEIR_FOREVER ? EAGAIN : 0;
+}
+
+WEIR_API int weir__timer_reset(weir__chan *c, weir_ns ns)
+{
+    if (c == NULL || c->flavor != WEIR__TIMER || (ns <= 0 && weir__load_rlx(&c->period) != 0))
+        return EINVAL;
+    if (weir__load_rlx(&c->period) != 0)
+        weir__store_rel(&c->period, (uint64_t)ns);
+    (void)weir__timer_set(c, weir_time_add(weir_now(), ns));
+    return 0;
+}
+
+#endif /* WEIR_CHAN_TIMER_IMPLEMENTED */
+
+/* ==== weir/chan/op.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CHAN_OP_IMPLEMENTED)
+#define WEIR_CHAN_OP_IMPLEMENTED
+
+WEIR_API int weir__op_why(weir__chan *c, const weir__op *op)
+{
+    if (c->flavor == WEIR__TIMER)
+        return weir__load_acq(&c->closed) != 0 ? EPIPE : weir_now() < weir__timer_due(c) ? EAGAIN : 0;
     return weir__op_sends(op) ? weir__ring_why_full(&c->ring, c->kind, c->size) : weir__ring_why_empty(&c->ring, c->kind, c->size);
 }
 
-/* One attempt: 0, EPIPE, EAGAIN or WEIR__BUSY. */
-static int weir__op_once(weir__chan *c, weir__op *op)
+/* True: done, with *rc. */
+static bool weir__op_buffer(weir__chan *c, weir__op *op, int *rc)
 {
-    int rc = 0;
+    *rc = 0;
+    switch (op->what) {
+    case WEIR__OP_SEND: return weir__chan_push(c, c->kind, op->src, c->size, rc);
+    case WEIR__OP_RECV: return weir__chan_pop(c, c->kind, op->dst, c->size, rc);
+    case WEIR__OP_RESERVE: return weir__ring_claim_push(&c->ring, c->kind, c->size, &op->claim);
+    default: return weir__ring_claim_pop(&c->ring, c->kind, c->size, &op->claim);
+    }
+}
+
+WEIR_API WEIR_COLD int weir__op_once(weir__chan *c, weir__op *op)
+{
+    int rc;
+    if (c->flavor != WEIR__BUFFER) {
+        if (op->what == WEIR__OP_RESERVE || op->what == WEIR__OP_PEEK)
+            return ENOTSUP; /* there is no place to build in */
+        if (c->flavor == WEIR__RENDEZVOUS)
+            return weir__meet_try(c, weir__op_sends(op), op->src, op->dst);
+        return weir__op_sends(op) ? EINVAL : weir__timer_take(c, (weir_ns *)op->dst);
+    }
     for (;;) {
-        switch (op->what) {
-        case WEIR__OP_SEND:
-            if (weir__chan_push(c, c->kind, op->src, c->size, &rc))
-                return rc;
-            break;
-        case WEIR__OP_RECV:
-            if (weir__chan_pop(c, c->kind, op->dst, c->size, &rc))
-                return rc;
-            break;
-        case WEIR__OP_RESERVE:
-            if (weir__ring_claim_push(&c->ring, c->kind, c->size, &op->claim))
-                return 0;
-            break;
-        default:
-            if (weir__ring_claim_pop(&c->ring, c->kind, c->size, &op->claim))
-                return 0;
-            break;
-        }
+        if (weir__op_buffer(c, op, &rc))
+            return rc;
         rc = weir__op_why(c, op);
         if (rc != 0)
             return rc;
     }
 }
 
-/* 0, or why the wait is over. The clock is not read in every turn of a spin. */
-static int weir__wait_over(const weir__wait *w)
-{
-    const int err = weir__ctx_ended(w->ctx);
-    if (err != 0)
-        return err;
-    if (w->deadline == WEIR_FOREVER || (weir__backoff_spinning(&w->backoff) && w->backoff.turn % 16 != 0))
-        return 0;
-    if (weir_now() < w->deadline)
-        return 0;
-    (void)weir_ctx_err(w->ctx); /* if it is the context's own deadline, the context has to know */
-    return ETIMEDOUT;
-}
+#endif /* WEIR_CHAN_OP_IMPLEMENTED */
 
-/* Sleeps until claimed by a queue, by the context's end, or until the deadline; returns the ticket. */
-static uint32_t weir__wait_sleep(const weir__wait *w, weir__parker *parker)
-{
-    weir__waiter watch = {NULL, NULL, parker, WEIR__TICKET_CTX, false};
-    uint32_t ticket;
-    if (w->ctx == NULL)
-        return weir__parker_sleep(parker, w->deadline);
-    if (weir__ctx_watch(w->ctx, &watch) != 0)
-        return WEIR__TICKET_CTX;
-    ticket = weir__parker_sleep(parker, w->deadline);
-    weir__ctx_unwatch(w->ctx, &watch);
-    return ticket;
-}
+/* ==== weir/chan/wait.h: implementation ==== */
 
-static void weir__op_park(weir__chan *c, const weir__op *op, weir__wait *w)
-{
-    weir__waitq *q = weir__op_sends(op) ? &c->senders : &c->receivers;
-    weir__parker parker = {WEIR__PARKER_WAITING};
-    weir__waiter node = {NULL, NULL, &parker, WEIR__TICKET_QUEUE, false};
-    int why;
-    weir__waitq_join(q, &node);
-    WEIR_FENCE_HEAVY(); /* (A) pairs with (B) in weir__chan_sent and weir__chan_received */
-    why = weir__op_why(c, op);
-    if (why == EAGAIN || why == WEIR__BUSY) {
-        w->owes = false; /* not ready: whoever makes it ready sees us */
-        WEIR_HOOK("parking");
-        (void)weir__wait_sleep(w, &parker);
-    }
-    weir__waitq_leave(q, &node);
-    if (weir__load_acq(&parker.state) == WEIR__TICKET_QUEUE)
-        w->owes = true;
-    w->backoff.turn = 0;
-}
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CHAN_WAIT_IMPLEMENTED)
+#define WEIR_CHAN_WAIT_IMPLEMENTED
 
-static void weir__op_pass_on(weir__chan *c, const weir__op *op)
+WEIR_API void weir__op_pass_on(weir__chan *c, const weir__op *op)
 {
-    weir__waitq *q = weir__op_sends(op) ? &c->senders : &c->receivers;
+    weir__waitq *q = weir__op_queue(c, op);
     if (weir__waitq_sleepers(q) != 0 && weir__op_why(c, op) == 0)
         weir__waitq_wake(q, 1);
 }
 
-/* On a channel that is never ready. */
-static int weir__wait_forever(weir__wait *w)
+/* Sleeps once. Returns whether a wake-up is owed from now on; `owes`: whether it was before. */
+static bool weir__op_park(weir__chan *c, const weir__op *op, weir__wait *w, bool owes)
 {
-    int over;
-    while ((over = weir__wait_over(w)) == 0) {
-        weir__parker parker = {WEIR__PARKER_WAITING};
-        (void)weir__wait_sleep(w, &parker);
+    weir__waitq *q = weir__op_queue(c, op);
+    weir__parker parker = {WEIR__PARKER_WAITING};
+    weir__waiter node;
+    int why;
+    weir__waiter_init(&node, &parker, WEIR__TICKET_QUEUE);
+    weir__waitq_join(q, &node);
+    WEIR_FENCE_HEAVY(); /* (A) pairs with (B) in weir__chan_sent and weir__chan_received */
+    why = weir__op_why(c, op);
+    if (why == EAGAIN || why == WEIR__BUSY) {
+        owes = false; /* not ready: whoever makes it ready sees us */
+        WEIR_HOOK("parking");
+        (void)weir__wait_parked(w, &parker, WEIR_WAIT_PARK, c->flavor == WEIR__TIMER ? weir__timer_due(c) : WEIR_FOREVER);
     }
-    return over;
+    weir__waitq_leave(q, &node);
+    w->backoff.turn = 0;
+    return owes || weir__load_acq(&parker.state) == WEIR__TICKET_QUEUE;
 }
 
 WEIR_API WEIR_COLD int weir__op_wait(weir_ctx *ctx, weir__chan *c, weir__op *op, weir_ns deadline)
 {
-    weir__wait w = {ctx, weir_ctx_deadline(ctx), {c != NULL ? c->wait : WEIR_WAIT_PARK, 0}, false};
+    weir__wait w;
+    bool owes = false;
     int rc;
-    if (deadline < w.deadline)
-        w.deadline = deadline;
+    weir__wait_init(&w, ctx, deadline, c != NULL ? c->wait : WEIR_WAIT_PARK);
     if (c == NULL)
-        return weir__wait_forever(&w);
+        return weir__wait_end(&w);
+    if (c->flavor == WEIR__RENDEZVOUS && (op->what == WEIR__OP_SEND || op->what == WEIR__OP_RECV))
+        return weir__meet_wait(&w, c, weir__op_sends(op), op->src, op->dst);
     for (;;) {
         rc = weir__op_once(c, op);
         if (rc != EAGAIN && rc != WEIR__BUSY)
@@ -3599,9 +4278,9 @@ WEIR_API WEIR_COLD int weir__op_wait(weir_ctx *ctx, weir__chan *c, weir__op *op,
         if (rc != 0)
             break;
         if (!weir__backoff_turn(&w.backoff))
-            weir__op_park(c, op, &w);
+            owes = weir__op_park(c, op, &w, owes);
     }
-    if (w.owes)
+    if (owes)
         weir__op_pass_on(c, op);
     return rc;
 }
@@ -3620,16 +4299,426 @@ WEIR_API WEIR_COLD int weir__op_try(weir__chan *c, weir__op *op)
 WEIR_API WEIR_COLD int weir__send_slow(weir_ctx *ctx, weir__chan *c, const void *src, weir_ns deadline)
 {
     weir__op op = {WEIR__OP_SEND, src, NULL, {NULL, 0}};
-    return deadline == WEIR__NO_WAIT ? weir__op_try(c, &op) : weir__op_wait(ctx, c, &op, deadline);
+    return weir__op_wait(ctx, c, &op, deadline);
 }
 
 WEIR_API WEIR_COLD int weir__recv_slow(weir_ctx *ctx, weir__chan *c, void *dst, weir_ns deadline)
 {
     weir__op op = {WEIR__OP_RECV, NULL, dst, {NULL, 0}};
-    return deadline == WEIR__NO_WAIT ? weir__op_try(c, &op) : weir__op_wait(ctx, c, &op, deadline);
+    return weir__op_wait(ctx, c, &op, deadline);
+}
+
+WEIR_API WEIR_COLD int weir__try_send_slow(weir__chan *c, const void *src)
+{
+    weir__op op = {WEIR__OP_SEND, src, NULL, {NULL, 0}};
+    return weir__op_try(c, &op);
+}
+
+WEIR_API WEIR_COLD int weir__try_recv_slow(weir__chan *c, void *dst)
+{
+    weir__op op = {WEIR__OP_RECV, NULL, dst, {NULL, 0}};
+    return weir__op_try(c, &op);
 }
 
 #endif /* WEIR_CHAN_WAIT_IMPLEMENTED */
+
+/* ==== weir/chan/select.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CHAN_SELECT_IMPLEMENTED)
+#define WEIR_CHAN_SELECT_IMPLEMENTED
+
+
+#include <limits.h>
+
+#define WEIR__SELECT_INLINE 64
+/* Inside, an index or one of these. */
+#define WEIR__SELECT_NONE (-1)
+#define WEIR__SELECT_BUSY (-2)
+
+enum { WEIR__TICKET_CASE = WEIR__TICKET_QUEUE + 1 }; /* + index */
+
+/* What a select keeps per case. */
+typedef struct weir__select_slot {
+    weir__waiter node;
+    uint64_t seen;     /* try: the position that shows whether the channel was touched */
+    weir__chan *meets; /* [0, meet_count): the rendezvous channels among the cases, each once, in the order of their addresses */
+    uint32_t order;    /* the permutation in which cases are tried */
+} weir__select_slot;
+
+typedef struct weir__select {
+    weir_case *cases;
+    size_t n;
+    bool ordered;
+    bool sorted;       /* meets is filled */
+    size_t meet_count;
+    size_t owed;       /* the case whose queue spent a wake-up on us, or n */
+    weir__select_slot *slots;
+    weir__parker parker;
+} weir__select;
+
+static weir__op weir__case_op(const weir_case *c)
+{
+    weir__op op = {c->what == WEIR__CASE_SEND ? WEIR__OP_SEND : WEIR__OP_RECV, c->src, c->dst, {NULL, 0}};
+    return op;
+}
+
+static bool weir__case_meets(const weir_case *c)
+{
+    return c->chan != NULL && c->chan->flavor == WEIR__RENDEZVOUS;
+}
+
+/* ---- trying ---------------------------------------------------------------------------------------------------------------- */
+
+/* Tries one case: true if it was done, with its status. *busy: a peer stands in the middle of it. */
+static bool weir__case_try(weir_case *c, bool *busy)
+{
+    weir__op op = weir__case_op(c);
+    int rc;
+    if (c->what == WEIR__CASE_DONE)
+        return (c->status = weir_ctx_err(c->ctx)) != 0;
+    if (c->chan == NULL)
+        return false;
+    rc = weir__op_once(c->chan, &op);
+    if (rc == WEIR__BUSY)
+        *busy = true;
+    if (rc == EAGAIN || rc == WEIR__BUSY)
+        return false;
+    c->status = rc;
+    return true;
+}
+
+/* The next case to try: in order, or drawn from those not tried yet. A permutation is drawn only as far as it is used. */
+static size_t weir__select_draw(weir__select *s, size_t turn)
+{
+    size_t other;
+    uint32_t drawn;
+    if (s->ordered)
+        return turn;
+    other = turn + weir__random_below((uint32_t)(s->n - turn));
+    drawn = s->slots[other].order;
+    s->slots[other].order = s->slots[turn].order;
+    s->slots[turn].order = drawn;
+    return drawn;
+}
+
+static int weir__select_poll(weir__select *s)
+{
+    bool busy = false;
+    for (size_t turn = 0; turn < s->n; turn++) {
+        const size_t i = weir__select_draw(s, turn);
+        if (weir__case_try(&s->cases[i], &busy))
+            return (int)i;
+    }
+    return busy ? WEIR__SELECT_BUSY : WEIR__SELECT_NONE;
+}
+
+/* ---- rendezvous channels, all locked at once --------------------------------------------------------------------------------- */
+
+static void weir__select_sort(weir__select *s)
+{
+    size_t n = 0;
+    if (s->sorted)
+        return;
+    s->sorted = true;
+    for (size_t i = 0; i < s->n; i++) {
+        weir__chan *c = s->cases[i].chan;
+        size_t low = 0, high = n;
+        if (!weir__case_meets(&s->cases[i]))
+            continue;
+        while (low < high) { /* the first that does not come before c */
+            const size_t middle = low + (high - low) / 2;
+            if ((uintptr_t)s->slots[middle].meets < (uintptr_t)c)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+        if (low < n && s->slots[low].meets == c)
+            continue;
+        for (size_t k = n++; k > low; k--)
+            s->slots[k].meets = s->slots[k - 1].meets;
+        s->slots[low].meets = c;
+    }
+    s->meet_count = n;
+}
+
+static void weir__select_lock(weir__select *s)
+{
+    weir__select_sort(s);
+    for (size_t i = 0; i < s->meet_count; i++)
+        weir__lock_take(weir__meet_lock(s->slots[i].meets));
+}
+
+static void weir__select_unlock(weir__select *s)
+{
+    for (size_t i = 0; i < s->meet_count; i++)
+        weir__lock_release(weir__meet_lock(s->slots[i].meets));
+}
+
+/* All locked: meets whoever waits at one of them. An index, with *wake, or NONE. */
+static int weir__select_meet(weir__select *s, weir__atomic_u32 **wake)
+{
+    *wake = NULL;
+    for (size_t turn = 0; s->meet_count > 0 && turn < s->n; turn++) {
+        const size_t i = weir__select_draw(s, turn);
+        weir_case *c = &s->cases[i];
+        int rc;
+        if (!weir__case_meets(c))
+            continue;
+        rc = weir__meet_exchange(c->chan, c->what == WEIR__CASE_SEND, c->src, c->dst, wake);
+        if (rc != EAGAIN) {
+            c->status = rc;
+            return (int)i;
+        }
+    }
+    return WEIR__SELECT_NONE;
+}
+
+/* ---- parking --------------------------------------------------------------------------------------------------------------- */
+
+/* Lies down in the queue of every case. All rendezvous channels are locked. */
+static void weir__select_join(weir__select *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        weir_case *c = &s->cases[i];
+        weir__waiter *node = &s->slots[i].node;
+        const weir__op op = weir__case_op(c);
+        weir__waiter_init(node, &s->parker, WEIR__TICKET_CASE + (uint32_t)i);
+        node->src = c->src;
+        node->dst = c->dst;
+        if (c->what == WEIR__CASE_DONE && c->ctx != NULL)
+            (void)weir__ctx_watch(c->ctx, node);
+        else if (weir__case_meets(c))
+            weir__meet_link(c->chan, c->what == WEIR__CASE_SEND, node);
+        else if (c->chan != NULL)
+            weir__waitq_join(weir__op_queue(c->chan, &op), node);
+    }
+}
+
+static void weir__select_leave(weir__select *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        weir_case *c = &s->cases[i];
+        weir__waiter *node = &s->slots[i].node;
+        const weir__op op = weir__case_op(c);
+        if (c->what == WEIR__CASE_DONE && c->ctx != NULL) {
+            weir__ctx_unwatch(c->ctx, node);
+        } else if (weir__case_meets(c)) {
+            weir__lock_take(weir__meet_lock(c->chan));
+            weir__meet_unlink(c->chan, c->what == WEIR__CASE_SEND, node);
+            weir__lock_release(weir__meet_lock(c->chan));
+        } else if (c->chan != NULL) {
+            weir__waitq_leave(weir__op_queue(c->chan, &op), node);
+        }
+    }
+}
+
+/* The last look, after (A): whether a buffer, a timer or a context is ready. Rendezvous peers find us by themselves. *until: when the
+ * first timer or context will be. */
+static bool weir__select_ready(weir__select *s, weir_ns *until)
+{
+    *until = WEIR_FOREVER;
+    for (size_t i = 0; i < s->n; i++) {
+        const weir_case *c = &s->cases[i];
+        const weir__op op = weir__case_op(c);
+        weir_ns point = WEIR_FOREVER;
+        if (c->what == WEIR__CASE_DONE) {
+            if (weir_ctx_err(c->ctx) != 0)
+                return true;
+            point = weir_ctx_deadline(c->ctx);
+        } else if (c->chan != NULL && !weir__case_meets(c)) {
+            const int why = weir__op_why(c->chan, &op);
+            if (why == 0 || why == EPIPE)
+                return true;
+            if (c->chan->flavor == WEIR__TIMER)
+                point = weir__timer_due(c->chan);
+        }
+        if (point < *until)
+            *until = point;
+    }
+    return false;
+}
+
+/* What a claimed or cancelled parker means: the index of an exchange that is done, or NONE: poll again. */
+static int weir__select_woken(weir__select *s, uint32_t ticket)
+{
+    size_t i;
+    if (ticket < WEIR__TICKET_CASE || ticket == WEIR__PARKER_CANCELLED)
+        return WEIR__SELECT_NONE;
+    i = ticket - WEIR__TICKET_CASE;
+    if (weir__case_meets(&s->cases[i])) {
+        s->cases[i].status = s->slots[i].node.status;
+        return (int)i;
+    }
+    if (s->cases[i].chan != NULL)
+        s->owed = i;
+    return WEIR__SELECT_NONE;
+}
+
+static int weir__select_park(weir__select *s, weir__wait *w, int strategy)
+{
+    weir__atomic_u32 *wake;
+    weir_ns until;
+    uint32_t ticket;
+    int done;
+    s->parker.state = WEIR__PARKER_WAITING;
+    weir__select_lock(s);
+    done = weir__select_meet(s, &wake);
+    if (done == WEIR__SELECT_NONE)
+        weir__select_join(s);
+    weir__select_unlock(s);
+    if (wake != NULL)
+        WEIR_FUTEX_WAKE(wake, 1);
+    if (done != WEIR__SELECT_NONE)
+        return done;
+    WEIR_FENCE_HEAVY(); /* (A) pairs with (B) in weir__chan_sent and weir__chan_received */
+    if (!weir__select_ready(s, &until)) {
+        s->owed = s->n; /* chan/wait.h: whoever makes a channel ready from here on sees us */
+        WEIR_HOOK("parking");
+        ticket = weir__wait_parked(w, &s->parker, strategy, until);
+    } else if (weir__parker_cancel(&s->parker)) {
+        ticket = WEIR__PARKER_CANCELLED;
+    } else {
+        weir__wait claimed;
+        weir__wait_init(&claimed, NULL, WEIR_FOREVER, WEIR_WAIT_YIELD);
+        ticket = weir__wait_parked(&claimed, &s->parker, WEIR_WAIT_YIELD, WEIR_FOREVER); /* until its peer has let go */
+    }
+    weir__select_leave(s);
+    w->backoff.turn = 0;
+    return weir__select_woken(s, ticket);
+}
+
+/* ---- the loop -------------------------------------------------------------------------------------------------------------- */
+
+/* How to wait: the strategy of the first channel. *polls: whether to try the cases in turn before lying down. With a rendezvous
+ * among the cases one lies down at once and spins there: two selects that only poll would never meet. */
+static int weir__select_strategy(const weir__select *s, bool *polls)
+{
+    int strategy = -1;
+    *polls = true;
+    for (size_t i = 0; i < s->n; i++) {
+        const weir__chan *c = s->cases[i].chan;
+        if (c == NULL)
+            continue;
+        if (strategy < 0)
+            strategy = c->wait;
+        if (c->flavor == WEIR__RENDEZVOUS)
+            *polls = false;
+    }
+    return strategy < 0 ? WEIR_WAIT_PARK : strategy;
+}
+
+static int weir__select_wait(weir__select *s, weir_ctx *ctx, weir_ns deadline)
+{
+    bool polls;
+    const int strategy = weir__select_strategy(s, &polls);
+    weir__wait w;
+    int done;
+    weir__wait_init(&w, ctx, deadline, polls ? strategy : WEIR_WAIT_PARK);
+    for (;;) {
+        int over;
+        done = weir__select_poll(s);
+        if (done >= 0)
+            return done;
+        over = weir__wait_over(&w);
+        if (over != 0)
+            return -over;
+        if (weir__backoff_turn(&w.backoff))
+            continue;
+        done = weir__select_park(s, &w, polls ? WEIR_WAIT_PARK : strategy);
+        if (done >= 0)
+            return done;
+    }
+}
+
+/* The word of a channel that changes whenever it becomes ready for this case, and its state with it. */
+static uint64_t weir__case_seen(const weir_case *c)
+{
+    if (c->chan == NULL || c->chan->flavor != WEIR__BUFFER)
+        return 0;
+    return weir__ring_touched(&c->chan->ring, c->chan->kind, c->what == WEIR__CASE_SEND);
+}
+
+/* One attempt at "no case is ready, at one moment": an index, NONE if that was shown, BUSY if it was not. */
+static int weir__select_try_once(weir__select *s)
+{
+    weir__atomic_u32 *wake;
+    bool still = true;
+    int done;
+    for (size_t i = 0; i < s->n; i++)
+        s->slots[i].seen = weir__case_seen(&s->cases[i]);
+    done = weir__select_poll(s);
+    if (done != WEIR__SELECT_NONE || s->n < 2)
+        return done;
+    weir__select_lock(s);
+    done = weir__select_meet(s, &wake);
+    for (size_t i = 0; done == WEIR__SELECT_NONE && still && i < s->n; i++)
+        still = weir__case_seen(&s->cases[i]) == s->slots[i].seen;
+    weir__select_unlock(s);
+    if (wake != NULL)
+        WEIR_FUTEX_WAKE(wake, 1);
+    return done == WEIR__SELECT_NONE && !still ? WEIR__SELECT_BUSY : done;
+}
+
+static int weir__select_try(weir__select *s)
+{
+    weir__backoff b = {WEIR_WAIT_YIELD, 0};
+    int done;
+    while ((done = weir__select_try_once(s)) == WEIR__SELECT_BUSY)
+        weir__backoff_peer(&b);
+    return done >= 0 ? done : -EAGAIN;
+}
+
+/* All four calls. wait false: try. */
+static int weir__select_run(weir_ctx *ctx, weir_case *cases, size_t n, weir_ns deadline, bool wait, bool ordered)
+{
+    weir__select_slot fixed[WEIR__SELECT_INLINE];
+    weir__select s;
+    int done;
+    if (n > INT_MAX / 2 || (cases == NULL && n > 0))
+        return -EINVAL;
+    for (size_t i = 0; i < n; i++)
+        if (cases[i].what == WEIR__CASE_SEND && cases[i].chan != NULL && cases[i].chan->flavor == WEIR__TIMER)
+            return -EINVAL;
+    memset(&s, 0, sizeof s);
+    s.cases = cases;
+    s.n = s.owed = n;
+    s.ordered = ordered;
+    s.slots = n <= WEIR__SELECT_INLINE ? fixed : (weir__select_slot *)WEIR_ALLOC(sizeof(uint64_t) * 2, n * sizeof *s.slots);
+    if (s.slots == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        s.slots[i].order = (uint32_t)i;
+    done = wait ? weir__select_wait(&s, ctx, deadline) : weir__select_try(&s);
+    if (s.owed < n) { /* whether that case was done or another: there may be a value for the next sleeper */
+        const weir__op op = weir__case_op(&cases[s.owed]);
+        weir__op_pass_on(cases[s.owed].chan, &op);
+    }
+    if (s.slots != fixed)
+        WEIR_FREE(s.slots);
+    return done;
+}
+
+WEIR_API int weir_select(weir_ctx *ctx, weir_case *cases, size_t n)
+{
+    return weir__select_run(ctx, cases, n, WEIR_FOREVER, true, false);
+}
+
+WEIR_API int weir_select_until(weir_ctx *ctx, weir_case *cases, size_t n, weir_ns deadline)
+{
+    return weir__select_run(ctx, cases, n, deadline, true, false);
+}
+
+WEIR_API int weir_select_ordered(weir_ctx *ctx, weir_case *cases, size_t n)
+{
+    return weir__select_run(ctx, cases, n, WEIR_FOREVER, true, true);
+}
+
+WEIR_API int weir_try_select(weir_case *cases, size_t n)
+{
+    return weir__select_run(NULL, cases, n, WEIR_FOREVER, false, false);
+}
+
+#endif /* WEIR_CHAN_SELECT_IMPLEMENTED */
 
 /* ==== weir/flow/pipeline.h: implementation ==== */
 

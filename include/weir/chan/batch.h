@@ -85,10 +85,15 @@ WEIR_INLINE int weir__recv_n(weir_ctx *ctx, weir__chan *c, int kind, void *ptr, 
         else
             run = weir__chan_pop(c, kind, at, size, &rc) ? 1 : 0;
         if (run == 0) {
-            /* After the first value: only what a rendezvous has, whose senders no ring shows. */
-            if (done > 0 && c->flavor == WEIR__BUFFER)
-                break;
-            rc = weir__recv_slow(ctx, c, at, done == 0 ? WEIR_FOREVER : WEIR__NO_WAIT);
+            if (done == 0) {
+                rc = weir__recv_slow(ctx, c, at, WEIR_FOREVER);
+            } else if (c->flavor == WEIR__BUFFER) {
+                if (weir__ring_why_empty(&c->ring, kind, size) != 0)
+                    break;
+                continue; /* a closed ring shows its last values only when asked */
+            } else {
+                rc = weir__try_recv_slow(c, at); /* no ring shows who waits to meet us */
+            }
             if (rc != 0)
                 break;
             run = 1;

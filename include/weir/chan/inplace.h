@@ -4,9 +4,12 @@
  *     weir_reserve(ctx, ch, &t);   t->price = …;   weir_commit(ch, t);
  *     weir_peek(ctx, ch, &t);      use(t);         weir_release(ch, t);
  *
- * Between reserve and commit the place is taken: it counts in weir_len, and later values, though sent, are received only after it
- * (one FIFO). So be quick, and commit every reservation. Likewise a peeked value is gone for other receivers, and its place is
- * not free until it is released. Several senders may each hold several reservations; a lone sender one, a lone receiver one.
+ * Between reserve and commit the place is taken: later values, though sent, are received only after it (one FIFO). So be quick,
+ * and commit every reservation. Likewise a peeked value is gone for other receivers, and its place is not free until it is
+ * released. In kinds with several senders (receivers) a thread may hold several places, and give them back in any order (on a
+ * ck ring in the order in which it took them); in kinds with one, it holds one at a time.
+ * While a thread holds a place it does not call a try-operation of the other side on that channel, nor waits there: both wait for the peer
+ * that stands between claim and publish, and that peer is itself.
  *
  *     int weir_reserve(ctx, ch, &slot)   0, EPIPE, ETIMEDOUT, ECANCELED as weir_send
  *     int weir_commit(ch, slot)          0; EPIPE: closed meanwhile, not sent (only in kinds with one sender: with many the

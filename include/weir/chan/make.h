@@ -42,8 +42,8 @@ typedef struct weir_chan_opt {
 #define weir_close(ch) weir__chan_close(WEIR__CHAN(ch))
 
 /* size_t weir_len(CH ch), size_t weir_cap(CH ch), bool weir_is_closed(CH ch)
- *     How many values are in it, how many fit, whether it was closed. NULL: 0, 0, false. Any thread; len may be old when it arrives. A
- *     value that a sender has claimed room for, and not published yet, counts in len. */
+ *     How many values are in it, how many fit, whether it was closed. NULL: 0, 0, false. Any thread; len may be old when it arrives. Where
+ *     there are several senders, a value that one has claimed room for, and not published yet, counts in len. */
 #define weir_len(ch) weir__chan_len(WEIR__CHAN(ch))
 #define weir_cap(ch) weir__chan_cap(WEIR__CHAN(ch))
 #define weir_is_closed(ch) weir__chan_is_closed(WEIR__CHAN(ch))

@@ -32,8 +32,10 @@
     weir__send((ctx), WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, ptr), sizeof *(ch).elem, (deadline))
 #define weir_recv_until(ctx, ch, ptr, deadline)                                                                        \
     weir__recv((ctx), WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, ptr), sizeof *(ch).elem, (deadline))
-#define weir_try_send(ch, ptr) weir_send_until(NULL, ch, (ptr), WEIR__NO_WAIT)
-#define weir_try_recv(ch, ptr) weir_recv_until(NULL, ch, (ptr), WEIR__NO_WAIT)
+#define weir_try_send(ch, ptr)                                                                                         \
+    weir__try_send(WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, ptr), sizeof *(ch).elem)
+#define weir_try_recv(ch, ptr)                                                                                         \
+    weir__try_recv(WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, ptr), sizeof *(ch).elem)
 
 /* For kinds with many receivers, because the sender takes the oldest value away as a receiver would. dropped: a size_t pointer, or
  * NULL; how many values were discarded to make room. 0, EPIPE; EAGAIN for a NULL channel, and for a rendezvous where nobody
@@ -59,6 +61,22 @@ WEIR_INLINE int weir__recv(weir_ctx *ctx, weir__chan *c, int kind, void *dst, si
     return weir__recv_slow(ctx, c, dst, deadline);
 }
 
+WEIR_INLINE int weir__try_send(weir__chan *c, int kind, const void *src, size_t size)
+{
+    int rc;
+    if (WEIR_LIKELY(weir__chan_push(c, kind, src, size, &rc)))
+        return rc;
+    return weir__try_send_slow(c, src);
+}
+
+WEIR_INLINE int weir__try_recv(weir__chan *c, int kind, void *dst, size_t size)
+{
+    int rc;
+    if (WEIR_LIKELY(weir__chan_pop(c, kind, dst, size, &rc)))
+        return rc;
+    return weir__try_recv_slow(c, dst);
+}
+
 static inline int weir__send_latest(weir__chan *c, int kind, const void *src, size_t size, size_t *dropped)
 {
     weir__backoff b = {WEIR_WAIT_YIELD, 0};
@@ -67,7 +85,7 @@ static inline int weir__send_latest(weir__chan *c, int kind, const void *src, si
     if (dropped != NULL)
         *dropped = 0;
     if (c == NULL || c->flavor != WEIR__BUFFER)
-        return weir__send_slow(NULL, c, src, WEIR__NO_WAIT); /* there is no oldest value to drop */
+        return weir__try_send_slow(c, src); /* there is no oldest value to drop */
     while (!weir__chan_push(c, kind, src, size, &rc)) {
         rc = weir__ring_why_full(&c->ring, kind, size);
         if (rc == EPIPE)

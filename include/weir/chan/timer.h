@@ -28,8 +28,8 @@
 
 typedef weir_chan(weir_ns) weir_timer;
 
-#define weir_after(t, ns) weir__timer_make(&(t)->core, 1 ? (t)->elem : (weir_ns *)NULL, (ns), false)
-#define weir_tick(t, ns) weir__timer_make(&(t)->core, 1 ? (t)->elem : (weir_ns *)NULL, (ns), true)
+#define weir_after(t, ns) weir__timer_make(&(t)->core, 0 ? (t)->elem : (weir_ns *)NULL, (ns), false)
+#define weir_tick(t, ns) weir__timer_make(&(t)->core, 0 ? (t)->elem : (weir_ns *)NULL, (ns), true)
 #define weir_timer_stop(t) weir__timer_stop(WEIR__CHAN(t))
 #define weir_timer_reset(t, ns) weir__timer_reset(WEIR__CHAN(t), (ns))
 

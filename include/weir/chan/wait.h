@@ -32,6 +32,8 @@
 #define weir__op_try WEIR__RINGED(weir__op_try)
 #define weir__send_slow WEIR__RINGED(weir__send_slow)
 #define weir__recv_slow WEIR__RINGED(weir__recv_slow)
+#define weir__try_send_slow WEIR__RINGED(weir__try_send_slow)
+#define weir__try_recv_slow WEIR__RINGED(weir__try_recv_slow)
 
 /* Waits as long as ctx and deadline allow. 0, EPIPE, ETIMEDOUT, ECANCELED; EINVAL, ENOTSUP from chan/op.h. c may be NULL: a channel
  * that is never ready. */
@@ -39,10 +41,11 @@ WEIR_API WEIR_COLD int weir__op_wait(weir_ctx *ctx, weir__chan *c, weir__op *op,
 /* 0, EPIPE, or EAGAIN if the channel was not ready at one moment; waits for a peer if that is not known. */
 WEIR_API WEIR_COLD int weir__op_try(weir__chan *c, weir__op *op);
 
-/* The two that every fast path falls back to. deadline WEIR__NO_WAIT: weir__op_try. */
+/* What the fast paths fall back to: waiting, and not. */
 WEIR_API WEIR_COLD int weir__send_slow(weir_ctx *ctx, weir__chan *c, const void *src, weir_ns deadline);
 WEIR_API WEIR_COLD int weir__recv_slow(weir_ctx *ctx, weir__chan *c, void *dst, weir_ns deadline);
-#define WEIR__NO_WAIT INT64_MIN
+WEIR_API WEIR_COLD int weir__try_send_slow(weir__chan *c, const void *src);
+WEIR_API WEIR_COLD int weir__try_recv_slow(weir__chan *c, void *dst);
 
 /* What a thread that was claimed by the queue of op owes when it leaves: see above. */
 WEIR_API void weir__op_pass_on(weir__chan *c, const weir__op *op);
@@ -119,13 +122,25 @@ WEIR_API WEIR_COLD int weir__op_try(weir__chan *c, weir__op *op)
 WEIR_API WEIR_COLD int weir__send_slow(weir_ctx *ctx, weir__chan *c, const void *src, weir_ns deadline)
 {
     weir__op op = {WEIR__OP_SEND, src, NULL, {NULL, 0}};
-    return deadline == WEIR__NO_WAIT ? weir__op_try(c, &op) : weir__op_wait(ctx, c, &op, deadline);
+    return weir__op_wait(ctx, c, &op, deadline);
 }
 
 WEIR_API WEIR_COLD int weir__recv_slow(weir_ctx *ctx, weir__chan *c, void *dst, weir_ns deadline)
 {
     weir__op op = {WEIR__OP_RECV, NULL, dst, {NULL, 0}};
-    return deadline == WEIR__NO_WAIT ? weir__op_try(c, &op) : weir__op_wait(ctx, c, &op, deadline);
+    return weir__op_wait(ctx, c, &op, deadline);
+}
+
+WEIR_API WEIR_COLD int weir__try_send_slow(weir__chan *c, const void *src)
+{
+    weir__op op = {WEIR__OP_SEND, src, NULL, {NULL, 0}};
+    return weir__op_try(c, &op);
+}
+
+WEIR_API WEIR_COLD int weir__try_recv_slow(weir__chan *c, void *dst)
+{
+    weir__op op = {WEIR__OP_RECV, NULL, dst, {NULL, 0}};
+    return weir__op_try(c, &op);
 }
 
 #endif /* WEIR_CHAN_WAIT_IMPLEMENTED */

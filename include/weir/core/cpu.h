@@ -49,14 +49,14 @@ WEIR_API int weir_pin(int cpu)
         return EINVAL;
     mask.bits[(unsigned)cpu / word_bits] |= 1UL << ((unsigned)cpu % word_bits);
     /* The raw call takes thread 0 as the caller, and knows no cpu_set_t, which -std=c11 hides. */
-    return weir__libc_syscall(SYS_sched_setaffinity, 0L, sizeof mask, &mask) == 0 ? 0 : EINVAL;
+    return weir__system_call(SYS_sched_setaffinity, 0, sizeof mask, (long)&mask, 0, 0, 0) == 0 ? 0 : EINVAL;
 }
 
 WEIR_API int weir_cpu_count(void)
 {
     weir__cpu_mask mask = {{0}};
     int count = 0;
-    if (weir__libc_syscall(SYS_sched_getaffinity, 0L, sizeof mask, &mask) <= 0)
+    if (weir__system_call(SYS_sched_getaffinity, 0, sizeof mask, (long)&mask, 0, 0, 0) <= 0)
         return 1;
     for (size_t i = 0; i < sizeof mask.bits / sizeof mask.bits[0]; i++)
         count += __builtin_popcountl(mask.bits[i]);

@@ -57,6 +57,11 @@ WEIR_API void weir__fence_heavy(void)
 #define WEIR__MEMBARRIER_PRIVATE_EXPEDITED (1 << 3)
 #define WEIR__MEMBARRIER_REGISTER_PRIVATE_EXPEDITED (1 << 4)
 
+static bool weir__membarrier(int command)
+{
+    return weir__system_call(SYS_membarrier, command, 0, 0, 0, 0, 0) == 0;
+}
+
 /* 0 not asked yet, 1 works, 2 missing. Two threads may both ask: registering twice is harmless, and both get the same answer. */
 static weir__atomic_u32 weir__fence_state;
 
@@ -64,7 +69,7 @@ WEIR_API bool weir__fence_asymmetric(void)
 {
     uint32_t state = weir__load_rlx(&weir__fence_state);
     if (state == 0) {
-        state = weir__libc_syscall(SYS_membarrier, WEIR__MEMBARRIER_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 ? 1 : 2;
+        state = weir__membarrier(WEIR__MEMBARRIER_REGISTER_PRIVATE_EXPEDITED) ? 1 : 2;
         weir__store_rlx(&weir__fence_state, state);
     }
     return state == 1;
@@ -73,7 +78,7 @@ WEIR_API bool weir__fence_asymmetric(void)
 /* Every queue is made after weir__fence_asymmetric has been asked, so the state is known here. */
 WEIR_API void weir__fence_heavy(void)
 {
-    if (weir__load_rlx(&weir__fence_state) != 1 || weir__libc_syscall(SYS_membarrier, WEIR__MEMBARRIER_PRIVATE_EXPEDITED, 0, 0) != 0)
+    if (weir__load_rlx(&weir__fence_state) != 1 || !weir__membarrier(WEIR__MEMBARRIER_PRIVATE_EXPEDITED))
         WEIR_FENCE(__ATOMIC_SEQ_CST);
 }
 

@@ -37,8 +37,6 @@ WEIR_API void weir__futex_wake(weir__atomic_u32 *word, int count);
 WEIR_API int weir__futex_wait(weir__atomic_u32 *word, uint32_t value, weir_ns deadline)
 {
     struct timespec t, *until = NULL;
-    const int saved = *weir__libc_errno();
-    int rc = 0;
     if (deadline != WEIR_FOREVER) {
         const weir_ns d = deadline > 0 ? deadline : 0;
         t.tv_sec = (time_t)(d / WEIR_SEC(1));
@@ -46,17 +44,12 @@ WEIR_API int weir__futex_wait(weir__atomic_u32 *word, uint32_t value, weir_ns de
         until = &t;
     }
     /* 9 FUTEX_WAIT_BITSET | 128 FUTEX_PRIVATE_FLAG; the last argument matches every wake. */
-    if (weir__libc_syscall(SYS_futex, word, 9 | 128, value, until, NULL, 0xffffffffU) != 0 && *weir__libc_errno() == ETIMEDOUT)
-        rc = ETIMEDOUT;
-    *weir__libc_errno() = saved;
-    return rc;
+    return weir__system_call(SYS_futex, (long)word, 9 | 128, (long)value, (long)until, 0, 0xffffffff) == -ETIMEDOUT ? ETIMEDOUT : 0;
 }
 
 WEIR_API void weir__futex_wake(weir__atomic_u32 *word, int count)
 {
-    const int saved = *weir__libc_errno();
-    weir__libc_syscall(SYS_futex, word, 1 | 128 /* FUTEX_WAKE, private */, count, NULL, NULL, 0);
-    *weir__libc_errno() = saved;
+    (void)weir__system_call(SYS_futex, (long)word, 1 | 128 /* FUTEX_WAKE, private */, count, 0, 0, 0);
 }
 
 #endif

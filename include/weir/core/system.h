@@ -15,6 +15,7 @@
 #define WEIR_CORE_SYSTEM_IMPLEMENTED
 #if defined(__linux__)
 
+#include <errno.h>
 #include <sys/syscall.h>
 
 #ifdef __cplusplus
@@ -23,10 +24,20 @@ extern "C" {
 struct timespec;
 extern long weir__libc_syscall(long number, ...) __asm__("syscall");
 extern int weir__libc_clock_gettime(int clock, struct timespec *t) __asm__("clock_gettime");
-extern int *weir__libc_errno(void) __asm__("__errno_location");
 #ifdef __cplusplus
 }
 #endif
+
+/* A system call as the kernel answers it: the result, or minus the error. errno stays as it was. */
+static inline long weir__system_call(long number, long a, long b, long c, long d, long e, long f)
+{
+    const int saved = errno;
+    long rc = weir__libc_syscall(number, a, b, c, d, e, f);
+    if (rc == -1)
+        rc = -(long)errno;
+    errno = saved;
+    return rc;
+}
 
 #endif
 #endif /* WEIR_CORE_SYSTEM_IMPLEMENTED */

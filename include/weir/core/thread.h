@@ -28,7 +28,7 @@ WEIR_API void weir_thread_name(const char *name);
 WEIR_API void weir_thread_name(const char *name)
 {
     if (name != NULL)
-        weir__libc_syscall(SYS_prctl, 15L /* PR_SET_NAME */, name, 0L, 0L, 0L);
+        (void)weir__system_call(SYS_prctl, 15 /* PR_SET_NAME */, (long)name, 0, 0, 0, 0);
 }
 
 #endif /* WEIR_CORE_THREAD_IMPLEMENTED */

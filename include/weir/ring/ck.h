@@ -46,6 +46,14 @@ static inline unsigned weir__ck_ahead(weir__ring *r, unsigned *tail)
     return *tail - head;
 }
 
+/* weir__ring_counts for counters of 32 bits. */
+static inline bool weir__ck_counts(weir__ring *r, unsigned pos)
+{
+    if (weir__load_acq(&r->state) != WEIR__RING_CLOSED)
+        weir__ring_await_limit(r);
+    return (int32_t)(pos - (unsigned)weir__load_rlx(&r->limit)) < 0;
+}
+
 WEIR_INLINE bool weir__ck_claim_many(weir__ring *r, size_t size, weir__claim *claim)
 {
     unsigned tail;
@@ -95,7 +103,7 @@ WEIR_INLINE bool weir__ck_ready(weir__ring *r, int kind)
     if (ck_pr_load_uint(&r->ck.p_tail) == head)
         return false;
     ck_pr_fence_load();
-    return weir__ck_shared(kind) || weir__load_rlx(&r->state) == WEIR__RING_OPEN || weir__ring_counts(r, head);
+    return weir__ck_shared(kind) || weir__load_rlx(&r->state) == WEIR__RING_OPEN || weir__ck_counts(r, head);
 }
 
 /* Drops the oldest value without a copy; ck has no call for that. */
@@ -167,7 +175,7 @@ static inline int weir__ck_why_full(weir__ring *r, int kind)
 static inline int weir__ck_why_empty(weir__ring *r, int kind)
 {
     const unsigned head = ck_pr_load_uint(&r->ck.c_head);
-    if (!weir__ck_shared(kind) && weir__load_acq(&r->state) != WEIR__RING_OPEN && !weir__ring_counts(r, head))
+    if (!weir__ck_shared(kind) && weir__load_acq(&r->state) != WEIR__RING_OPEN && !weir__ck_counts(r, head))
         return EPIPE;
     ck_pr_fence_load();
     if (ck_pr_load_uint(&r->ck.p_tail) != head)

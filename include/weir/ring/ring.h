@@ -24,6 +24,7 @@
 #define weir__ring_why_empty WEIR__RINGED(weir__ring_why_empty)
 #define weir__ring_close WEIR__RINGED(weir__ring_close)
 #define weir__ring_len WEIR__RINGED(weir__ring_len)
+#define weir__ring_touched WEIR__RINGED(weir__ring_touched)
 #define weir__ring_is_closed WEIR__RINGED(weir__ring_is_closed)
 
 /* Bytes of storage for `capacity` values of `size` bytes; 0 when that does not fit a size_t or the ring. */
@@ -38,6 +39,8 @@ WEIR_API WEIR_COLD int weir__ring_why_empty(weir__ring *r, int kind, size_t size
 WEIR_API bool weir__ring_close(weir__ring *r, int kind, void (*mark)(void *), void *arg);
 WEIR_API bool weir__ring_is_closed(weir__ring *r, int kind);
 WEIR_API size_t weir__ring_len(weir__ring *r, int kind);
+/* A number that changes whenever a full ring gets room (pushing) or an empty one a value, or the ring is closed. */
+WEIR_API uint64_t weir__ring_touched(weir__ring *r, int kind, bool pushing);
 
 /* Whether a ring with one producer is closed by its state and limit, rather than by a bit in the tail. */
 WEIR_INLINE bool weir__ring_has_limit(int kind)
@@ -138,7 +141,13 @@ WEIR_INLINE bool weir__ring_pop(weir__ring *r, int kind, void *dst, size_t size)
 /* After publishing at pos: was the value accepted, given that the ring is closing or closed? 0 or EPIPE. */
 WEIR_INLINE int weir__ring_settle(weir__ring *r, int kind, uint64_t pos)
 {
-    return weir__ring_has_limit(kind) && !weir__ring_counts(r, pos) ? EPIPE : 0;
+    if (!weir__ring_has_limit(kind))
+        return 0;
+#if WEIR__RING_CK_USED
+    if (weir__ring_of(kind) == WEIR_RING_CK)
+        return weir__ck_counts(r, (unsigned)pos) ? 0 : EPIPE;
+#endif
+    return weir__ring_counts(r, pos) ? 0 : EPIPE;
 }
 
 #endif /* WEIR_RING_RING_H */
@@ -285,6 +294,21 @@ WEIR_API size_t weir__ring_len(weir__ring *r, int kind)
     if (weir__ring_of(kind) == WEIR_RING_SLOTS)
         return (size_t)weir__slots_distance(r, head, tail & ~r->mark);
     return weir__ring_of(kind) == WEIR_RING_CK ? (size_t)(uint32_t)(tail - head) : (size_t)(tail - head);
+}
+
+WEIR_API uint64_t weir__ring_touched(weir__ring *r, int kind, bool pushing)
+{
+    /* The state goes into the top bits, which a position of an open ring with a limit reaches after 2^62 values only. */
+    const uint64_t state = (uint64_t)weir__load_acq(&r->state) << 62;
+    if (!pushing)
+        return weir__ring_tail(r, kind) ^ state;
+#if WEIR__RING_CK_USED
+    if (weir__ring_of(kind) == WEIR_RING_CK) {
+        const unsigned head = ck_pr_load_uint(&r->ck.c_head);
+        return ((uint64_t)weir__ring_is_closed(r, kind) << 32) ^ head;
+    }
+#endif
+    return weir__load_acq(&r->consumer.pos) ^ state ^ ((uint64_t)(weir__ring_is_closed(r, kind) ? 1 : 0) << 61);
 }
 
 #endif /* WEIR_RING_RING_IMPLEMENTED */
