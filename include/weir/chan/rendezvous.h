@@ -115,8 +115,10 @@ WEIR_API int weir__meet_try(weir__chan *c, bool sending, const void *src, void *
 {
     weir__atomic_u32 *wake;
     int rc;
-    /* Nobody there, and not closed: that was so when the number was read, and saves polling callers the lock. */
-    if (weir__load_acq(&c->closed) == 0 && weir__waitq_sleepers(weir__meet_queue(c, !sending)) == 0)
+    /* Nobody there, and not closed: then it was not closed either when nobody was there, because it was looked at later. Saves polling
+     * callers the lock. */
+    const uint32_t attention = weir__load_acq(&weir__meet_queue(c, !sending)->attention);
+    if ((attention & WEIR__ATTENTION_COUNT) == 0 && weir__load_acq(&c->closed) == 0)
         return EAGAIN;
     weir__lock_take(weir__meet_lock(c));
     rc = weir__meet_exchange(c, sending, src, dst, &wake);
@@ -135,13 +137,8 @@ WEIR_API int weir__meet_wait(weir__wait *w, weir__chan *c, bool sending, const v
     node.dst = dst;
     weir__lock_take(weir__meet_lock(c));
     rc = weir__meet_exchange(c, sending, src, dst, &wake);
-    if (rc == EAGAIN) {
-        rc = weir__wait_over(w);
-        if (rc == 0) {
-            rc = EAGAIN;
-            weir__meet_link(c, sending, &node);
-        }
-    }
+    if (rc == EAGAIN)
+        weir__meet_link(c, sending, &node); /* even if the wait is over: finding that out may run hooks, which may use this channel */
     (void)weir__meet_finish(c, rc, wake);
     if (rc != EAGAIN)
         return rc;

@@ -12,7 +12,7 @@
  * Returns the index of the case that was done; cases[i].status tells how: 0, or EPIPE if the channel was closed (a closed channel is
  * ready); for WEIR_DONE the context's error. Otherwise nothing was done and the return is minus an error: -EAGAIN (try: no case was
  * ready, all at one moment), -ECANCELED or -ETIMEDOUT (ctx, deadline; ready cases come first), -ENOMEM (more than 64 cases, and no
- * memory), -EINVAL (a send to a timer; cases NULL with n > 0; n above INT_MAX).
+ * memory), -EINVAL (a send to a timer; cases NULL with n > 0; n above INT_MAX / 2).
  *
  * Cases may name the same channel many times, also to send and to receive: a thread never meets itself. NULL channels and contexts
  * are never ready; with no case that can be, only ctx or the deadline end the wait. What a case that was not done points to is
@@ -31,7 +31,8 @@
  * Trying is one moment
  *   -EAGAIN says that no case was ready at one moment. Looking at one channel after the other does not show that: a value may come into
  *   the first after the look at it and leave the second before. So the tail (for a send: the head) of each channel is noted before
- *   its look, and compared once all have been looked at: as long as it stands still, an empty channel stays empty, a full one full.
+ *   its look, and compared once all have been looked at: as long as it stands still, an empty channel stays empty, a full one full. In
+ *   between, with all rendezvous channels locked, timers and contexts are looked at: those not due then were not due before.
  *
  * Threads: as many selects on a channel at once as its kind allows senders or receivers. Sources: Go's runtime/select.go for the
  * meanings; crossbeam-channel's select.rs for hints and rendezvous in one select.
@@ -398,6 +399,15 @@ static uint64_t weir__case_seen(const weir_case *c)
     return weir__ring_touched(&c->chan->ring, c->chan->kind, c->what == WEIR__CASE_SEND);
 }
 
+/* Whether the time of a timer or of a context has come. Other than weir_ctx_err it runs no hooks, so it may be asked under locks. */
+static bool weir__case_due(const weir_case *c)
+{
+    const weir__op op = weir__case_op(c);
+    if (c->what == WEIR__CASE_DONE)
+        return weir__ctx_ended(c->ctx) != 0 || (weir_ctx_deadline(c->ctx) != WEIR_FOREVER && weir_now() >= weir_ctx_deadline(c->ctx));
+    return c->chan != NULL && c->chan->flavor == WEIR__TIMER && weir__op_why(c->chan, &op) != EAGAIN;
+}
+
 /* One attempt at "no case is ready, at one moment": an index, NONE if that was shown, BUSY if it was not. */
 static int weir__select_try_once(weir__select *s)
 {
@@ -411,6 +421,8 @@ static int weir__select_try_once(weir__select *s)
         return done;
     weir__select_lock(s);
     done = weir__select_meet(s, &wake);
+    for (size_t i = 0; done == WEIR__SELECT_NONE && still && i < s->n; i++)
+        still = !weir__case_due(&s->cases[i]);
     for (size_t i = 0; done == WEIR__SELECT_NONE && still && i < s->n; i++)
         still = weir__case_seen(&s->cases[i]) == s->slots[i].seen;
     weir__select_unlock(s);
@@ -434,7 +446,7 @@ static int weir__select_run(weir_ctx *ctx, weir_case *cases, size_t n, weir_ns d
     weir__select_slot fixed[WEIR__SELECT_INLINE];
     weir__select s;
     int done;
-    if (n > INT_MAX / 2 || (cases == NULL && n > 0))
+    if (n > INT_MAX / 2 || n > SIZE_MAX / sizeof *fixed || (cases == NULL && n > 0))
         return -EINVAL;
     for (size_t i = 0; i < n; i++)
         if (cases[i].what == WEIR__CASE_SEND && cases[i].chan != NULL && cases[i].chan->flavor == WEIR__TIMER)
