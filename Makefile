@@ -60,6 +60,7 @@ build/bench/%: bench/%.c build/bench/command
 	@rm -f $@
 	$(CC) -std=c11 $(CFLAGS) $(WARNINGS) -Iinclude -pthread -MMD -MP $< -o $@ $(LDFLAGS) $(LDLIBS)
 -include $(BENCHES:=.d)
+-include bench/bench.mk
 
 # Rewritten when the compiler or a flag changes, so that no old program passes for a new one.
 build/bench/command: FORCE

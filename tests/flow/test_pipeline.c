@@ -1,0 +1,261 @@
+/* flow/pipeline.h: the first error cancels all stages and is what wait returns; every thread is joined before it does; outputs are closed
+ * after the last worker; failures to start are reported and leave nothing behind. */
+#define _GNU_SOURCE /* the harness wants it, and the headers below come before the harness */
+#include <stddef.h>
+
+static void *counting_alloc(size_t align, size_t size);
+static void counting_free(void *memory);
+#define WEIR_ALLOC(align, size) counting_alloc((align), (size))
+#define WEIR_FREE(ptr) counting_free(ptr)
+
+#include <pthread.h>
+static int refused_threads(pthread_t *thread, void *(*fn)(void *), void *arg);
+typedef pthread_t weir__thread;
+#define WEIR_THREAD_START(thread, fn, arg) refused_threads((thread), (fn), (arg))
+#define WEIR_THREAD_JOIN(thread) ((void)pthread_join((thread), NULL))
+#define WEIR_THREAD_SELF() ((uintptr_t)pthread_self())
+
+#include "flow.h"
+
+static int allocations, fail_allocation = -1; /* the one that fails, counted down to 0 */
+static int fail_thread = -1;                  /* likewise */
+
+static void *counting_alloc(size_t align, size_t size)
+{
+    void *memory;
+    if (fail_allocation == 0)
+        return NULL;
+    if (fail_allocation > 0)
+        fail_allocation--;
+    memory = aligned_alloc(align, (size + align - 1) / align * align);
+    if (memory != NULL)
+        __atomic_fetch_add(&allocations, 1, __ATOMIC_RELAXED);
+    return memory;
+}
+
+static void counting_free(void *memory)
+{
+    __atomic_fetch_sub(&allocations, 1, __ATOMIC_RELAXED);
+    free(memory);
+}
+
+static int refused_threads(pthread_t *thread, void *(*fn)(void *), void *arg)
+{
+    if (fail_thread == 0)
+        return EAGAIN;
+    if (fail_thread > 0)
+        fail_thread--;
+    return pthread_create(thread, NULL, fn, arg);
+}
+
+static int block_on(weir_ctx *ctx, void *arg)
+{
+    int v;
+    return weir_recv(ctx, *(int_chan *)arg, &v); /* nobody ever sends */
+}
+
+static int fail_with(weir_ctx *ctx, void *arg)
+{
+    (void)ctx;
+    return *(int *)arg;
+}
+
+TEST(the_first_error_ends_blocked_stages_and_is_returned)
+{
+    const int before = threads_alive();
+    for (int round = 0; round < test_rounds(500); round++) {
+        int code = 41;
+        int_chan silent;
+        weir_stage_opt three = {"blocked", 3, false, NULL, 0};
+        weir_pipeline p;
+        REQUIRE(weir_chan_make(&silent, 1) == 0);
+        weir_pipeline_init(&p, NULL);
+        CHECK_INT(weir_pipeline_go(&p, &three, block_on, &silent, NULL, 0), 0);
+        CHECK_INT(weir_pipeline_go(&p, NULL, fail_with, &code, NULL, 0), 0);
+        CHECK_INT(weir_pipeline_wait(&p), 41);
+        weir_chan_free(&silent);
+    }
+    EVENTUALLY(threads_alive() == before);
+}
+
+TEST(a_stage_function_that_fails_in_the_middle_decides_the_result)
+{
+    struct source s = {0, INT32_MAX, 500};
+    struct tally t = {0, 0, 0, 0, 0};
+    int_chan in, out;
+    weir_pipeline p;
+    REQUIRE(weir_chan_make(&in, 2) == 0 && weir_chan_make(&out, 2) == 0);
+    weir_pipeline_init(&p, NULL);
+    CHECK_INT(weir_generate(&p, in, count_up, &s, NULL), 0);
+    CHECK_INT(weir_map(&p, in, out, negate, NULL, NULL), 0);
+    CHECK_INT(weir_sink(&p, out, tally_up, &t, NULL), 0);
+    CHECK_INT(weir_pipeline_wait(&p), 7);
+    CHECK(t.count <= 500);
+    CHECK_INT(t.out_of_order, 0);
+    weir_chan_free(&in);
+    weir_chan_free(&out);
+}
+
+TEST(the_cause_of_the_context_is_the_error)
+{
+    int code = 33;
+    weir_pipeline p;
+    weir_pipeline_init(&p, NULL);
+    CHECK_INT(weir_pipeline_go(&p, NULL, fail_with, &code, NULL, 0), 0);
+    EVENTUALLY(weir_ctx_err(weir_pipeline_ctx(&p)) == ECANCELED);
+    CHECK_INT(weir_ctx_cause(weir_pipeline_ctx(&p)), 33);
+    CHECK_INT(weir_pipeline_wait(&p), 33);
+}
+
+TEST(epipe_from_a_task_is_no_error)
+{
+    int code = EPIPE;
+    weir_pipeline p;
+    weir_pipeline_init(&p, NULL);
+    CHECK_INT(weir_pipeline_go(&p, NULL, fail_with, &code, NULL, 0), 0);
+    CHECK_INT(weir_pipeline_wait(&p), 0);
+}
+
+TEST(the_end_of_the_parent_context_ends_the_pipeline)
+{
+    weir_ctx parent;
+    int_chan silent;
+    weir_pipeline p;
+    REQUIRE(weir_chan_make(&silent, 1) == 0);
+    weir_ctx_init_timeout(&parent, NULL, WEIR_MS(5));
+    weir_pipeline_init(&p, &parent);
+    CHECK_INT(weir_pipeline_go(&p, NULL, block_on, &silent, NULL, 0), 0);
+    CHECK_INT(weir_pipeline_wait(&p), ETIMEDOUT);
+    weir_ctx_free(&parent);
+    weir_chan_free(&silent);
+}
+
+struct gate {
+    int open, left;
+};
+
+static int leave_after_gate(weir_ctx *ctx, void *arg)
+{
+    struct gate *g = (struct gate *)arg;
+    (void)ctx;
+    while (__atomic_load_n(&g->open, __ATOMIC_ACQUIRE) <= __atomic_load_n(&g->left, __ATOMIC_ACQUIRE))
+        sched_yield();
+    __atomic_fetch_add(&g->left, 1, __ATOMIC_ACQ_REL);
+    return 0;
+}
+
+TEST(channels_close_after_the_last_worker_and_not_before)
+{
+    struct gate g = {0, 0};
+    weir_stage_opt four = {"gate", 4, false, NULL, 0};
+    int_chan out;
+    weir_pipeline p;
+    REQUIRE(weir_chan_make(&out, 1) == 0);
+    weir_closer closes[] = {WEIR_CLOSER(out)};
+    weir_pipeline_init(&p, NULL);
+    CHECK_INT(weir_pipeline_go(&p, &four, leave_after_gate, &g, closes, 1), 0);
+    __atomic_store_n(&g.open, 3, __ATOMIC_RELEASE);
+    EVENTUALLY(__atomic_load_n(&g.left, __ATOMIC_ACQUIRE) >= 3);
+    CHECK(!weir_is_closed(out));
+    __atomic_store_n(&g.open, 100, __ATOMIC_RELEASE);
+    CHECK_INT(weir_pipeline_wait(&p), 0);
+    CHECK(weir_is_closed(out));
+    weir_chan_free(&out);
+}
+
+struct nested {
+    weir_pipeline *p;
+    int depth;
+};
+
+static int start_another(weir_ctx *ctx, void *arg)
+{
+    struct nested *n = (struct nested *)arg;
+    (void)ctx;
+    if (n->depth == 0)
+        return 0;
+    n->depth--;
+    return weir_pipeline_go(n->p, NULL, start_another, n, NULL, 0);
+}
+
+TEST(a_stage_may_start_another_and_wait_joins_that_too)
+{
+    weir_pipeline p;
+    struct nested n = {&p, 20};
+    weir_pipeline_init(&p, NULL);
+    CHECK_INT(weir_pipeline_go(&p, NULL, start_another, &n, NULL, 0), 0);
+    CHECK_INT(weir_pipeline_wait(&p), 0);
+    CHECK_INT(n.depth, 0);
+    CHECK_INT(allocations, 0);
+}
+
+TEST(a_cpu_that_is_not_there_is_an_error_of_the_stage)
+{
+    const int cpu = 8191;
+    int code = 0;
+    weir_stage_opt opt = {"pinned", 1, false, &cpu, 1};
+    weir_pipeline p;
+    weir_pipeline_init(&p, NULL);
+    CHECK_INT(weir_pipeline_go(&p, &opt, fail_with, &code, NULL, 0), 0);
+    CHECK_INT(weir_pipeline_wait(&p), EINVAL);
+}
+
+/* A three-stage pipeline with an ordered map, during which one allocation or one thread start fails. */
+static int run_failing(void)
+{
+    struct source s = {0, 300, -1};
+    struct tally t = {0, 0, 0, 0, 0};
+    weir_stage_opt opt = {"map", 2, true, NULL, 0};
+    int_chan in, out;
+    weir_pipeline p;
+    const int planned = fail_allocation;
+    fail_allocation = -1;
+    REQUIRE(weir_chan_make(&in, 2) == 0 && weir_chan_make(&out, 2) == 0);
+    fail_allocation = planned;
+    weir_pipeline_init(&p, NULL);
+    int first = weir_generate(&p, in, count_up, &s, NULL), rc;
+    if (first == 0)
+        first = weir_map(&p, in, out, negate, NULL, &opt);
+    if (first == 0)
+        first = weir_sink(&p, out, tally_up, &t, NULL);
+    rc = weir_pipeline_wait(&p);
+    if (first != 0)
+        CHECK_INT(rc, first); /* what the call said is what wait says */
+    else
+        CHECK_INT(t.count, 300);
+    weir_chan_free(&in);
+    weir_chan_free(&out);
+    return rc;
+}
+
+TEST(every_failing_allocation_is_reported_and_leaks_nothing)
+{
+    int failures = 0;
+    for (int k = 0; k < 40; k++) {
+        fail_allocation = k;
+        const int rc = run_failing();
+        fail_allocation = -1;
+        CHECK(rc == 0 || rc == ENOMEM);
+        CHECK_INT(allocations, 0);
+        if (rc == 0)
+            break;
+        failures++;
+    }
+    CHECK(failures > 10); /* each stage is two, each inner channel one */
+}
+
+TEST(every_refused_thread_is_reported_and_leaks_nothing)
+{
+    int failures = 0;
+    for (int k = 0; k < 40; k++) {
+        fail_thread = k;
+        const int rc = run_failing();
+        fail_thread = -1;
+        CHECK(rc == 0 || rc == EAGAIN);
+        CHECK_INT(allocations, 0);
+        if (rc == 0)
+            break;
+        failures++;
+    }
+    CHECK_INT(failures, 6); /* generate, deal, two workers, collect, sink */
+}

@@ -1,0 +1,218 @@
+/* flow/stages.h: each combinator moves every value once, keeps the order where it says so, closes its output exactly once and after its
+ * last input, and releases upstream when it ends early. */
+#include "flow.h"
+
+/* generate -> map on `workers` threads -> sink; all channels many-to-many, of the given capacity. */
+static int run_map(unsigned workers, bool ordered, size_t capacity, int n, struct tally *t)
+{
+    struct source s = {0, n, -1};
+    weir_stage_opt opt = {"map", workers, ordered, NULL, 0};
+    weir_pipeline p;
+    int_chan in, out;
+    int rc;
+    memset(t, 0, sizeof *t);
+    REQUIRE(weir_chan_make(&in, capacity) == 0);
+    REQUIRE(weir_chan_make(&out, capacity) == 0);
+    weir_pipeline_init(&p, NULL);
+    CHECK_INT(weir_generate(&p, in, count_up, &s, NULL), 0);
+    CHECK_INT(weir_map(&p, in, out, negate, NULL, &opt), 0);
+    CHECK_INT(weir_sink(&p, out, tally_up, t, NULL), 0);
+    rc = weir_pipeline_wait(&p);
+    CHECK_INT(weir_close(in), EPIPE);  /* closed by the stages, once */
+    CHECK_INT(weir_close(out), EPIPE);
+    weir_chan_free(&in);
+    weir_chan_free(&out);
+    return rc;
+}
+
+TEST(map_keeps_order_with_one_worker)
+{
+    struct tally t;
+    CHECK_INT(run_map(1, false, 3, 10000, &t), 0);
+    CHECK_INT(t.count, 10000);
+    CHECK_INT(t.sum, -(int64_t)9999 * 10000 / 2);
+    CHECK_INT(t.out_of_order, 0);
+}
+
+TEST(map_with_workers_loses_nothing)
+{
+    struct tally t;
+    CHECK_INT(run_map(4, false, 8, (int)test_rounds(50000), &t), 0);
+    CHECK_INT(t.count, test_rounds(50000));
+    CHECK_INT(t.sum, -((int64_t)test_rounds(50000) - 1) * test_rounds(50000) / 2);
+}
+
+TEST(ordered_map_keeps_order_at_any_number_of_workers_and_values)
+{
+    for (unsigned workers = 2; workers <= 5; workers++)
+        for (int n = 0; n < 2000; n += n < 12 ? 1 : 321) {
+            struct tally t;
+            CHECK_INT(run_map(workers, true, 2, n, &t), 0);
+            CHECK_INT(t.count, n);
+            CHECK_INT(t.out_of_order, 0);
+        }
+}
+
+/* A worker that stops somewhere in the middle for a moment: order must not depend on speed. */
+static int uneven(weir_ctx *ctx, void *arg, const void *in, void *out)
+{
+    int v;
+    memcpy(&v, in, sizeof v);
+    for (int i = 0; i < v * 7919 % 50; i++)
+        sched_yield();
+    return negate(ctx, arg, in, out);
+}
+
+TEST(ordered_map_keeps_order_when_workers_run_at_different_speeds)
+{
+    struct source s = {0, 3000, -1};
+    struct tally t = {0, 0, 0, 0, 0};
+    weir_stage_opt opt = {"map", 3, true, NULL, 0};
+    weir_pipeline p;
+    int_line in, out;
+    REQUIRE(weir_chan_make(&in, 4) == 0 && weir_chan_make(&out, 4) == 0);
+    weir_pipeline_init(&p, NULL);
+    CHECK_INT(weir_generate(&p, in, count_up, &s, NULL), 0);
+    CHECK_INT(weir_map(&p, in, out, uneven, NULL, &opt), 0);
+    CHECK_INT(weir_sink(&p, out, tally_up, &t, NULL), 0);
+    CHECK_INT(weir_pipeline_wait(&p), 0);
+    CHECK_INT(t.count, 3000);
+    CHECK_INT(t.out_of_order, 0);
+    weir_chan_free(&in);
+    weir_chan_free(&out);
+}
+
+TEST(fan_out_and_ordered_fan_in_restore_the_order)
+{
+    struct source s = {0, 10001, -1};
+    struct tally t = {0, 0, 0, 0, 0};
+    weir_stage_opt ordered = {"in", 0, true, NULL, 0};
+    weir_pipeline p;
+    int_line in, lines[3], mapped[3], out;
+    weir_pipeline_init(&p, NULL);
+    REQUIRE(weir_chan_make(&in, 5) == 0 && weir_chan_make(&out, 5) == 0);
+    for (int i = 0; i < 3; i++)
+        REQUIRE(weir_chan_make(&lines[i], 2) == 0 && weir_chan_make(&mapped[i], 3) == 0);
+    CHECK_INT(weir_generate(&p, in, count_up, &s, NULL), 0);
+    CHECK_INT(weir_fan_out(&p, in, lines, 3, NULL), 0);
+    for (int i = 0; i < 3; i++)
+        CHECK_INT(weir_map(&p, lines[i], mapped[i], negate, NULL, NULL), 0);
+    CHECK_INT(weir_fan_in(&p, mapped, 3, out, &ordered), 0);
+    CHECK_INT(weir_sink(&p, out, tally_up, &t, NULL), 0);
+    CHECK_INT(weir_pipeline_wait(&p), 0);
+    CHECK_INT(t.count, 10001);
+    CHECK_INT(t.out_of_order, 0);
+    for (int i = 0; i < 3; i++) {
+        weir_chan_free(&lines[i]);
+        weir_chan_free(&mapped[i]);
+    }
+    weir_chan_free(&in);
+    weir_chan_free(&out);
+}
+
+TEST(fan_in_closes_its_output_once_and_after_its_last_input)
+{
+    enum { INPUTS = 4 };
+    for (int round = 0; round < test_rounds(300); round++) {
+        struct source s[INPUTS];
+        struct tally t = {0, 0, 0, 0, 0};
+        weir_pipeline p;
+        int_line in[INPUTS];
+        int_chan out;
+        int want = 0;
+        weir_pipeline_init(&p, NULL);
+        REQUIRE(weir_chan_make(&out, 3) == 0);
+        for (int i = 0; i < INPUTS; i++) {
+            s[i].next = 0;
+            s[i].end = i * 17 + round % 5; /* they end at different times, one perhaps at once */
+            s[i].fail_at = -1;
+            want += s[i].end;
+            REQUIRE(weir_chan_make(&in[i], 2) == 0);
+            CHECK_INT(weir_generate(&p, in[i], count_up, &s[i], NULL), 0);
+        }
+        CHECK_INT(weir_fan_in(&p, in, INPUTS, out, NULL), 0);
+        CHECK_INT(weir_sink(&p, out, tally_up, &t, NULL), 0);
+        CHECK_INT(weir_pipeline_wait(&p), 0);
+        CHECK_INT(t.count, want); /* closed before the last input ended: some are missing */
+        CHECK_INT(weir_close(out), EPIPE);
+        for (int i = 0; i < INPUTS; i++)
+            weir_chan_free(&in[i]);
+        weir_chan_free(&out);
+    }
+}
+
+TEST(a_sink_that_wants_no_more_releases_everybody_before_it)
+{
+    for (int enough = 1; enough < 400; enough += 57)
+        for (unsigned workers = 1; workers <= 3; workers += 2) {
+            struct source s = {0, INT32_MAX, -1}; /* would never end */
+            struct tally t = {0, 0, 0, 0, enough};
+            weir_stage_opt opt = {"map", workers, true, NULL, 0};
+            weir_pipeline p;
+            int_chan in, out;
+            REQUIRE(weir_chan_make(&in, 2) == 0 && weir_chan_make(&out, 2) == 0);
+            weir_pipeline_init(&p, NULL);
+            CHECK_INT(weir_generate(&p, in, count_up, &s, NULL), 0);
+            CHECK_INT(weir_map(&p, in, out, negate, NULL, &opt), 0);
+            CHECK_INT(weir_sink(&p, out, tally_up, &t, NULL), 0);
+            CHECK_INT(weir_pipeline_wait(&p), 0); /* no error: somebody had enough */
+            CHECK_INT(t.count, enough);
+            CHECK_INT(t.out_of_order, 0);
+            weir_chan_free(&in);
+            weir_chan_free(&out);
+        }
+}
+
+struct big {
+    unsigned char bytes[1000];
+};
+typedef weir_chan(struct big) big_chan;
+
+static int make_big(weir_ctx *ctx, void *arg, void *value)
+{
+    int *n = (int *)arg;
+    (void)ctx;
+    if (*n == 200)
+        return EPIPE;
+    memset(value, (*n)++, sizeof(struct big));
+    return 0;
+}
+
+static int check_big(weir_ctx *ctx, void *arg, const void *value)
+{
+    const struct big *b = (const struct big *)value;
+    int *n = (int *)arg;
+    (void)ctx;
+    for (size_t i = 0; i < sizeof b->bytes; i++)
+        if (b->bytes[i] != (unsigned char)*n)
+            return 1;
+    ++*n;
+    return 0;
+}
+
+TEST(values_larger_than_the_stack_buffer_of_a_loop_go_through_a_stage)
+{
+    int made = 0, seen = 0;
+    big_chan c;
+    weir_pipeline p;
+    REQUIRE(weir_chan_make(&c, 3) == 0);
+    weir_pipeline_init(&p, NULL);
+    CHECK_INT(weir_generate(&p, c, make_big, &made, NULL), 0);
+    CHECK_INT(weir_sink(&p, c, check_big, &seen, NULL), 0);
+    CHECK_INT(weir_pipeline_wait(&p), 0);
+    CHECK_INT(seen, 200);
+    weir_chan_free(&c);
+}
+
+TEST(a_kind_that_allows_one_is_not_given_to_many_workers)
+{
+    struct tally t = {0, 0, 0, 0, 0};
+    weir_stage_opt two = {"sink", 2, false, NULL, 0};
+    int_line in;
+    weir_pipeline p;
+    REQUIRE(weir_chan_make(&in, 1) == 0);
+    weir_pipeline_init(&p, NULL);
+    CHECK_INT(weir_sink(&p, in, tally_up, &t, &two), EINVAL);
+    CHECK_INT(weir_pipeline_wait(&p), EINVAL);
+    weir_chan_free(&in);
+}
