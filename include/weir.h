@@ -108,8 +108,11 @@
 #endif
 
 /* Fast paths fold to a few instructions only when the kind of channel and the element's size are constants in them, so they are
- * inlined always; everything that is not a fast path is WEIR_COLD, which keeps it, and the jump to it, out of the way. */
+ * inlined always, and what they fall back to never is. WEIR_COLD also keeps the jump there out of the way; it makes gcc optimize the
+ * function for size, though, memcpy to `rep movsb` included, so it is for functions that no loop waits for: under a receive that spins
+ * it halved the throughput. */
 #define WEIR_INLINE static inline __attribute__((always_inline, unused))
+#define WEIR_NOINLINE __attribute__((noinline))
 #define WEIR_COLD __attribute__((cold, noinline))
 #define WEIR_LIKELY(x) __builtin_expect(!!(x), 1)
 #define WEIR_UNLIKELY(x) __builtin_expect(!!(x), 0)
@@ -1490,8 +1493,8 @@ WEIR_API size_t weir__ring_bytes(int kind, size_t capacity, size_t size);
 /* storage: aligned to WEIR_CACHE_PAD, of that many bytes; it stays the caller's. A ring of capacity 0 is never ready for anything: it
  * stands in for a ring where a channel has none. */
 WEIR_API void weir__ring_init(weir__ring *r, int kind, size_t capacity, size_t size, void *storage);
-WEIR_API WEIR_COLD int weir__ring_why_full(weir__ring *r, int kind, size_t size);
-WEIR_API WEIR_COLD int weir__ring_why_empty(weir__ring *r, int kind, size_t size);
+WEIR_API WEIR_NOINLINE int weir__ring_why_full(weir__ring *r, int kind, size_t size);
+WEIR_API WEIR_NOINLINE int weir__ring_why_empty(weir__ring *r, int kind, size_t size);
 /* Closes; false when somebody has before. mark(arg) is called on the way, in rings with a limit: it sets what the lone producer looks
  * at after each publish (ring/base.h). */
 WEIR_API bool weir__ring_close(weir__ring *r, int kind, void (*mark)(void *), void *arg);
@@ -2146,7 +2149,7 @@ static inline weir__waitq *weir__op_queue(weir__chan *c, const weir__op *op)
 }
 
 /* One attempt: 0, EPIPE, EAGAIN or WEIR__BUSY; EINVAL, ENOTSUP. c is not NULL. */
-WEIR_API WEIR_COLD int weir__op_once(weir__chan *c, weir__op *op);
+WEIR_API WEIR_NOINLINE int weir__op_once(weir__chan *c, weir__op *op);
 
 /* Why a buffer or a timer is not ready for op: EAGAIN, WEIR__BUSY, EPIPE; 0 if it is now. By a thread of op's side. */
 WEIR_API int weir__op_why(weir__chan *c, const weir__op *op);
@@ -2193,15 +2196,15 @@ WEIR_API int weir__op_why(weir__chan *c, const weir__op *op);
 
 /* Waits as long as ctx and deadline allow. 0, EPIPE, ETIMEDOUT, ECANCELED; EINVAL, ENOTSUP from chan/op.h. c may be NULL: a channel
  * that is never ready. */
-WEIR_API WEIR_COLD int weir__op_wait(weir_ctx *ctx, weir__chan *c, weir__op *op, weir_ns deadline);
+WEIR_API WEIR_NOINLINE int weir__op_wait(weir_ctx *ctx, weir__chan *c, weir__op *op, weir_ns deadline);
 /* 0, EPIPE, or EAGAIN if the channel was not ready at one moment; waits for a peer if that is not known. */
-WEIR_API WEIR_COLD int weir__op_try(weir__chan *c, weir__op *op);
+WEIR_API WEIR_NOINLINE int weir__op_try(weir__chan *c, weir__op *op);
 
 /* What the fast paths fall back to: waiting, and not. */
-WEIR_API WEIR_COLD int weir__send_slow(weir_ctx *ctx, weir__chan *c, const void *src, weir_ns deadline);
-WEIR_API WEIR_COLD int weir__recv_slow(weir_ctx *ctx, weir__chan *c, void *dst, weir_ns deadline);
-WEIR_API WEIR_COLD int weir__try_send_slow(weir__chan *c, const void *src);
-WEIR_API WEIR_COLD int weir__try_recv_slow(weir__chan *c, void *dst);
+WEIR_API WEIR_NOINLINE int weir__send_slow(weir_ctx *ctx, weir__chan *c, const void *src, weir_ns deadline);
+WEIR_API WEIR_NOINLINE int weir__recv_slow(weir_ctx *ctx, weir__chan *c, void *dst, weir_ns deadline);
+WEIR_API WEIR_NOINLINE int weir__try_send_slow(weir__chan *c, const void *src);
+WEIR_API WEIR_NOINLINE int weir__try_recv_slow(weir__chan *c, void *dst);
 
 /* What a thread that was claimed by the queue of op owes when it leaves: see above. */
 WEIR_API void weir__op_pass_on(weir__chan *c, const weir__op *op);
@@ -3388,7 +3391,7 @@ WEIR_API void weir__ring_init(weir__ring *r, int kind, size_t capacity, size_t s
     r->consumer.pos = r->producer.pos = r->consumer.peer = r->producer.peer = start;
 }
 
-WEIR_API WEIR_COLD int weir__ring_why_full(weir__ring *r, int kind, size_t size)
+WEIR_API WEIR_NOINLINE int weir__ring_why_full(weir__ring *r, int kind, size_t size)
 {
     switch (weir__ring_of(kind)) {
     case WEIR_RING_CACHED: return weir__spsc_why_full(r);
@@ -3399,7 +3402,7 @@ WEIR_API WEIR_COLD int weir__ring_why_full(weir__ring *r, int kind, size_t size)
     }
 }
 
-WEIR_API WEIR_COLD int weir__ring_why_empty(weir__ring *r, int kind, size_t size)
+WEIR_API WEIR_NOINLINE int weir__ring_why_empty(weir__ring *r, int kind, size_t size)
 {
     switch (weir__ring_of(kind)) {
     case WEIR_RING_CACHED: return weir__spsc_why_empty(r);
@@ -4192,19 +4195,24 @@ WEIR_API int weir__op_why(weir__chan *c, const weir__op *op)
     return weir__op_sends(op) ? weir__ring_why_full(&c->ring, c->kind, c->size) : weir__ring_why_empty(&c->ring, c->kind, c->size);
 }
 
-/* True: done, with *rc. */
-static bool weir__op_buffer(weir__chan *c, weir__op *op, int *rc)
+WEIR_INLINE bool weir__op_move(weir__chan *c, weir__op *op, size_t size, int *rc)
 {
     *rc = 0;
     switch (op->what) {
-    case WEIR__OP_SEND: return weir__chan_push(c, c->kind, op->src, c->size, rc);
-    case WEIR__OP_RECV: return weir__chan_pop(c, c->kind, op->dst, c->size, rc);
-    case WEIR__OP_RESERVE: return weir__ring_claim_push(&c->ring, c->kind, c->size, &op->claim);
-    default: return weir__ring_claim_pop(&c->ring, c->kind, c->size, &op->claim);
+    case WEIR__OP_SEND: return weir__chan_push(c, c->kind, op->src, size, rc);
+    case WEIR__OP_RECV: return weir__chan_pop(c, c->kind, op->dst, size, rc);
+    case WEIR__OP_RESERVE: return weir__ring_claim_push(&c->ring, c->kind, size, &op->claim);
+    default: return weir__ring_claim_pop(&c->ring, c->kind, size, &op->claim);
     }
 }
 
-WEIR_API WEIR_COLD int weir__op_once(weir__chan *c, weir__op *op)
+/* One try on a buffer. True: done, with *rc. Values of one word are the common case, and copied without a call. */
+static bool weir__op_buffer(weir__chan *c, weir__op *op, int *rc)
+{
+    return c->size == sizeof(uint64_t) ? weir__op_move(c, op, sizeof(uint64_t), rc) : weir__op_move(c, op, c->size, rc);
+}
+
+WEIR_API WEIR_NOINLINE int weir__op_once(weir__chan *c, weir__op *op)
 {
     int rc;
     if (c->flavor != WEIR__BUFFER) {
@@ -4258,7 +4266,22 @@ static bool weir__op_park(weir__chan *c, const weir__op *op, weir__wait *w, bool
     return owes || weir__load_acq(&parker.state) == WEIR__TICKET_QUEUE;
 }
 
-WEIR_API WEIR_COLD int weir__op_wait(weir_ctx *ctx, weir__chan *c, weir__op *op, weir_ns deadline)
+/* A few turns of a spin that only try. Asking why a try failed means reading the other end's position, whose cache line that end is
+ * about to write: asked in every turn it halved the throughput of one producer and one consumer. True: done, with *rc. */
+static bool weir__op_spin(weir__chan *c, weir__op *op, weir__backoff *b, int *rc)
+{
+    enum { TURNS = 16 };
+    if (c->flavor != WEIR__BUFFER)
+        return false;
+    for (int i = 0; i < TURNS && weir__backoff_spinning(b); i++) {
+        (void)weir__backoff_turn(b);
+        if (weir__op_buffer(c, op, rc))
+            return true;
+    }
+    return false;
+}
+
+WEIR_API WEIR_NOINLINE int weir__op_wait(weir_ctx *ctx, weir__chan *c, weir__op *op, weir_ns deadline)
 {
     weir__wait w;
     bool owes = false;
@@ -4273,7 +4296,7 @@ WEIR_API WEIR_COLD int weir__op_wait(weir_ctx *ctx, weir__chan *c, weir__op *op,
         if (rc != EAGAIN && rc != WEIR__BUSY)
             break;
         rc = weir__wait_over(&w);
-        if (rc != 0)
+        if (rc != 0 || weir__op_spin(c, op, &w.backoff, &rc))
             break;
         if (!weir__backoff_turn(&w.backoff))
             owes = weir__op_park(c, op, &w, owes);
@@ -4283,7 +4306,7 @@ WEIR_API WEIR_COLD int weir__op_wait(weir_ctx *ctx, weir__chan *c, weir__op *op,
     return rc;
 }
 
-WEIR_API WEIR_COLD int weir__op_try(weir__chan *c, weir__op *op)
+WEIR_API WEIR_NOINLINE int weir__op_try(weir__chan *c, weir__op *op)
 {
     weir__backoff b = {WEIR_WAIT_YIELD, 0};
     int rc;
@@ -4294,25 +4317,25 @@ WEIR_API WEIR_COLD int weir__op_try(weir__chan *c, weir__op *op)
     return rc;
 }
 
-WEIR_API WEIR_COLD int weir__send_slow(weir_ctx *ctx, weir__chan *c, const void *src, weir_ns deadline)
+WEIR_API WEIR_NOINLINE int weir__send_slow(weir_ctx *ctx, weir__chan *c, const void *src, weir_ns deadline)
 {
     weir__op op = {WEIR__OP_SEND, src, NULL, {NULL, 0}};
     return weir__op_wait(ctx, c, &op, deadline);
 }
 
-WEIR_API WEIR_COLD int weir__recv_slow(weir_ctx *ctx, weir__chan *c, void *dst, weir_ns deadline)
+WEIR_API WEIR_NOINLINE int weir__recv_slow(weir_ctx *ctx, weir__chan *c, void *dst, weir_ns deadline)
 {
     weir__op op = {WEIR__OP_RECV, NULL, dst, {NULL, 0}};
     return weir__op_wait(ctx, c, &op, deadline);
 }
 
-WEIR_API WEIR_COLD int weir__try_send_slow(weir__chan *c, const void *src)
+WEIR_API WEIR_NOINLINE int weir__try_send_slow(weir__chan *c, const void *src)
 {
     weir__op op = {WEIR__OP_SEND, src, NULL, {NULL, 0}};
     return weir__op_try(c, &op);
 }
 
-WEIR_API WEIR_COLD int weir__try_recv_slow(weir__chan *c, void *dst)
+WEIR_API WEIR_NOINLINE int weir__try_recv_slow(weir__chan *c, void *dst)
 {
     weir__op op = {WEIR__OP_RECV, NULL, dst, {NULL, 0}};
     return weir__op_try(c, &op);

@@ -36,7 +36,7 @@ static inline weir__waitq *weir__op_queue(weir__chan *c, const weir__op *op)
 }
 
 /* One attempt: 0, EPIPE, EAGAIN or WEIR__BUSY; EINVAL, ENOTSUP. c is not NULL. */
-WEIR_API WEIR_COLD int weir__op_once(weir__chan *c, weir__op *op);
+WEIR_API WEIR_NOINLINE int weir__op_once(weir__chan *c, weir__op *op);
 
 /* Why a buffer or a timer is not ready for op: EAGAIN, WEIR__BUSY, EPIPE; 0 if it is now. By a thread of op's side. */
 WEIR_API int weir__op_why(weir__chan *c, const weir__op *op);
@@ -53,19 +53,24 @@ WEIR_API int weir__op_why(weir__chan *c, const weir__op *op)
     return weir__op_sends(op) ? weir__ring_why_full(&c->ring, c->kind, c->size) : weir__ring_why_empty(&c->ring, c->kind, c->size);
 }
 
-/* True: done, with *rc. */
-static bool weir__op_buffer(weir__chan *c, weir__op *op, int *rc)
+WEIR_INLINE bool weir__op_move(weir__chan *c, weir__op *op, size_t size, int *rc)
 {
     *rc = 0;
     switch (op->what) {
-    case WEIR__OP_SEND: return weir__chan_push(c, c->kind, op->src, c->size, rc);
-    case WEIR__OP_RECV: return weir__chan_pop(c, c->kind, op->dst, c->size, rc);
-    case WEIR__OP_RESERVE: return weir__ring_claim_push(&c->ring, c->kind, c->size, &op->claim);
-    default: return weir__ring_claim_pop(&c->ring, c->kind, c->size, &op->claim);
+    case WEIR__OP_SEND: return weir__chan_push(c, c->kind, op->src, size, rc);
+    case WEIR__OP_RECV: return weir__chan_pop(c, c->kind, op->dst, size, rc);
+    case WEIR__OP_RESERVE: return weir__ring_claim_push(&c->ring, c->kind, size, &op->claim);
+    default: return weir__ring_claim_pop(&c->ring, c->kind, size, &op->claim);
     }
 }
 
-WEIR_API WEIR_COLD int weir__op_once(weir__chan *c, weir__op *op)
+/* One try on a buffer. True: done, with *rc. Values of one word are the common case, and copied without a call. */
+static bool weir__op_buffer(weir__chan *c, weir__op *op, int *rc)
+{
+    return c->size == sizeof(uint64_t) ? weir__op_move(c, op, sizeof(uint64_t), rc) : weir__op_move(c, op, c->size, rc);
+}
+
+WEIR_API WEIR_NOINLINE int weir__op_once(weir__chan *c, weir__op *op)
 {
     int rc;
     if (c->flavor != WEIR__BUFFER) {

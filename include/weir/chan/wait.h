@@ -37,15 +37,15 @@
 
 /* Waits as long as ctx and deadline allow. 0, EPIPE, ETIMEDOUT, ECANCELED; EINVAL, ENOTSUP from chan/op.h. c may be NULL: a channel
  * that is never ready. */
-WEIR_API WEIR_COLD int weir__op_wait(weir_ctx *ctx, weir__chan *c, weir__op *op, weir_ns deadline);
+WEIR_API WEIR_NOINLINE int weir__op_wait(weir_ctx *ctx, weir__chan *c, weir__op *op, weir_ns deadline);
 /* 0, EPIPE, or EAGAIN if the channel was not ready at one moment; waits for a peer if that is not known. */
-WEIR_API WEIR_COLD int weir__op_try(weir__chan *c, weir__op *op);
+WEIR_API WEIR_NOINLINE int weir__op_try(weir__chan *c, weir__op *op);
 
 /* What the fast paths fall back to: waiting, and not. */
-WEIR_API WEIR_COLD int weir__send_slow(weir_ctx *ctx, weir__chan *c, const void *src, weir_ns deadline);
-WEIR_API WEIR_COLD int weir__recv_slow(weir_ctx *ctx, weir__chan *c, void *dst, weir_ns deadline);
-WEIR_API WEIR_COLD int weir__try_send_slow(weir__chan *c, const void *src);
-WEIR_API WEIR_COLD int weir__try_recv_slow(weir__chan *c, void *dst);
+WEIR_API WEIR_NOINLINE int weir__send_slow(weir_ctx *ctx, weir__chan *c, const void *src, weir_ns deadline);
+WEIR_API WEIR_NOINLINE int weir__recv_slow(weir_ctx *ctx, weir__chan *c, void *dst, weir_ns deadline);
+WEIR_API WEIR_NOINLINE int weir__try_send_slow(weir__chan *c, const void *src);
+WEIR_API WEIR_NOINLINE int weir__try_recv_slow(weir__chan *c, void *dst);
 
 /* What a thread that was claimed by the queue of op owes when it leaves: see above. */
 WEIR_API void weir__op_pass_on(weir__chan *c, const weir__op *op);
@@ -83,7 +83,22 @@ static bool weir__op_park(weir__chan *c, const weir__op *op, weir__wait *w, bool
     return owes || weir__load_acq(&parker.state) == WEIR__TICKET_QUEUE;
 }
 
-WEIR_API WEIR_COLD int weir__op_wait(weir_ctx *ctx, weir__chan *c, weir__op *op, weir_ns deadline)
+/* A few turns of a spin that only try. Asking why a try failed means reading the other end's position, whose cache line that end is
+ * about to write: asked in every turn it halved the throughput of one producer and one consumer. True: done, with *rc. */
+static bool weir__op_spin(weir__chan *c, weir__op *op, weir__backoff *b, int *rc)
+{
+    enum { TURNS = 16 };
+    if (c->flavor != WEIR__BUFFER)
+        return false;
+    for (int i = 0; i < TURNS && weir__backoff_spinning(b); i++) {
+        (void)weir__backoff_turn(b);
+        if (weir__op_buffer(c, op, rc))
+            return true;
+    }
+    return false;
+}
+
+WEIR_API WEIR_NOINLINE int weir__op_wait(weir_ctx *ctx, weir__chan *c, weir__op *op, weir_ns deadline)
 {
     weir__wait w;
     bool owes = false;
@@ -98,7 +113,7 @@ WEIR_API WEIR_COLD int weir__op_wait(weir_ctx *ctx, weir__chan *c, weir__op *op,
         if (rc != EAGAIN && rc != WEIR__BUSY)
             break;
         rc = weir__wait_over(&w);
-        if (rc != 0)
+        if (rc != 0 || weir__op_spin(c, op, &w.backoff, &rc))
             break;
         if (!weir__backoff_turn(&w.backoff))
             owes = weir__op_park(c, op, &w, owes);
@@ -108,7 +123,7 @@ WEIR_API WEIR_COLD int weir__op_wait(weir_ctx *ctx, weir__chan *c, weir__op *op,
     return rc;
 }
 
-WEIR_API WEIR_COLD int weir__op_try(weir__chan *c, weir__op *op)
+WEIR_API WEIR_NOINLINE int weir__op_try(weir__chan *c, weir__op *op)
 {
     weir__backoff b = {WEIR_WAIT_YIELD, 0};
     int rc;
@@ -119,25 +134,25 @@ WEIR_API WEIR_COLD int weir__op_try(weir__chan *c, weir__op *op)
     return rc;
 }
 
-WEIR_API WEIR_COLD int weir__send_slow(weir_ctx *ctx, weir__chan *c, const void *src, weir_ns deadline)
+WEIR_API WEIR_NOINLINE int weir__send_slow(weir_ctx *ctx, weir__chan *c, const void *src, weir_ns deadline)
 {
     weir__op op = {WEIR__OP_SEND, src, NULL, {NULL, 0}};
     return weir__op_wait(ctx, c, &op, deadline);
 }
 
-WEIR_API WEIR_COLD int weir__recv_slow(weir_ctx *ctx, weir__chan *c, void *dst, weir_ns deadline)
+WEIR_API WEIR_NOINLINE int weir__recv_slow(weir_ctx *ctx, weir__chan *c, void *dst, weir_ns deadline)
 {
     weir__op op = {WEIR__OP_RECV, NULL, dst, {NULL, 0}};
     return weir__op_wait(ctx, c, &op, deadline);
 }
 
-WEIR_API WEIR_COLD int weir__try_send_slow(weir__chan *c, const void *src)
+WEIR_API WEIR_NOINLINE int weir__try_send_slow(weir__chan *c, const void *src)
 {
     weir__op op = {WEIR__OP_SEND, src, NULL, {NULL, 0}};
     return weir__op_try(c, &op);
 }
 
-WEIR_API WEIR_COLD int weir__try_recv_slow(weir__chan *c, void *dst)
+WEIR_API WEIR_NOINLINE int weir__try_recv_slow(weir__chan *c, void *dst)
 {
     weir__op op = {WEIR__OP_RECV, NULL, dst, {NULL, 0}};
     return weir__op_try(c, &op);

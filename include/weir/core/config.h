@@ -51,8 +51,11 @@
 #endif
 
 /* Fast paths fold to a few instructions only when the kind of channel and the element's size are constants in them, so they are
- * inlined always; everything that is not a fast path is WEIR_COLD, which keeps it, and the jump to it, out of the way. */
+ * inlined always, and what they fall back to never is. WEIR_COLD also keeps the jump there out of the way; it makes gcc optimize the
+ * function for size, though, memcpy to `rep movsb` included, so it is for functions that no loop waits for: under a receive that spins
+ * it halved the throughput. */
 #define WEIR_INLINE static inline __attribute__((always_inline, unused))
+#define WEIR_NOINLINE __attribute__((noinline))
 #define WEIR_COLD __attribute__((cold, noinline))
 #define WEIR_LIKELY(x) __builtin_expect(!!(x), 1)
 #define WEIR_UNLIKELY(x) __builtin_expect(!!(x), 0)

@@ -32,8 +32,8 @@ WEIR_API size_t weir__ring_bytes(int kind, size_t capacity, size_t size);
 /* storage: aligned to WEIR_CACHE_PAD, of that many bytes; it stays the caller's. A ring of capacity 0 is never ready for anything: it
  * stands in for a ring where a channel has none. */
 WEIR_API void weir__ring_init(weir__ring *r, int kind, size_t capacity, size_t size, void *storage);
-WEIR_API WEIR_COLD int weir__ring_why_full(weir__ring *r, int kind, size_t size);
-WEIR_API WEIR_COLD int weir__ring_why_empty(weir__ring *r, int kind, size_t size);
+WEIR_API WEIR_NOINLINE int weir__ring_why_full(weir__ring *r, int kind, size_t size);
+WEIR_API WEIR_NOINLINE int weir__ring_why_empty(weir__ring *r, int kind, size_t size);
 /* Closes; false when somebody has before. mark(arg) is called on the way, in rings with a limit: it sets what the lone producer looks
  * at after each publish (ring/base.h). */
 WEIR_API bool weir__ring_close(weir__ring *r, int kind, void (*mark)(void *), void *arg);
@@ -204,7 +204,7 @@ WEIR_API void weir__ring_init(weir__ring *r, int kind, size_t capacity, size_t s
     r->consumer.pos = r->producer.pos = r->consumer.peer = r->producer.peer = start;
 }
 
-WEIR_API WEIR_COLD int weir__ring_why_full(weir__ring *r, int kind, size_t size)
+WEIR_API WEIR_NOINLINE int weir__ring_why_full(weir__ring *r, int kind, size_t size)
 {
     switch (weir__ring_of(kind)) {
     case WEIR_RING_CACHED: return weir__spsc_why_full(r);
@@ -215,7 +215,7 @@ WEIR_API WEIR_COLD int weir__ring_why_full(weir__ring *r, int kind, size_t size)
     }
 }
 
-WEIR_API WEIR_COLD int weir__ring_why_empty(weir__ring *r, int kind, size_t size)
+WEIR_API WEIR_NOINLINE int weir__ring_why_empty(weir__ring *r, int kind, size_t size)
 {
     switch (weir__ring_of(kind)) {
     case WEIR_RING_CACHED: return weir__spsc_why_empty(r);
