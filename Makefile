@@ -33,9 +33,9 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: build/demo/market_data ## builds and runs the example, with a C compiler and nothing else
-	./build/demo/market_data
+	./build/demo/market_data --book examples/data/aapl_2012-06-21_head_book10.csv
 
-build/demo/%: examples/%.c include/weir.h
+build/demo/%: examples/%.c $(wildcard examples/*/*.h) include/weir.h
 	@mkdir -p $(@D) && rm -f $@
 	$(CC) -std=c11 $(CFLAGS) -Iinclude -pthread $< -o $@ $(LDFLAGS)
 

@@ -1,7 +1,7 @@
 # tests/tests.mk: builds and runs the tests. Called by the Makefile of the top folder, from there.
 #
 # Every tests/**/test_NAME.c (or .cc, C++17) is a program, built once per variant as build/COMPILER/VARIANT/**/test_NAME.
-# Every executable tests/**/check_NAME.sh is run once, with CC, CXX, BUILD (a folder of its own), JOBS, CWARN, CXXWARN
+# Every executable check_NAME.sh under tests/ or examples/ is run once, with CC, CXX, BUILD (a folder of its own), JOBS, CWARN, CXXWARN
 # set; it prints the Test Anything Protocol, as the programs do.
 
 CXX := $(if $(filter default undefined,$(origin CXX)),$(strip $(if $(findstring clang,$(CC)),$(subst clang,clang++,$(CC)),\
@@ -36,7 +36,7 @@ WARN    := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-qual $(WERROR)
 CWARN   := $(WARN) -Wstrict-prototypes
 ALWAYS  := -Iinclude -Itests -pthread -MMD -MP
 SOURCES := $(sort $(foreach t,$(or $(T),/),$(shell find tests -name 'test_*.c' -o -name 'test_*.cc' | grep -F -- '$t')))
-SCRIPTS := $(sort $(foreach t,$(or $(T),/),$(shell find tests -name 'check_*.sh' -perm -u+x | grep -F -- '$t')))
+SCRIPTS := $(sort $(foreach t,$(or $(T),/),$(shell find tests examples -name 'check_*.sh' -perm -u+x | grep -F -- '$t')))
 NAMES    = $(patsubst tests/%,%,$(basename $(SOURCES)))
 
 .PHONY: programs run FORCE
