@@ -31,6 +31,7 @@
  *   ring/slots.h         many: a stamp per slot
  *   ring/ck.h            Concurrency Kit's ck_ring
  *   ring/ring.h          one interface to the three
+ *   ctx/hook.h           functions that run when a context ends
  *   ctx/ctx.h            cancellation, deadlines and values down a tree
  *   ctx/wait.h           one wait, bounded by a context and a deadline
  *   chan/channel.h       a ring and two queues
@@ -980,6 +981,16 @@ static inline bool weir__ring_counts(weir__ring *r, uint64_t pos)
     return (int64_t)(pos - weir__load_rlx(&r->limit)) < 0;
 }
 
+/* Whether a ring with one producer takes no more. While its closer stands before the limit this is not decided: a send could still
+ * be accepted, and may not follow one that was refused. So it waits for the limit. */
+static inline bool weir__ring_closing(weir__ring *r)
+{
+    const uint32_t state = weir__load_acq(&r->state);
+    if (state == WEIR__RING_CLOSING)
+        weir__ring_await_limit(r);
+    return state != WEIR__RING_OPEN;
+}
+
 #endif /* WEIR_RING_BASE_H */
 
 /* ==== weir/ring/spsc.h ==== */
@@ -1049,7 +1060,7 @@ WEIR_INLINE size_t weir__spsc_run(weir__ring *r, weir__ring_end *end, uint64_t r
 
 WEIR_INLINE int weir__spsc_why_full(weir__ring *r)
 {
-    if (weir__load_rlx(&r->state) != WEIR__RING_OPEN)
+    if (weir__ring_closing(r))
         return EPIPE;
     return weir__load_rlx(&r->producer.pos) - weir__load_acq(&r->consumer.pos) == r->capacity ? EAGAIN : 0;
 }
@@ -1204,7 +1215,7 @@ WEIR_INLINE void weir__slots_reclaim(void *value, size_t size, uint64_t turn, we
 WEIR_INLINE int weir__slots_why_full(weir__ring *r, bool many, size_t size)
 {
     const uint64_t tail = weir__load_sc(&r->producer.pos);
-    if (many ? (tail & r->mark) != 0 : weir__load_rlx(&r->state) != WEIR__RING_OPEN)
+    if (many ? (tail & r->mark) != 0 : weir__ring_closing(r))
         return EPIPE;
     if (weir__load_acq(weir__slots_stamp(r, tail, size)) == tail)
         return 0;
@@ -1406,7 +1417,7 @@ static inline int weir__ck_why_full(weir__ring *r, int kind)
     const unsigned head = ck_pr_load_uint(&r->ck.c_head);
     ck_pr_fence_load();
     const unsigned tail = weir__ck_shared(kind) ? ck_pr_load_uint(&r->ck.p_head) : ck_pr_load_uint(&r->ck.p_tail);
-    if (tail - head >= WEIR__CK_CLOSED || weir__load_rlx(&r->state) != WEIR__RING_OPEN)
+    if (weir__ck_shared(kind) ? tail - head >= WEIR__CK_CLOSED : weir__ring_closing(r))
         return EPIPE;
     if (tail - head < (unsigned)r->capacity)
         return 0;
@@ -1613,6 +1624,109 @@ WEIR_INLINE int weir__ring_settle(weir__ring *r, int kind, uint64_t pos)
 
 #endif /* WEIR_RING_RING_H */
 
+/* ==== weir/ctx/hook.h ==== */
+
+/* weir/ctx/hook.h: functions that run once when a context ends, and how one is taken back while it may be running.
+ *
+ * Overview
+ *   A registered hook stands in the list of its context. When that ends, its hooks move to a run: a record on the stack of the
+ *   thread that ended it, which then calls them one at a time, without the lock. The runs of a tree are linked in its root. So
+ *   whoever takes a hook back, or frees a context, finds it in one of three places:
+ *
+ *       in its context's list, or pending in a run      unlink it: it will not run
+ *       current in a run of another thread               wait until that call has returned
+ *       current in a run of this thread                  we are inside of it: go on
+ *
+ *   A hook may do anything, freeing its own context or the whole tree included. The run therefore touches nothing of a hook after
+ *   calling it, and nothing of the tree after a hook of its own thread has freed that.
+ *
+ * All of it is guarded by the tree's lock, except the calls.
+ */
+#ifndef WEIR_CTX_HOOK_H
+#define WEIR_CTX_HOOK_H
+
+
+typedef struct weir_ctx weir_ctx;
+typedef struct weir_ctx_hook weir_ctx_hook;
+
+/* A function to run when a context ends. The caller's memory; private inside. */
+struct weir_ctx_hook {
+    void (*fn)(void *arg);
+    void *arg;
+    weir_ctx *ctx; /* where it is registered; NULL once it has been taken off or has been run */
+    weir_ctx_hook *next, *prev;
+};
+
+typedef struct weir__hook_list {
+    weir_ctx_hook *first, *last;
+} weir__hook_list;
+
+/* What one ending of a context has to call. */
+typedef struct weir__hook_run {
+    struct weir__hook_run *next;
+    uintptr_t thread;
+    weir__hook_list pending;
+    weir_ctx_hook *current; /* compared, never followed: fn may have ended its life */
+    weir_ctx *current_ctx;  /* likewise */
+    bool tree_gone;         /* a hook of this very run freed the tree */
+} weir__hook_run;
+
+/* In the root of each tree. */
+typedef struct weir__hook_tree {
+    weir__lock lock;
+    weir__atomic_u32 runs_changed; /* counts the ends of calls: what waits for a hook sleeps on it */
+    weir__hook_run *runs;
+} weir__hook_tree;
+
+static inline void weir__hook_link(weir__hook_list *l, weir_ctx_hook *h)
+{
+    h->next = NULL;
+    h->prev = l->last;
+    if (l->last != NULL)
+        l->last->next = h;
+    else
+        l->first = h;
+    l->last = h;
+}
+
+static inline void weir__hook_link_first(weir__hook_list *l, weir_ctx_hook *h)
+{
+    h->prev = NULL;
+    h->next = l->first;
+    if (l->first != NULL)
+        l->first->prev = h;
+    else
+        l->last = h;
+    l->first = h;
+}
+
+static inline void weir__hook_unlink(weir__hook_list *l, weir_ctx_hook *h)
+{
+    if (h->prev != NULL)
+        h->prev->next = h->next;
+    else
+        l->first = h->next;
+    if (h->next != NULL)
+        h->next->prev = h->prev;
+    else
+        l->last = h->prev;
+    h->ctx = NULL;
+}
+
+/* Calls what is pending in run. Called and returns locked, unless the tree is gone. */
+WEIR_API void weir__hooks_run(weir__hook_tree *tree, weir__hook_run *run);
+/* Waits until no other thread runs this hook, or (hook NULL) any hook of this context, or (both NULL) any hook of the tree. A run of
+ * the calling thread is the one that it is inside of: waiting for it would never end. Called and returns locked. */
+WEIR_API void weir__hooks_await(weir__hook_tree *tree, const weir_ctx_hook *hook, const weir_ctx *ctx);
+/* Takes what is pending for ctx out of every run. Locked. */
+WEIR_API void weir__hooks_drop(weir__hook_tree *tree, const weir_ctx *ctx);
+/* The list in which a registered hook stands: `own`, its context's, or once that has ended a run's. Locked. */
+WEIR_API weir__hook_list *weir__hooks_list_of(weir__hook_tree *tree, weir__hook_list *own, const weir_ctx_hook *hook);
+/* The tree is being freed, and no other thread runs a hook of it: tells the runs of this thread. Locked. */
+WEIR_API void weir__hooks_tree_gone(weir__hook_tree *tree);
+
+#endif /* WEIR_CTX_HOOK_H */
+
 /* ==== weir/ctx/ctx.h ==== */
 
 /* weir/ctx/ctx.h: a context carries cancellation, a deadline and values down a tree of calls and threads.
@@ -1640,9 +1754,8 @@ WEIR_INLINE int weir__ring_settle(weir__ring *r, int kind, uint64_t pos)
  *   1. One lock per tree, in its root, guards links, hooks, watchers and the transition of err; waiters take it when they park,
  *      never before.
  *   2. err goes from 0 to its value once, after cause was written. A context has ended only if all below it have: the
- *      whole subtree is marked in one pass under the lock. (But one whose own deadline is earlier may have ended before.)
- *   3. Hooks run without the lock, in the thread that ended the context, each at most once. While one runs, its run record stands
- *      in the root's list, so that weir_ctx_off_cancel and weir_ctx_free can wait for it; inside the hook itself they do not.
+ *      whole subtree is marked in one pass under the lock, children first.
+ *   3. Hooks run without the lock, in the thread that ended the context, each at most once (ctx/hook.h).
  *
  * Source for the meanings: Go's context package, with AfterFunc as weir_ctx_on_cancel.
  */
@@ -1651,20 +1764,6 @@ WEIR_INLINE int weir__ring_settle(weir__ring *r, int kind, uint64_t pos)
 
 
 typedef struct weir_ctx weir_ctx;
-typedef struct weir_ctx_hook weir_ctx_hook;
-
-/* A function to run when a context ends. The caller's memory; private inside. */
-struct weir_ctx_hook {
-    void (*fn)(void *arg);
-    void *arg;
-    weir_ctx *ctx; /* where it is registered; NULL once it has been taken off or has been run */
-    weir_ctx_hook *next, *prev;
-};
-
-typedef struct weir__hook_list {
-    weir_ctx_hook *first, *last;
-} weir__hook_list;
-
 struct weir_ctx {
     weir__atomic_u32 err; /* 0, ECANCELED or ETIMEDOUT */
     int cause;            /* valid once err is not 0 */
@@ -1675,10 +1774,7 @@ struct weir_ctx {
     void *value;
     weir__hook_list hooks;
     weir__waiter_list watchers;
-    /* In the root alone: */
-    weir__lock lock;
-    weir__atomic_u32 runs_changed; /* counts the ends of hooks: what waits for a hook sleeps on it */
-    struct weir__hook_run *runs;
+    weir__hook_tree tree; /* in the root alone: the lock of all, and the hooks that run */
 };
 
 /* Starts a context. parent: NULL, or a context that outlives it; one that has ended makes the child end at once, with the same cause.
@@ -3427,7 +3523,7 @@ static uint64_t weir__ring_tail(weir__ring *r, int kind)
 WEIR_API bool weir__ring_is_closed(weir__ring *r, int kind)
 {
     if (weir__ring_has_limit(kind))
-        return weir__load_acq(&r->state) != WEIR__RING_OPEN;
+        return weir__load_acq(&r->state) == WEIR__RING_CLOSED;
 #if WEIR__RING_CK_USED
     if (weir__ring_of(kind) == WEIR_RING_CK)
         return weir__ck_is_closed(r);
@@ -3439,8 +3535,10 @@ WEIR_API bool weir__ring_is_closed(weir__ring *r, int kind)
 static bool weir__ring_close_limit(weir__ring *r, int kind, void (*mark)(void *), void *arg)
 {
     uint32_t open = WEIR__RING_OPEN;
-    if (!weir__cas_ar(&r->state, &open, WEIR__RING_CLOSING))
+    if (!weir__cas_ar(&r->state, &open, WEIR__RING_CLOSING)) {
+        (void)weir__ring_closing(r); /* whoever is told that it is closed may rely on that */
         return false;
+    }
     mark(arg);
     WEIR_HOOK("closing");
     WEIR_FENCE_HEAVY(); /* (C) pairs with (B), chan/channel.h */
@@ -3500,49 +3598,92 @@ WEIR_API uint64_t weir__ring_touched(weir__ring *r, int kind, bool pushing)
 
 #endif /* WEIR_RING_RING_IMPLEMENTED */
 
+/* ==== weir/ctx/hook.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CTX_HOOK_IMPLEMENTED)
+#define WEIR_CTX_HOOK_IMPLEMENTED
+
+WEIR_API void weir__hooks_run(weir__hook_tree *tree, weir__hook_run *run)
+{
+    weir__hook_run **link;
+    weir_ctx_hook *h;
+    run->thread = WEIR_THREAD_SELF();
+    run->next = tree->runs;
+    tree->runs = run;
+    while ((h = run->pending.first) != NULL) {
+        void (*fn)(void *) = h->fn;
+        void *arg = h->arg;
+        run->current = h;
+        run->current_ctx = h->ctx;
+        weir__hook_unlink(&run->pending, h);
+        weir__lock_release(&tree->lock);
+        fn(arg);
+        if (run->tree_gone)
+            return;
+        weir__lock_take(&tree->lock);
+        run->current = NULL;
+        run->current_ctx = NULL;
+        weir__add_rlx(&tree->runs_changed, 1);
+        WEIR_FUTEX_WAKE(&tree->runs_changed, WEIR__WAKE_ALL);
+    }
+    for (link = &tree->runs; *link != run; link = &(*link)->next)
+        ;
+    *link = run->next;
+}
+
+WEIR_API void weir__hooks_await(weir__hook_tree *tree, const weir_ctx_hook *hook, const weir_ctx *ctx)
+{
+    const uintptr_t self = WEIR_THREAD_SELF();
+    for (;;) {
+        const uint32_t seen = weir__load_rlx(&tree->runs_changed);
+        weir__hook_run *run = tree->runs;
+        for (; run != NULL; run = run->next)
+            if (run->thread != self && (hook != NULL ? run->current == hook : ctx == NULL || run->current_ctx == ctx))
+                break;
+        if (run == NULL)
+            return;
+        weir__lock_release(&tree->lock);
+        WEIR_FUTEX_WAIT(&tree->runs_changed, seen, WEIR_FOREVER);
+        weir__lock_take(&tree->lock);
+    }
+}
+
+WEIR_API void weir__hooks_drop(weir__hook_tree *tree, const weir_ctx *ctx)
+{
+    for (weir__hook_run *run = tree->runs; run != NULL; run = run->next)
+        for (weir_ctx_hook *h = run->pending.first, *next; h != NULL; h = next) {
+            next = h->next;
+            if (h->ctx == ctx)
+                weir__hook_unlink(&run->pending, h);
+        }
+}
+
+WEIR_API weir__hook_list *weir__hooks_list_of(weir__hook_tree *tree, weir__hook_list *own, const weir_ctx_hook *hook)
+{
+    for (weir__hook_run *run = tree->runs; run != NULL; run = run->next)
+        for (weir_ctx_hook *h = run->pending.first; h != NULL; h = h->next)
+            if (h == hook)
+                return &run->pending;
+    return own;
+}
+
+WEIR_API void weir__hooks_tree_gone(weir__hook_tree *tree)
+{
+    for (weir__hook_run *run = tree->runs; run != NULL; run = run->next)
+        run->tree_gone = true;
+}
+
+#endif /* WEIR_CTX_HOOK_IMPLEMENTED */
+
 /* ==== weir/ctx/ctx.h: implementation ==== */
 
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CTX_CTX_IMPLEMENTED)
 #define WEIR_CTX_CTX_IMPLEMENTED
 
-
 /* ---- ending ---------------------------------------------------------------------------------------------------------------- */
 
-/* The hooks that one weir__ctx_end has to run, on its stack and in the root's list, guarded by the lock. */
-typedef struct weir__hook_run {
-    struct weir__hook_run *next;
-    uintptr_t thread;
-    weir__hook_list pending;
-    weir_ctx_hook *current;      /* compared, never followed: fn may have ended its life */
-    weir_ctx *current_ctx;       /* likewise */
-    bool root_gone;              /* a hook of this very run freed the root */
-} weir__hook_run;
-
-static void weir__hook_link(weir__hook_list *l, weir_ctx_hook *h)
-{
-    h->next = NULL;
-    h->prev = l->last;
-    if (l->last != NULL)
-        l->last->next = h;
-    else
-        l->first = h;
-    l->last = h;
-}
-
-static void weir__hook_unlink(weir__hook_list *l, weir_ctx_hook *h)
-{
-    if (h->prev != NULL)
-        h->prev->next = h->next;
-    else
-        l->first = h->next;
-    if (h->next != NULL)
-        h->next->prev = h->prev;
-    else
-        l->last = h->prev;
-    h->ctx = NULL;
-}
-
-/* Marks one context as ended: cause before err. Its waiters are claimed; its hooks go to the run. Under the lock. */
+/* Marks one context as ended: cause before err. Its waiters are claimed; its hooks go to the front of the run, so that those of its
+ * parent, which is marked later, run before them. Under the lock. */
 static void weir__ctx_mark(weir_ctx *ctx, int err, int cause, weir__hook_run *run)
 {
     weir__atomic_u32 *wake;
@@ -3553,57 +3694,38 @@ static void weir__ctx_mark(weir_ctx *ctx, int err, int cause, weir__hook_run *ru
     while (weir__waiter_claim_first(&ctx->watchers, &unlinked, &wake))
         if (wake != NULL)
             WEIR_FUTEX_WAKE(wake, 1); /* under the lock: cancelling is rare, and the sleepers' number has no bound */
-    while ((h = ctx->hooks.first) != NULL) {
+    while ((h = ctx->hooks.last) != NULL) {
         weir__hook_unlink(&ctx->hooks, h);
         h->ctx = ctx;
-        weir__hook_link(&run->pending, h);
+        weir__hook_link_first(&run->pending, h);
     }
 }
 
-/* The next context of the subtree of top, parents first; those that have ended are skipped with all below them, which have too. */
-static weir_ctx *weir__ctx_walk(weir_ctx *top, weir_ctx *at)
+/* The first context of a list of siblings that has not ended; those that have are skipped with all below them, which have too. */
+static weir_ctx *weir__ctx_first_alive(weir_ctx *at)
 {
-    weir_ctx *next = at->children;
-    for (;;) {
-        for (; next != NULL; next = next->next_sibling)
-            if (weir__load_rlx(&next->err) == 0)
-                return next;
-        if (at == top)
-            return NULL;
-        next = at->next_sibling;
-        at = at->parent;
-    }
+    while (at != NULL && weir__load_rlx(&at->err) != 0)
+        at = at->next_sibling;
+    return at;
 }
 
-/* Runs what is pending, one at a time and without the lock. Any context but the root may vanish meanwhile, and the root too if a
- * hook frees it: then root_gone is set, here on our stack, before weir_ctx_free returns to that hook. Called and returns locked,
- * unless the root is gone. */
-static void weir__ctx_run_hooks(weir_ctx *root, weir__hook_run *run)
+static weir_ctx *weir__ctx_deepest(weir_ctx *at)
 {
-    weir__hook_run **link;
-    weir_ctx_hook *h;
-    run->thread = WEIR_THREAD_SELF();
-    run->next = root->runs;
-    root->runs = run;
-    while ((h = run->pending.first) != NULL) {
-        void (*fn)(void *) = h->fn;
-        void *arg = h->arg;
-        run->current = h;
-        run->current_ctx = h->ctx;
-        weir__hook_unlink(&run->pending, h);
-        weir__lock_release(&root->lock);
-        fn(arg);
-        if (run->root_gone)
-            return;
-        weir__lock_take(&root->lock);
-        run->current = NULL;
-        run->current_ctx = NULL;
-        weir__add_rlx(&root->runs_changed, 1);
-        WEIR_FUTEX_WAKE(&root->runs_changed, WEIR__WAKE_ALL);
-    }
-    for (link = &root->runs; *link != run; link = &(*link)->next)
-        ;
-    *link = run->next;
+    weir_ctx *child;
+    while ((child = weir__ctx_first_alive(at->children)) != NULL)
+        at = child;
+    return at;
+}
+
+/* The next to end in the subtree of top: children before parents, so that whoever reads that one has ended, lock or no lock, finds
+ * that all below it have. */
+static weir_ctx *weir__ctx_next_to_end(const weir_ctx *top, weir_ctx *at)
+{
+    weir_ctx *sibling;
+    if (at == top)
+        return NULL;
+    sibling = weir__ctx_first_alive(at->next_sibling);
+    return sibling != NULL ? weir__ctx_deepest(sibling) : at->parent;
 }
 
 static void weir__ctx_end(weir_ctx *ctx, int err, int cause)
@@ -3611,20 +3733,22 @@ static void weir__ctx_end(weir_ctx *ctx, int err, int cause)
     weir_ctx *root = ctx->root;
     weir__hook_run run;
     memset(&run, 0, sizeof run);
-    weir__lock_take(&root->lock);
+    weir__lock_take(&root->tree.lock);
     if (weir__load_rlx(&ctx->err) == 0)
-        for (weir_ctx *at = ctx; at != NULL; at = weir__ctx_walk(ctx, at))
+        for (weir_ctx *at = weir__ctx_deepest(ctx); at != NULL; at = weir__ctx_next_to_end(ctx, at))
             weir__ctx_mark(at, err, cause, &run);
     if (run.pending.first != NULL)
-        weir__ctx_run_hooks(root, &run);
-    if (!run.root_gone)
-        weir__lock_release(&root->lock);
+        weir__hooks_run(&root->tree, &run);
+    if (!run.tree_gone)
+        weir__lock_release(&root->tree.lock);
 }
 
 WEIR_API void weir_ctx_cancel(weir_ctx *ctx, int cause)
 {
-    if (ctx != NULL && weir_ctx_err(ctx) == 0)
-        weir__ctx_end(ctx, ECANCELED, cause != 0 ? cause : ECANCELED);
+    if (ctx == NULL)
+        return;
+    (void)weir_ctx_err(ctx); /* a deadline that has passed came first */
+    weir__ctx_end(ctx, ECANCELED, cause != 0 ? cause : ECANCELED);
 }
 
 WEIR_API int weir_ctx_err(weir_ctx *ctx)
@@ -3659,14 +3783,14 @@ WEIR_API void weir_ctx_init_deadline(weir_ctx *ctx, weir_ctx *parent, weir_ns de
         ctx->root = parent->root;
         if (parent->deadline < deadline)
             ctx->deadline = parent->deadline;
-        weir__lock_take(&ctx->root->lock);
+        weir__lock_take(&ctx->root->tree.lock);
         ctx->cause = parent->cause;
         ctx->err = weir__load_rlx(&parent->err);
         ctx->next_sibling = parent->children;
         if (parent->children != NULL)
             parent->children->prev_sibling = ctx;
         parent->children = ctx;
-        weir__lock_release(&ctx->root->lock);
+        weir__lock_release(&ctx->root->tree.lock);
     }
     (void)weir_ctx_err(ctx); /* a point that has passed */
 }
@@ -3696,46 +3820,16 @@ WEIR_API void *weir_ctx_value(const weir_ctx *ctx, const void *key)
     return NULL;
 }
 
-/* Waits until no other thread runs this hook, or (hook NULL) any hook of this context, or (both NULL) any hook of the tree. A run
- * of the calling thread is the one that it is inside of: waiting for it would never end. Called and returns locked. */
-static void weir__ctx_await_hooks(weir_ctx *root, const weir_ctx_hook *hook, const weir_ctx *ctx)
-{
-    const uintptr_t self = WEIR_THREAD_SELF();
-    for (;;) {
-        const uint32_t seen = weir__load_rlx(&root->runs_changed);
-        weir__hook_run *run = root->runs;
-        for (; run != NULL; run = run->next)
-            if (run->thread != self && (hook != NULL ? run->current == hook : ctx == NULL || run->current_ctx == ctx))
-                break;
-        if (run == NULL)
-            return;
-        weir__lock_release(&root->lock);
-        WEIR_FUTEX_WAIT(&root->runs_changed, seen, WEIR_FOREVER);
-        weir__lock_take(&root->lock);
-    }
-}
-
-/* Takes what is pending for ctx out of every run. */
-static void weir__ctx_drop_pending(weir_ctx *root, const weir_ctx *ctx)
-{
-    for (weir__hook_run *run = root->runs; run != NULL; run = run->next)
-        for (weir_ctx_hook *h = run->pending.first, *next; h != NULL; h = next) {
-            next = h->next;
-            if (h->ctx == ctx)
-                weir__hook_unlink(&run->pending, h);
-        }
-}
-
 WEIR_API void weir_ctx_free(weir_ctx *ctx)
 {
     weir_ctx *root = ctx->root;
-    weir__lock_take(&root->lock);
+    weir__lock_take(&root->tree.lock);
     WEIR_ASSERT(ctx->children == NULL);
     WEIR_ASSERT(ctx->watchers.first == NULL);
     while (ctx->hooks.first != NULL)
         weir__hook_unlink(&ctx->hooks, ctx->hooks.first);
-    weir__ctx_drop_pending(root, ctx);
-    weir__ctx_await_hooks(root, NULL, ctx == root ? NULL : ctx);
+    weir__hooks_drop(&root->tree, ctx);
+    weir__hooks_await(&root->tree, NULL, ctx == root ? NULL : ctx);
     if (ctx != root) {
         if (ctx->prev_sibling != NULL)
             ctx->prev_sibling->next_sibling = ctx->next_sibling;
@@ -3744,11 +3838,9 @@ WEIR_API void weir_ctx_free(weir_ctx *ctx)
         if (ctx->next_sibling != NULL)
             ctx->next_sibling->prev_sibling = ctx->prev_sibling;
     } else {
-        /* Only runs of this thread are left: we are inside their hooks. */
-        for (weir__hook_run *run = root->runs; run != NULL; run = run->next)
-            run->root_gone = true;
+        weir__hooks_tree_gone(&root->tree);
     }
-    weir__lock_release(&root->lock);
+    weir__lock_release(&root->tree.lock);
 }
 
 /* ---- hooks and watchers ---------------------------------------------------------------------------------------------------- */
@@ -3762,26 +3854,16 @@ WEIR_API int weir_ctx_on_cancel(weir_ctx *ctx, weir_ctx_hook *hook, void (*fn)(v
     if (ctx == NULL)
         return 0;
     (void)weir_ctx_err(ctx); /* notices a deadline that has passed */
-    weir__lock_take(&ctx->root->lock);
+    weir__lock_take(&ctx->root->tree.lock);
     err = (int)weir__load_rlx(&ctx->err);
     if (err == 0) {
         weir__hook_link(&ctx->hooks, hook);
         hook->ctx = ctx;
     }
-    weir__lock_release(&ctx->root->lock);
+    weir__lock_release(&ctx->root->tree.lock);
     if (err != 0)
         fn(arg);
     return err;
-}
-
-/* The list in which a registered hook stands: its context's, or once that has ended the pending list of the run that will call it. */
-static weir__hook_list *weir__ctx_list_of(weir_ctx *ctx, const weir_ctx_hook *hook)
-{
-    for (weir__hook_run *run = ctx->root->runs; run != NULL; run = run->next)
-        for (weir_ctx_hook *h = run->pending.first; h != NULL; h = h->next)
-            if (h == hook)
-                return &run->pending;
-    return &ctx->hooks;
 }
 
 WEIR_API int weir_ctx_off_cancel(weir_ctx *ctx, weir_ctx_hook *hook)
@@ -3789,34 +3871,34 @@ WEIR_API int weir_ctx_off_cancel(weir_ctx *ctx, weir_ctx_hook *hook)
     int rc = 0;
     if (ctx == NULL)
         return 0;
-    weir__lock_take(&ctx->root->lock);
+    weir__lock_take(&ctx->root->tree.lock);
     if (hook->ctx != NULL) {
-        weir__hook_unlink(weir__ctx_list_of(ctx, hook), hook);
+        weir__hook_unlink(weir__hooks_list_of(&ctx->root->tree, &ctx->hooks, hook), hook);
     } else {
-        weir__ctx_await_hooks(ctx->root, hook, NULL);
+        weir__hooks_await(&ctx->root->tree, hook, NULL);
         rc = ECANCELED;
     }
-    weir__lock_release(&ctx->root->lock);
+    weir__lock_release(&ctx->root->tree.lock);
     return rc;
 }
 
 WEIR_API int weir__ctx_watch(weir_ctx *ctx, weir__waiter *w)
 {
     int err;
-    weir__lock_take(&ctx->root->lock);
+    weir__lock_take(&ctx->root->tree.lock);
     err = (int)weir__load_rlx(&ctx->err);
     if (err == 0)
         weir__waiter_link(&ctx->watchers, w);
-    weir__lock_release(&ctx->root->lock);
+    weir__lock_release(&ctx->root->tree.lock);
     return err;
 }
 
 WEIR_API void weir__ctx_unwatch(weir_ctx *ctx, weir__waiter *w)
 {
-    weir__lock_take(&ctx->root->lock);
+    weir__lock_take(&ctx->root->tree.lock);
     if (w->linked)
         weir__waiter_unlink(&ctx->watchers, w);
-    weir__lock_release(&ctx->root->lock);
+    weir__lock_release(&ctx->root->tree.lock);
 }
 
 #endif /* WEIR_CTX_CTX_IMPLEMENTED */

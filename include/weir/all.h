@@ -23,6 +23,7 @@
 #include "ring/slots.h"      /* many: a stamp per slot */
 #include "ring/ck.h"         /* Concurrency Kit's ck_ring */
 #include "ring/ring.h"       /* one interface to the three */
+#include "ctx/hook.h"        /* functions that run when a context ends */
 #include "ctx/ctx.h"         /* cancellation, deadlines and values down a tree */
 #include "ctx/wait.h"        /* one wait, bounded by a context and a deadline */
 #include "chan/channel.h"    /* a ring and two queues */

@@ -88,6 +88,16 @@ static inline bool weir__ring_counts(weir__ring *r, uint64_t pos)
     return (int64_t)(pos - weir__load_rlx(&r->limit)) < 0;
 }
 
+/* Whether a ring with one producer takes no more. While its closer stands before the limit this is not decided: a send could still
+ * be accepted, and may not follow one that was refused. So it waits for the limit. */
+static inline bool weir__ring_closing(weir__ring *r)
+{
+    const uint32_t state = weir__load_acq(&r->state);
+    if (state == WEIR__RING_CLOSING)
+        weir__ring_await_limit(r);
+    return state != WEIR__RING_OPEN;
+}
+
 #endif /* WEIR_RING_BASE_H */
 
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_RING_BASE_IMPLEMENTED)

@@ -164,7 +164,7 @@ static inline int weir__ck_why_full(weir__ring *r, int kind)
     const unsigned head = ck_pr_load_uint(&r->ck.c_head);
     ck_pr_fence_load();
     const unsigned tail = weir__ck_shared(kind) ? ck_pr_load_uint(&r->ck.p_head) : ck_pr_load_uint(&r->ck.p_tail);
-    if (tail - head >= WEIR__CK_CLOSED || weir__load_rlx(&r->state) != WEIR__RING_OPEN)
+    if (weir__ck_shared(kind) ? tail - head >= WEIR__CK_CLOSED : weir__ring_closing(r))
         return EPIPE;
     if (tail - head < (unsigned)r->capacity)
         return 0;

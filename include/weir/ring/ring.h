@@ -240,7 +240,7 @@ static uint64_t weir__ring_tail(weir__ring *r, int kind)
 WEIR_API bool weir__ring_is_closed(weir__ring *r, int kind)
 {
     if (weir__ring_has_limit(kind))
-        return weir__load_acq(&r->state) != WEIR__RING_OPEN;
+        return weir__load_acq(&r->state) == WEIR__RING_CLOSED;
 #if WEIR__RING_CK_USED
     if (weir__ring_of(kind) == WEIR_RING_CK)
         return weir__ck_is_closed(r);
@@ -252,8 +252,10 @@ WEIR_API bool weir__ring_is_closed(weir__ring *r, int kind)
 static bool weir__ring_close_limit(weir__ring *r, int kind, void (*mark)(void *), void *arg)
 {
     uint32_t open = WEIR__RING_OPEN;
-    if (!weir__cas_ar(&r->state, &open, WEIR__RING_CLOSING))
+    if (!weir__cas_ar(&r->state, &open, WEIR__RING_CLOSING)) {
+        (void)weir__ring_closing(r); /* whoever is told that it is closed may rely on that */
         return false;
+    }
     mark(arg);
     WEIR_HOOK("closing");
     WEIR_FENCE_HEAVY(); /* (C) pairs with (B), chan/channel.h */

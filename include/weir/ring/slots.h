@@ -134,7 +134,7 @@ WEIR_INLINE void weir__slots_reclaim(void *value, size_t size, uint64_t turn, we
 WEIR_INLINE int weir__slots_why_full(weir__ring *r, bool many, size_t size)
 {
     const uint64_t tail = weir__load_sc(&r->producer.pos);
-    if (many ? (tail & r->mark) != 0 : weir__load_rlx(&r->state) != WEIR__RING_OPEN)
+    if (many ? (tail & r->mark) != 0 : weir__ring_closing(r))
         return EPIPE;
     if (weir__load_acq(weir__slots_stamp(r, tail, size)) == tail)
         return 0;

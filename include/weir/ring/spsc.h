@@ -64,7 +64,7 @@ WEIR_INLINE size_t weir__spsc_run(weir__ring *r, weir__ring_end *end, uint64_t r
 
 WEIR_INLINE int weir__spsc_why_full(weir__ring *r)
 {
-    if (weir__load_rlx(&r->state) != WEIR__RING_OPEN)
+    if (weir__ring_closing(r))
         return EPIPE;
     return weir__load_rlx(&r->producer.pos) - weir__load_acq(&r->consumer.pos) == r->capacity ? EAGAIN : 0;
 }
