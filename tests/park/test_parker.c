@@ -1,0 +1,166 @@
+/* tests/park/test_parker.c: a thread sleeps, and is claimed exactly once. */
+static unsigned sleeps; /* atomic: futex waits begun */
+#define WEIR_FUTEX_WAIT(word, value, deadline)                                                                         \
+    (__atomic_add_fetch(&sleeps, 1, __ATOMIC_SEQ_CST), weir__futex_wait((word), (value), (deadline)))
+#define WEIR_FUTEX_WAKE(word, count) weir__futex_wake((word), (count))
+#include "harness.h"
+
+static unsigned sleeps_begun(void)
+{
+    return __atomic_load_n(&sleeps, __ATOMIC_SEQ_CST);
+}
+
+TEST(one_claim_wins)
+{
+    weir__parker p = {WEIR__PARKER_WAITING};
+    CHECK(weir__parker_claim(&p, 7));
+    CHECK(!weir__parker_claim(&p, 8));
+    CHECK(!weir__parker_claim(&p, 7));
+    CHECK(!weir__parker_cancel(&p));
+    CHECK_INT(p.state, 7);
+    p.state = WEIR__PARKER_WAITING;
+    CHECK(weir__parker_cancel(&p));
+    CHECK(!weir__parker_cancel(&p));
+    CHECK(!weir__parker_claim(&p, 7));
+    CHECK_INT(p.state, WEIR__PARKER_CANCELLED);
+}
+
+TEST(one_that_is_claimed_does_not_sleep)
+{
+    weir__parker p = {WEIR__PARKER_WAITING};
+    sleeps = 0;
+    CHECK(weir__parker_claim(&p, 9));
+    CHECK_INT(weir__parker_sleep(&p, WEIR_FOREVER), 9);
+    CHECK_INT(weir__parker_sleep(&p, weir_now() - 1), 9); /* the claim comes before the deadline */
+    CHECK_INT(sleeps, 0);
+}
+
+TEST(deadlines)
+{
+    static const weir_ns past[] = {INT64_MIN, -1, 0, 1};
+    for (size_t i = 0; i < sizeof past / sizeof past[0]; i++) {
+        weir__parker p = {WEIR__PARKER_WAITING};
+        CHECK_INT(weir__parker_sleep(&p, past[i]), WEIR__PARKER_CANCELLED);
+        CHECK(!weir__parker_claim(&p, 3));
+    }
+    for (int i = 0; i < 5; i++) {
+        weir__parker p = {WEIR__PARKER_WAITING};
+        const weir_ns deadline = weir_now() + WEIR_MS(4);
+        CHECK_INT(weir__parker_sleep(&p, deadline), WEIR__PARKER_CANCELLED);
+        CHECK(weir_now() >= deadline);
+    }
+}
+
+/* ---- a sleeper, and wake-ups that are none of its business ---- */
+
+struct sleeper {
+    weir__parker parker;
+    int claimed;   /* atomic: set before the claim */
+    char *message; /* plain: handed over by the claim */
+    uint32_t ticket;
+};
+
+static void sleep_once(void *p)
+{
+    struct sleeper *s = (struct sleeper *)p;
+    s->ticket = weir__parker_sleep(&s->parker, WEIR_FOREVER);
+    CHECK_STR(s->message, "handed over"); /* before anything else that orders: the claim must */
+    CHECK(__atomic_load_n(&s->claimed, __ATOMIC_SEQ_CST) != 0);
+}
+
+TEST(late_wake_ups_are_harmless)
+{
+    struct sleeper s = {{WEIR__PARKER_WAITING}, 0, NULL, 0};
+    sleeps = 0;
+    struct test_team *team = test_start(1, sleep_once, &s, 0);
+    EVENTUALLY(sleeps_begun() >= 1);
+    /* A futex that stood at this address before is woken now: the sleeper looks, and sleeps again. */
+    for (unsigned seen = sleeps_begun(); seen < 20; seen = sleeps_begun()) {
+        weir__futex_wake(&s.parker.state, 1);
+        sched_yield();
+    }
+    CHECK_INT(__atomic_load_n(&s.parker.state, __ATOMIC_SEQ_CST), WEIR__PARKER_WAITING);
+    s.message = (char[]){"handed over"};
+    __atomic_store_n(&s.claimed, 1, __ATOMIC_SEQ_CST);
+    CHECK(weir__parker_claim(&s.parker, 11));
+    weir__futex_wake(&s.parker.state, 1);
+    test_join(team);
+    CHECK_INT(s.ticket, 11);
+    weir__futex_wake(&s.parker.state, 1); /* after the sleeper has gone */
+}
+
+/* ---- one sleeper with a deadline, two wakers: exactly one of the three has it ---- */
+
+enum { WAKERS = 2 };
+
+static struct {
+    weir__parker parker;
+    uint32_t round, answered; /* atomic: the round that runs; wakers that are through with it */
+    bool won[WAKERS];
+    long rounds;
+    int next;
+} race;
+
+static void wake_each_round(void *unused)
+{
+    const int me = __atomic_fetch_add(&race.next, 1, __ATOMIC_SEQ_CST);
+    (void)unused;
+    for (uint32_t round = 1; round <= (uint32_t)race.rounds; round++) {
+        while (__atomic_load_n(&race.round, __ATOMIC_ACQUIRE) < round)
+            sched_yield();
+        for (uint32_t i = round % 64 * (uint32_t)(me + 1); i > 0; i--) /* early in some rounds, late in others */
+            WEIR_CPU_PAUSE();
+        race.won[me] = weir__parker_claim(&race.parker, (uint32_t)me + 1);
+        if (race.won[me])
+            weir__futex_wake(&race.parker.state, 1);
+        __atomic_add_fetch(&race.answered, 1, __ATOMIC_ACQ_REL);
+    }
+}
+
+static void judge(uint32_t ticket)
+{
+    const int winners = race.won[0] + race.won[1];
+    CHECK_INT(race.parker.state, ticket);
+    if (ticket == WEIR__PARKER_CANCELLED)
+        CHECK_INT(winners, 0);
+    else if (CHECK(ticket == 1 || ticket == 2))
+        CHECK(winners == 1 && race.won[ticket - 1]);
+}
+
+TEST(a_deadline_and_two_wakers_10000_times)
+{
+    memset(&race, 0, sizeof race);
+    race.rounds = test_rounds(10000);
+    struct test_team *team = test_start(WAKERS, wake_each_round, NULL, 0);
+    for (uint32_t round = 1; round <= (uint32_t)race.rounds; round++) {
+        race.parker.state = WEIR__PARKER_WAITING;
+        race.answered = 0;
+        __atomic_store_n(&race.round, round, __ATOMIC_RELEASE);
+        const uint32_t ticket = weir__parker_sleep(&race.parker, weir_now() + WEIR_US(round % 8));
+        while (__atomic_load_n(&race.answered, __ATOMIC_ACQUIRE) < WAKERS)
+            sched_yield();
+        judge(ticket);
+    }
+    test_join(team);
+}
+
+/* The same without a deadline in the kernel: the sleeper gives up by itself. */
+TEST(a_cancel_and_two_wakers_10000_times)
+{
+    memset(&race, 0, sizeof race);
+    race.rounds = test_rounds(10000);
+    struct test_team *team = test_start(WAKERS, wake_each_round, NULL, 0);
+    for (uint32_t round = 1; round <= (uint32_t)race.rounds; round++) {
+        race.parker.state = WEIR__PARKER_WAITING;
+        race.answered = 0;
+        __atomic_store_n(&race.round, round, __ATOMIC_RELEASE);
+        for (uint32_t i = round % 50 * 2; i > 0; i--)
+            WEIR_CPU_PAUSE();
+        const bool cancelled = weir__parker_cancel(&race.parker);
+        while (__atomic_load_n(&race.answered, __ATOMIC_ACQUIRE) < WAKERS)
+            sched_yield();
+        CHECK(cancelled == (race.parker.state == WEIR__PARKER_CANCELLED));
+        judge(weir__parker_sleep(&race.parker, WEIR_FOREVER));
+    }
+    test_join(team);
+}
