@@ -148,14 +148,15 @@ TEST(futex_timeout_is_not_early)
 TEST(errno_is_left_alone_by_whoever_parks)
 {
     weir__parker parker = {WEIR__PARKER_WAITING};
-    weir__waiter node = {NULL, NULL, &parker, 1, false};
+    weir__waiter node;
     weir__waitq q;
     weir__lock lock = 0;
     errno = 42;
+    weir__waiter_init(&node, &parker, WEIR__PARKER_FIRST_TICKET);
     weir__waitq_init(&q);
     weir__waitq_join(&q, &node);
     WEIR_FENCE_HEAVY();
-    CHECK_INT(weir__parker_sleep(&parker, weir_now() + WEIR_MS(1)), WEIR__PARKER_CANCELLED);
+    CHECK_INT(weir__parker_wait(&parker, WEIR_WAIT_PARK, weir_now() + WEIR_MS(1)), WEIR__PARKER_CANCELLED);
     weir__waitq_wake(&q, WEIR__WAKE_ALL);
     weir__waitq_leave(&q, &node);
     weir__lock_take(&lock);

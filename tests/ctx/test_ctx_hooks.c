@@ -220,7 +220,7 @@ TEST(a_hook_frees_its_own_context)
     weir_ctx_on_cancel(&child, &scene.first, free_own, &child);
     weir_ctx_cancel(&root, 0);
     CHECK_INT(runs, 1);
-    CHECK(root.children == NULL && root.runs == NULL);
+    CHECK(root.children == NULL && root.tree.runs == NULL);
     weir_ctx_free(&root);
 }
 

@@ -11,9 +11,9 @@ static int sleeps, lock_sleeps; /* atomic: of those who wait for a hook; for the
 
 static void note_sleep(const void *word)
 {
-    if (word == &root.runs_changed)
+    if (word == &root.tree.runs_changed)
         __atomic_add_fetch(&sleeps, 1, __ATOMIC_SEQ_CST);
-    if (word == &root.lock)
+    if (word == &root.tree.lock)
         __atomic_add_fetch(&lock_sleeps, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -103,7 +103,7 @@ TEST(off_cancel_waits_for_a_hook_that_runs_elsewhere)
 TEST(free_waits_for_a_hook_that_runs_elsewhere)
 {
     wait_for_a_hook(free_the_child);
-    CHECK(root.children == NULL && root.runs == NULL);
+    CHECK(root.children == NULL && root.tree.runs == NULL);
     weir_ctx_free(&root);
 }
 
@@ -145,12 +145,12 @@ TEST(a_cancel_that_had_to_wait_for_another_changes_nothing)
 {
     lock_sleeps = 0;
     weir_ctx_init(&root, NULL);
-    weir__lock_take(&root.lock);
+    weir__lock_take(&root.tree.lock);
     struct test_team *team = test_start(1, cancel_root_with_2, NULL, 0);
     EVENTUALLY(flag(&lock_sleeps) > 0);
     root.cause = 1; /* what another cancel does under the lock */
     weir__store_rel(&root.err, ECANCELED);
-    weir__lock_release(&root.lock);
+    weir__lock_release(&root.tree.lock);
     test_join(team);
     CHECK_INT(weir_ctx_cause(&root), 1);
     weir_ctx_free(&root);
@@ -170,14 +170,14 @@ TEST(a_cancel_returns_when_all_below_has_ended)
     lock_sleeps = returned = 0;
     weir_ctx_init(&root, NULL);
     weir_ctx_init(&child, &root);
-    weir__lock_take(&root.lock);
+    weir__lock_take(&root.tree.lock);
     root.cause = 1; /* another cancel is half through with marking the tree */
     weir__store_rel(&root.err, ECANCELED);
     struct test_team *team = test_start(1, cancel_meanwhile, NULL, 0);
     EVENTUALLY(flag(&lock_sleeps) > 0 || flag(&returned));
     child.cause = 1;
     weir__store_rel(&child.err, ECANCELED);
-    weir__lock_release(&root.lock);
+    weir__lock_release(&root.tree.lock);
     test_join(team);
     weir_ctx_free(&child);
     weir_ctx_free(&root);
@@ -268,7 +268,7 @@ static void live_and_die(void)
 
 static void judge_child(void)
 {
-    CHECK(root.children == NULL && root.runs == NULL);
+    CHECK(root.children == NULL && root.tree.runs == NULL);
     CHECK(flag(&ran) <= 1);
     weir_ctx_free(&root);
 }

@@ -57,9 +57,9 @@ static uint32_t senders(chan ch)
 /* Under the tree's lock, which the watchers are linked under. */
 static bool watched(weir_ctx *ctx)
 {
-    weir__lock_take(&ctx->root->lock);
+    weir__lock_take(&ctx->root->tree.lock);
     const bool some = ctx->watchers.first != NULL;
-    weir__lock_release(&ctx->root->lock);
+    weir__lock_release(&ctx->root->tree.lock);
     return some;
 }
 
