@@ -2172,6 +2172,7 @@ static inline const char *weir__chan_name(const weir__chan *c)
  *     int weir_after(weir_timer *t, weir_ns ns)      0, ENOMEM. A duration of 0 or less is due at once.
  *     int weir_tick(weir_timer *t, weir_ns ns)       0, ENOMEM; EINVAL for ns <= 0
  *     int weir_timer_stop(t)                         0: it was running; EAGAIN: it had fired or been stopped. Nothing is due any more.
+ *                                                    (One that is due at WEIR_FOREVER counts as stopped.)
  *     int weir_timer_reset(t, ns)                    starts it anew: fires ns from now; a ticker ticks every ns from then on.
  *                                                    0; EINVAL for a ticker and ns <= 0
  * stop, reset, weir_close: any thread, together with receives. A value that was due and not received is gone after stop or reset.
@@ -4733,21 +4734,24 @@ static int weir__select_wait(weir__select *s, weir_ctx *ctx, weir_ns deadline)
     }
 }
 
-/* The word of a channel that changes whenever it becomes ready for this case, and its state with it. */
+/* The word of a channel that changes whenever it becomes ready for this case, and its state with it; a timer's due changes when its value
+ * is taken. */
 static uint64_t weir__case_seen(const weir_case *c)
 {
+    if (c->chan != NULL && c->chan->flavor == WEIR__TIMER)
+        return (uint64_t)weir__timer_due(c->chan);
     if (c->chan == NULL || c->chan->flavor != WEIR__BUFFER)
         return 0;
     return weir__ring_touched(&c->chan->ring, c->chan->kind, c->what == WEIR__CASE_SEND);
 }
 
-/* Whether the time of a timer or of a context has come. Other than weir_ctx_err it runs no hooks, so it may be asked under locks. */
-static bool weir__case_due(const weir_case *c)
+/* Whether the time of a timer or of a context has come by `now`. Other than weir_ctx_err it runs no hooks, so it may be asked under
+ * locks. */
+static bool weir__case_due(const weir_case *c, weir_ns now)
 {
-    const weir__op op = weir__case_op(c);
     if (c->what == WEIR__CASE_DONE)
-        return weir__ctx_ended(c->ctx) != 0 || (weir_ctx_deadline(c->ctx) != WEIR_FOREVER && weir_now() >= weir_ctx_deadline(c->ctx));
-    return c->chan != NULL && c->chan->flavor == WEIR__TIMER && weir__op_why(c->chan, &op) != EAGAIN;
+        return weir__ctx_ended(c->ctx) != 0 || (weir_ctx_deadline(c->ctx) != WEIR_FOREVER && now >= weir_ctx_deadline(c->ctx));
+    return c->chan != NULL && c->chan->flavor == WEIR__TIMER && (weir__load_acq(&c->chan->closed) != 0 || now >= weir__timer_due(c->chan));
 }
 
 /* One attempt at "no case is ready, at one moment": an index, NONE if that was shown, BUSY if it was not. */
@@ -4755,6 +4759,7 @@ static int weir__select_try_once(weir__select *s)
 {
     weir__atomic_u32 *wake;
     bool still = true;
+    weir_ns now;
     int done;
     for (size_t i = 0; i < s->n; i++)
         s->slots[i].seen = weir__case_seen(&s->cases[i]);
@@ -4763,8 +4768,9 @@ static int weir__select_try_once(weir__select *s)
         return done;
     weir__select_lock(s);
     done = weir__select_meet(s, &wake);
+    now = weir_now(); /* the moment: no case is ready now */
     for (size_t i = 0; done == WEIR__SELECT_NONE && still && i < s->n; i++)
-        still = !weir__case_due(&s->cases[i]);
+        still = !weir__case_due(&s->cases[i], now);
     for (size_t i = 0; done == WEIR__SELECT_NONE && still && i < s->n; i++)
         still = weir__case_seen(&s->cases[i]) == s->slots[i].seen;
     weir__select_unlock(s);

@@ -391,21 +391,24 @@ static int weir__select_wait(weir__select *s, weir_ctx *ctx, weir_ns deadline)
     }
 }
 
-/* The word of a channel that changes whenever it becomes ready for this case, and its state with it. */
+/* The word of a channel that changes whenever it becomes ready for this case, and its state with it; a timer's due changes when its value
+ * is taken. */
 static uint64_t weir__case_seen(const weir_case *c)
 {
+    if (c->chan != NULL && c->chan->flavor == WEIR__TIMER)
+        return (uint64_t)weir__timer_due(c->chan);
     if (c->chan == NULL || c->chan->flavor != WEIR__BUFFER)
         return 0;
     return weir__ring_touched(&c->chan->ring, c->chan->kind, c->what == WEIR__CASE_SEND);
 }
 
-/* Whether the time of a timer or of a context has come. Other than weir_ctx_err it runs no hooks, so it may be asked under locks. */
-static bool weir__case_due(const weir_case *c)
+/* Whether the time of a timer or of a context has come by `now`. Other than weir_ctx_err it runs no hooks, so it may be asked under
+ * locks. */
+static bool weir__case_due(const weir_case *c, weir_ns now)
 {
-    const weir__op op = weir__case_op(c);
     if (c->what == WEIR__CASE_DONE)
-        return weir__ctx_ended(c->ctx) != 0 || (weir_ctx_deadline(c->ctx) != WEIR_FOREVER && weir_now() >= weir_ctx_deadline(c->ctx));
-    return c->chan != NULL && c->chan->flavor == WEIR__TIMER && weir__op_why(c->chan, &op) != EAGAIN;
+        return weir__ctx_ended(c->ctx) != 0 || (weir_ctx_deadline(c->ctx) != WEIR_FOREVER && now >= weir_ctx_deadline(c->ctx));
+    return c->chan != NULL && c->chan->flavor == WEIR__TIMER && (weir__load_acq(&c->chan->closed) != 0 || now >= weir__timer_due(c->chan));
 }
 
 /* One attempt at "no case is ready, at one moment": an index, NONE if that was shown, BUSY if it was not. */
@@ -413,6 +416,7 @@ static int weir__select_try_once(weir__select *s)
 {
     weir__atomic_u32 *wake;
     bool still = true;
+    weir_ns now;
     int done;
     for (size_t i = 0; i < s->n; i++)
         s->slots[i].seen = weir__case_seen(&s->cases[i]);
@@ -421,8 +425,9 @@ static int weir__select_try_once(weir__select *s)
         return done;
     weir__select_lock(s);
     done = weir__select_meet(s, &wake);
+    now = weir_now(); /* the moment: no case is ready now */
     for (size_t i = 0; done == WEIR__SELECT_NONE && still && i < s->n; i++)
-        still = !weir__case_due(&s->cases[i]);
+        still = !weir__case_due(&s->cases[i], now);
     for (size_t i = 0; done == WEIR__SELECT_NONE && still && i < s->n; i++)
         still = weir__case_seen(&s->cases[i]) == s->slots[i].seen;
     weir__select_unlock(s);

@@ -14,6 +14,7 @@
  *     int weir_after(weir_timer *t, weir_ns ns)      0, ENOMEM. A duration of 0 or less is due at once.
  *     int weir_tick(weir_timer *t, weir_ns ns)       0, ENOMEM; EINVAL for ns <= 0
  *     int weir_timer_stop(t)                         0: it was running; EAGAIN: it had fired or been stopped. Nothing is due any more.
+ *                                                    (One that is due at WEIR_FOREVER counts as stopped.)
  *     int weir_timer_reset(t, ns)                    starts it anew: fires ns from now; a ticker ticks every ns from then on.
  *                                                    0; EINVAL for a ticker and ns <= 0
  * stop, reset, weir_close: any thread, together with receives. A value that was due and not received is gone after stop or reset.
