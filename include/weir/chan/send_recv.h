@@ -13,7 +13,8 @@
  *     EAGAIN      try: it was full (empty) at one moment during the call
  *     ETIMEDOUT   the deadline, or the context's, has passed; nothing has been sent or received
  *     ECANCELED   the context was cancelled; likewise
- * A value that is there, or room, comes first: it is looked for before context and deadline are.
+ * A value that is there, or room, comes first: it is looked for before context and deadline are. (A value is not there yet while its
+ * sender, or one before it, has not returned.)
  * A NULL channel is never ready: the waiting calls wait until the context ends, the try calls say EAGAIN.
  *
  * Progress, with room (a value) there: one sender, one receiver: wait-free, no atomic read-modify-write, no fence, no call. Several
