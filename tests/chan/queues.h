@@ -1,0 +1,97 @@
+/* tests/chan/queues.h: looks into the queues of a channel, and acts at the library's hook points. Include it first: it brings
+ * harness.h.
+ *
+ *   waiting_receivers(ch), waiting_senders(ch)    how many lie in the queue: the proof that a thread waits, where a sleep would be luck
+ *   queues_are_empty(ch)                          nobody has left anything behind. While no other thread uses the channel
+ *   at_point = fn                                 this thread calls fn(name) at each WEIR_HOOK point, until at_point = NULL
+ *   struct duel                                   two or three threads that meet in the same round, many times
+ */
+#ifndef WEIR_TEST_CHAN_QUEUES_H
+#define WEIR_TEST_CHAN_QUEUES_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <stddef.h>
+
+static __thread void (*at_point)(const char *point);
+#define WEIR_HOOK(point)                                                                                               \
+    do {                                                                                                               \
+        if (at_point != NULL)                                                                                          \
+            at_point(point);                                                                                           \
+    } while (0)
+#include "harness.h"
+
+#define waiting_receivers(ch) ((int)weir__waitq_sleepers(&WEIR__CHAN(ch)->receivers))
+#define waiting_senders(ch) ((int)weir__waitq_sleepers(&WEIR__CHAN(ch)->senders))
+#define queues_are_empty(ch) queue_is_empty(&WEIR__CHAN(ch)->receivers) && queue_is_empty(&WEIR__CHAN(ch)->senders)
+
+static inline bool queue_is_empty(weir__waitq *q)
+{
+    return weir__waitq_sleepers(q) == 0 && q->list.first == NULL && q->list.last == NULL && weir__load_acq(&q->lock) == 0;
+}
+
+static inline int get(int *p)
+{
+    return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+}
+
+static inline void set(int *p, int v)
+{
+    __atomic_store_n(p, v, __ATOMIC_RELEASE);
+}
+
+/* Small pseudo-random numbers, the same in every run. */
+static inline unsigned draw(unsigned *state)
+{
+    *state = *state * 1664525U + 1013904223U;
+    return *state >> 8;
+}
+
+/* For what must not happen: time enough for a wrong thread to do it. A right one is never failed by the length. */
+static inline void give_time(void)
+{
+    struct timespec t = {0, 10 * 1000 * 1000};
+    nanosleep(&t, NULL);
+}
+
+/* Keeps the processor busy for a number of turns, so that rounds differ in who comes first. */
+static inline void dawdle(unsigned turns)
+{
+    for (volatile unsigned i = 0; i < turns; i++) {}
+}
+
+/* Rounds: main calls duel_begin, does its part, calls duel_end; each of the others calls duel_next until that is false. After
+ * duel_end main sees what the others have done. */
+struct duel {
+    int round, finished, others;
+};
+
+static inline void duel_begin(struct duel *d)
+{
+    set(&d->finished, 0);
+    __atomic_add_fetch(&d->round, 1, __ATOMIC_RELEASE);
+}
+
+static inline void duel_end(struct duel *d)
+{
+    EVENTUALLY(get(&d->finished) == d->others);
+}
+
+/* *seen starts as 0. The round before is over with this call. */
+static inline bool duel_next(struct duel *d, int *seen)
+{
+    if (*seen > 0)
+        __atomic_add_fetch(&d->finished, 1, __ATOMIC_RELEASE);
+    while (get(&d->round) == *seen)
+        sched_yield();
+    *seen = get(&d->round);
+    return *seen > 0;
+}
+
+static inline void duel_stop(struct duel *d)
+{
+    set(&d->round, -1);
+}
+
+#endif /* WEIR_TEST_CHAN_QUEUES_H */

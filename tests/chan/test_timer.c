@@ -1,0 +1,418 @@
+/* tests/chan/test_timer.c: timers: when they fire, who gets it, and what stop, reset and close mean. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <stdint.h>
+
+/* The real clock plus what a test has added, so that hours pass at once. The kernel does not know of it: a test that adds something
+ * does not sleep afterwards, and takes it back at its end. */
+static int64_t clock_added;
+static int64_t test_clock(void);
+#define WEIR_CLOCK_NOW() test_clock()
+#include "queues.h"
+
+static int64_t test_clock(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec + __atomic_load_n(&clock_added, __ATOMIC_RELAXED);
+}
+
+static void pass(weir_ns ns)
+{
+    __atomic_add_fetch(&clock_added, ns, __ATOMIC_RELAXED);
+}
+
+static void back_to_real_time(void)
+{
+    __atomic_store_n(&clock_added, 0, __ATOMIC_RELAXED);
+}
+
+TEST(after_fires_once_and_not_early)
+{
+    weir_timer t;
+    weir_ns when = 0;
+    const weir_ns begun = weir_now();
+    REQUIRE(weir_after(&t, WEIR_MS(3)) == 0);
+    CHECK_INT(weir_try_recv(t, &when), EAGAIN);
+    CHECK_INT(weir_recv_until(NULL, t, &when, weir_now() + WEIR_US(50)), ETIMEDOUT);
+    CHECK_INT(when, 0);
+    CHECK_INT(weir_recv(NULL, t, &when), 0);
+    CHECK(weir_now() >= begun + WEIR_MS(3));
+    CHECK(when >= begun + WEIR_MS(3) && when <= weir_now());
+    CHECK_INT(weir_recv_until(NULL, t, &when, weir_now() + WEIR_US(50)), ETIMEDOUT);
+    pass(WEIR_SEC(1000));
+    CHECK_INT(weir_try_recv(t, &when), EAGAIN);
+    CHECK_INT(weir_timer_stop(t), EAGAIN);
+    weir_chan_free(&t);
+    CHECK(t.core == NULL);
+    back_to_real_time();
+}
+
+TEST(a_duration_of_nothing_or_less_is_due_at_once)
+{
+    static const weir_ns durations[] = {0, -1, -WEIR_SEC(1), INT64_MIN};
+    weir_timer t;
+    for (size_t i = 0; i < sizeof durations / sizeof durations[0]; i++) {
+        REQUIRE(weir_after(&t, durations[i]) == 0);
+        CHECK_INT(weir_try_recv(t, (weir_ns *)NULL), 0);
+        CHECK_INT(weir_try_recv(t, (weir_ns *)NULL), EAGAIN);
+        weir_chan_free(&t);
+        CHECK_INT(weir_tick(&t, durations[i]), EINVAL);
+        CHECK(t.core == NULL);
+    }
+    REQUIRE(weir_tick(&t, 1) == 0);
+    CHECK_INT(weir_timer_reset(t, 0), EINVAL);
+    CHECK_INT(weir_timer_reset(t, -5), EINVAL);
+    weir_chan_free(&t);
+}
+
+TEST(durations_beyond_the_end_of_time_never_fire)
+{
+    static const weir_ns durations[] = {WEIR_FOREVER, WEIR_FOREVER - 1, WEIR_FOREVER / 2};
+    for (size_t i = 0; i < sizeof durations / sizeof durations[0]; i++) {
+        weir_timer after, tick;
+        weir_ns when;
+        REQUIRE(weir_after(&after, durations[i]) == 0);
+        REQUIRE(weir_tick(&tick, durations[i]) == 0);
+        CHECK_INT(weir_try_recv(after, &when), EAGAIN);
+        CHECK_INT(weir_try_recv(tick, &when), EAGAIN);
+        CHECK_INT(weir_recv_until(NULL, after, &when, weir_now() + WEIR_US(100)), ETIMEDOUT);
+        weir_case cases[] = {WEIR_RECV(after, &when), WEIR_RECV(tick, &when)};
+        CHECK_INT(weir_select_until(NULL, cases, 2, weir_now() + WEIR_US(100)), -ETIMEDOUT);
+        CHECK_INT(weir_timer_reset(tick, WEIR_MS(1)), 0);
+        CHECK_INT(weir_recv(NULL, tick, &when), 0);
+        CHECK_INT(weir_timer_reset(tick, WEIR_FOREVER), 0);
+        CHECK_INT(weir_try_recv(tick, &when), EAGAIN);
+        weir_chan_free(&after);
+        weir_chan_free(&tick);
+    }
+}
+
+TEST(ticks_stand_on_a_grid)
+{
+    weir_timer t;
+    weir_ns first, when;
+    REQUIRE(weir_tick(&t, WEIR_MS(1)) == 0);
+    const weir_ns begun = weir_now();
+    CHECK_INT(weir_recv(NULL, t, &first), 0);
+    CHECK(first > begun - WEIR_SEC(1) && weir_now() >= first);
+    weir_ns last = first;
+    for (int i = 0; i < 10; i++) {
+        CHECK_INT(weir_recv(NULL, t, &when), 0);
+        CHECK(weir_now() >= when);
+        CHECK(when > last);
+        CHECK_INT((when - first) % WEIR_MS(1), 0);
+        last = when;
+    }
+    weir_chan_free(&t);
+}
+
+TEST(missed_ticks_are_missed_not_queued)
+{
+    weir_timer t;
+    weir_ns first, when;
+    const weir_ns hour = WEIR_SEC(3600);
+    REQUIRE(weir_tick(&t, hour) == 0);
+    pass(hour);
+    CHECK_INT(weir_try_recv(t, &first), 0);
+    CHECK_INT(weir_try_recv(t, &when), EAGAIN);
+    pass(hour * 10 + hour / 2); /* ten are due; one is kept, the oldest */
+    CHECK_INT(weir_try_recv(t, &when), 0);
+    CHECK_INT(when, first + hour);
+    CHECK_INT(weir_try_recv(t, &when), EAGAIN);
+    pass(hour / 2 - WEIR_SEC(60)); /* not yet: the next stands on the old grid */
+    CHECK_INT(weir_try_recv(t, &when), EAGAIN);
+    pass(WEIR_SEC(120));
+    CHECK_INT(weir_try_recv(t, &when), 0);
+    CHECK_INT(when, first + 11 * hour);
+    CHECK_INT(weir_try_recv(t, &when), EAGAIN);
+    weir_chan_free(&t);
+    back_to_real_time();
+}
+
+TEST(stop_and_reset_leave_nothing_stale)
+{
+    weir_timer t;
+    weir_ns when, before;
+    REQUIRE(weir_after(&t, WEIR_SEC(10)) == 0);
+    CHECK_INT(weir_timer_stop(t), 0);
+    CHECK_INT(weir_timer_stop(t), EAGAIN);
+    pass(WEIR_SEC(20));
+    CHECK_INT(weir_try_recv(t, &when), EAGAIN);
+
+    CHECK_INT(weir_timer_reset(t, WEIR_SEC(10)), 0); /* a stopped one starts */
+    pass(WEIR_SEC(11));
+    CHECK_INT(weir_timer_stop(t), 0); /* due, and not received: gone */
+    CHECK_INT(weir_try_recv(t, &when), EAGAIN);
+
+    CHECK_INT(weir_timer_reset(t, 0), 0);
+    CHECK_INT(weir_timer_reset(t, WEIR_SEC(10)), 0); /* likewise */
+    CHECK_INT(weir_try_recv(t, &when), EAGAIN);
+    pass(WEIR_SEC(11));
+    CHECK_INT(weir_try_recv(t, &when), 0);
+    CHECK_INT(weir_timer_stop(t), EAGAIN); /* it has fired */
+    CHECK_INT(weir_timer_reset(t, -1), 0); /* and fires again */
+    CHECK_INT(weir_try_recv(t, &when), 0);
+    weir_chan_free(&t);
+
+    REQUIRE(weir_tick(&t, WEIR_SEC(10)) == 0);
+    pass(WEIR_SEC(15));
+    before = weir_now();
+    CHECK_INT(weir_timer_reset(t, WEIR_SEC(100)), 0);
+    CHECK_INT(weir_try_recv(t, &when), EAGAIN);
+    pass(WEIR_SEC(301));
+    CHECK_INT(weir_try_recv(t, &when), 0);
+    CHECK(when >= before + WEIR_SEC(100) && when <= weir_now() - WEIR_SEC(201));
+    const weir_ns grid = when;
+    pass(WEIR_SEC(100));
+    CHECK_INT(weir_try_recv(t, &when), 0);
+    CHECK_INT(when, grid + WEIR_SEC(300)); /* every 100 s from then on */
+    CHECK_INT(weir_timer_stop(t), 0);
+    CHECK_INT(weir_timer_stop(t), EAGAIN);
+    pass(WEIR_SEC(1000));
+    CHECK_INT(weir_try_recv(t, &when), EAGAIN);
+    CHECK_INT(weir_timer_reset(t, WEIR_SEC(1)), 0);
+    pass(WEIR_SEC(2));
+    CHECK_INT(weir_try_recv(t, &when), 0);
+    weir_chan_free(&t);
+    back_to_real_time();
+}
+
+TEST(what_a_timer_is_not)
+{
+    const weir_timer none = {NULL};
+    weir_timer t;
+    weir_chan(weir_ns) plain;
+    weir_ns when = 0, *slot = NULL;
+    size_t got = 5;
+    REQUIRE(weir_after(&t, 0) == 0);
+    CHECK_INT(weir_send(NULL, t, &when), EINVAL);
+    CHECK_INT(weir_try_send(t, &when), EINVAL);
+    CHECK_INT(weir_send_until(NULL, t, &when, 0), EINVAL);
+    CHECK_INT(weir_send_n(NULL, t, &when, 1, &got), EINVAL);
+    CHECK_INT(got, 0);
+    CHECK_INT(weir_send_latest(t, &when, &got), EINVAL);
+    CHECK_INT(weir_reserve(NULL, t, &slot), ENOTSUP);
+    CHECK_INT(weir_peek(NULL, t, &slot), ENOTSUP);
+    CHECK_INT(weir_len(t), 0);
+    CHECK_INT(weir_cap(t), 0);
+    CHECK(!weir_is_closed(t));
+    CHECK_INT(weir_recv_n(NULL, t, &when, 1, &got), 0);
+    CHECK_INT(got, 1);
+    weir_chan_free(&t);
+    REQUIRE(weir_chan_make(&plain, 0) == 0);
+    CHECK_INT(weir_timer_stop(plain), EINVAL);
+    CHECK_INT(weir_timer_reset(plain, 1), EINVAL);
+    CHECK_INT(weir_timer_stop(none), EINVAL);
+    CHECK_INT(weir_timer_reset(none, 1), EINVAL);
+    weir_chan_free(&plain);
+}
+
+/* ---- sleepers ---- */
+
+struct sleeper {
+    weir_timer t;
+    weir_ctx *ctx;
+    bool selects;
+    weir_ns when, returned_at;
+    int rc;
+};
+
+static void sleep_on(void *p)
+{
+    struct sleeper *s = (struct sleeper *)p;
+    const weir_timer none = {NULL};
+    if (s->selects) {
+        weir_case cases[] = {WEIR_RECV(none, &s->when), WEIR_RECV(s->t, &s->when)};
+        const int done = weir_select(s->ctx, cases, 2);
+        s->rc = done < 0 ? -done : cases[1].status;
+        CHECK(done < 0 || done == 1);
+    } else {
+        s->rc = weir_recv(s->ctx, s->t, &s->when);
+    }
+    s->returned_at = weir_now();
+}
+
+TEST(reset_to_an_earlier_time_wakes_sleepers)
+{
+    for (int i = 0; i < 40; i++) {
+        struct sleeper s;
+        memset(&s, 0, sizeof s);
+        s.selects = i % 2;
+        REQUIRE(weir_after(&s.t, i % 4 < 2 ? WEIR_FOREVER : WEIR_SEC(1000)) == 0);
+        struct test_team *team = test_start(1, sleep_on, &s, 0);
+        EVENTUALLY(waiting_receivers(s.t) == 1);
+        if (i % 8 == 7)
+            give_time();
+        const weir_ns reset_at = weir_now();
+        CHECK_INT(weir_timer_reset(s.t, WEIR_US(200)), 0);
+        test_join(team);
+        CHECK_INT(s.rc, 0);
+        CHECK(s.when >= reset_at + WEIR_US(200) && s.returned_at >= s.when);
+        CHECK(queues_are_empty(s.t));
+        weir_chan_free(&s.t);
+    }
+}
+
+TEST(reset_to_a_later_time_and_stop_hold_a_sleeper_back)
+{
+    for (int i = 0; i < 8; i++) {
+        struct sleeper s;
+        memset(&s, 0, sizeof s);
+        s.selects = i % 2;
+        REQUIRE(weir_after(&s.t, WEIR_MS(20)) == 0);
+        struct test_team *team = test_start(1, sleep_on, &s, 0);
+        const int stopped = weir_timer_stop(s.t); /* before or after it lay down */
+        CHECK(stopped == 0 || stopped == EAGAIN);
+        const weir_ns reset_at = weir_now();
+        CHECK_INT(weir_timer_reset(s.t, WEIR_MS(30)), 0);
+        test_join(team);
+        CHECK_INT(s.rc, 0);
+        CHECK(s.when >= reset_at + WEIR_MS(30) || s.when < reset_at); /* the new time; or it had fired before */
+        CHECK(s.returned_at >= s.when);
+        weir_chan_free(&s.t);
+    }
+}
+
+TEST(close_and_cancel_end_a_sleep)
+{
+    for (int i = 0; i < 8; i++) {
+        struct sleeper s;
+        weir_ctx ctx;
+        memset(&s, 0, sizeof s);
+        s.selects = i % 2;
+        s.ctx = &ctx;
+        weir_ctx_init(&ctx, NULL);
+        REQUIRE(i % 4 < 2 ? weir_after(&s.t, WEIR_SEC(1000)) == 0 : weir_tick(&s.t, WEIR_SEC(1000)) == 0);
+        struct test_team *team = test_start(1, sleep_on, &s, 0);
+        EVENTUALLY(waiting_receivers(s.t) == 1);
+        if (i < 4)
+            weir_ctx_cancel(&ctx, 0);
+        else
+            CHECK_INT(weir_close(s.t), 0);
+        test_join(team);
+        CHECK_INT(s.rc, i < 4 ? ECANCELED : EPIPE);
+        if (i >= 4) {
+            CHECK_INT(weir_close(s.t), EPIPE);
+            CHECK(weir_is_closed(s.t));
+            pass(WEIR_SEC(2000));
+            CHECK_INT(weir_recv(NULL, s.t, &s.when), EPIPE); /* also what was due */
+            CHECK_INT(weir_try_recv(s.t, &s.when), EPIPE);
+            back_to_real_time();
+        }
+        weir_ctx_free(&ctx);
+        weir_chan_free(&s.t);
+    }
+}
+
+/* ---- many receivers ---- */
+
+enum { TICKS = 300, RECEIVERS = 4 };
+
+struct shared {
+    weir_timer t;
+    weir_ctx ctx;
+    weir_ns got[TICKS];
+    int count; /* atomic */
+};
+
+static void take_ticks(void *p)
+{
+    struct shared *s = (struct shared *)p;
+    weir_ns when;
+    while (weir_recv(&s->ctx, s->t, &when) == 0) {
+        const int i = __atomic_fetch_add(&s->count, 1, __ATOMIC_RELAXED);
+        CHECK(weir_now() >= when);
+        if (i < TICKS)
+            s->got[i] = when;
+        if (i == TICKS - 1)
+            weir_ctx_cancel(&s->ctx, 0);
+        if (i >= TICKS - 1)
+            return;
+    }
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const weir_ns x = *(const weir_ns *)a, y = *(const weir_ns *)b;
+    return x < y ? -1 : x > y;
+}
+
+TEST(each_tick_goes_to_exactly_one)
+{
+    static struct shared s;
+    REQUIRE(weir_tick(&s.t, WEIR_US(100)) == 0);
+    weir_ctx_init(&s.ctx, NULL);
+    test_threads(RECEIVERS, take_ticks, &s, 0);
+    qsort(s.got, TICKS, sizeof s.got[0], by_value);
+    for (int i = 1; i < TICKS; i++) {
+        CHECK(s.got[i] > s.got[i - 1]);
+        CHECK_INT((s.got[i] - s.got[0]) % WEIR_US(100), 0);
+    }
+    CHECK(queues_are_empty(s.t));
+    weir_ctx_free(&s.ctx);
+    weir_chan_free(&s.t);
+}
+
+struct after_race {
+    struct duel duel;
+    weir_timer t;
+    int got; /* atomic */
+};
+
+static void race_for_it(void *p)
+{
+    struct after_race *r = (struct after_race *)p;
+    int seen = 0;
+    while (duel_next(&r->duel, &seen))
+        if (weir_try_recv(r->t, (weir_ns *)NULL) == 0)
+            __atomic_add_fetch(&r->got, 1, __ATOMIC_RELAXED);
+}
+
+TEST(what_is_due_is_taken_once_or_stopped)
+{
+    struct after_race r;
+    memset(&r, 0, sizeof r);
+    r.duel.others = 1;
+    REQUIRE(weir_after(&r.t, WEIR_FOREVER) == 0);
+    struct test_team *team = test_start(1, race_for_it, &r, 0);
+    for (long i = test_rounds(20000); i > 0; i--) {
+        r.got = 0;
+        CHECK_INT(weir_timer_reset(r.t, 0), 0);
+        duel_begin(&r.duel);
+        int own = i % 2 ? weir_timer_stop(r.t) == 0 : weir_try_recv(r.t, (weir_ns *)NULL) == 0;
+        duel_end(&r.duel);
+        CHECK_INT(own + r.got, 1);
+    }
+    duel_stop(&r.duel);
+    test_join(team);
+    weir_chan_free(&r.t);
+}
+
+/* ---- no thread, nothing kept ---- */
+
+static int threads_now(void)
+{
+    int n = 0;
+    DIR *d = opendir("/proc/self/task");
+    REQUIRE(d != NULL);
+    while (readdir(d) != NULL)
+        n++;
+    closedir(d);
+    return n;
+}
+
+TEST(no_thread_is_started_and_an_idle_timer_can_be_freed)
+{
+    enum { MANY = 1000 };
+    static weir_timer timers[2 * MANY];
+    const int before = threads_now();
+    for (int i = 0; i < MANY; i++) {
+        REQUIRE(weir_after(&timers[2 * i], WEIR_SEC(5) + i) == 0);
+        REQUIRE(weir_tick(&timers[2 * i + 1], WEIR_US(1) + i) == 0);
+    }
+    CHECK_INT(threads_now(), before);
+    for (int i = 0; i < 2 * MANY; i++)
+        weir_chan_free(&timers[i]);
+}
