@@ -1,6 +1,7 @@
 /* tests/chan/kinds.h: the four kinds of channel behind one table, so that a test is written once. Include it after harness.h.
  *
  *   TEST_EACH_KIND(name) { ... k->send(NULL, ch, &v) ... }      four tests, name_chan, name_spsc, name_mpsc, name_spmc
+ *   TEST_MANY_SENDERS, TEST_MANY_RECEIVERS, TEST_ONE_SENDER     two tests each, for the kinds that are so
  *
  * Every function of the table calls the typed macros on a handle of its own kind: what runs is what a user's program
  * compiles, inlined for that kind. Elements are uint64_t. A handle travels as its core pointer.
@@ -123,6 +124,22 @@ static const struct kind kinds[KINDS] = {
     TEST_LIMIT(name##_spmc, seconds) { name(&kinds[3]); }                                                              \
     static void name(const struct kind *k)
 #define TEST_EACH_KIND(name) TEST_EACH_KIND_LIMIT(name, 0)
+/* For what needs several senders, or several receivers. */
+#define TEST_MANY_SENDERS(name)                                                                                        \
+    static void name(const struct kind *k);                                                                            \
+    TEST(name##_chan) { name(&kinds[0]); }                                                                             \
+    TEST(name##_mpsc) { name(&kinds[2]); }                                                                             \
+    static void name(const struct kind *k)
+#define TEST_MANY_RECEIVERS(name)                                                                                      \
+    static void name(const struct kind *k);                                                                            \
+    TEST(name##_chan) { name(&kinds[0]); }                                                                             \
+    TEST(name##_spmc) { name(&kinds[3]); }                                                                             \
+    static void name(const struct kind *k)
+#define TEST_ONE_SENDER(name)                                                                                          \
+    static void name(const struct kind *k);                                                                            \
+    TEST(name##_spsc) { name(&kinds[1]); }                                                                             \
+    TEST(name##_spmc) { name(&kinds[3]); }                                                                             \
+    static void name(const struct kind *k)
 
 /* ---- what tests ask of a kind ---- */
 
