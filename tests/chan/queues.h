@@ -1,7 +1,7 @@
 /* tests/chan/queues.h: looks into the queues of a channel, and acts at the library's hook points. Include it first: it brings
  * harness.h.
  *
- *   waiting_receivers(ch), waiting_senders(ch)    how many lie in the queue: the proof that a thread waits, where a sleep would be luck
+ *   waiting_receivers(ch), waiting_senders(ch)    how many lie in the queue: the proof that a thread waits
  *   queues_are_empty(ch)                          nobody has left anything behind. While no other thread uses the channel
  *   at_point = fn                                 this thread calls fn(name) at each WEIR_HOOK point, until at_point = NULL
  *   struct duel                                   two or three threads that meet in the same round, many times

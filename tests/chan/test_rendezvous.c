@@ -1,4 +1,4 @@
-/* tests/chan/test_rendezvous.c: channels of capacity 0, each kind through the same calls: who takes what, and when a call returns. */
+/* tests/chan/test_rendezvous.c: channels of capacity 0, each kind through the same calls: who takes what, and when. */
 #include "queues.h"
 
 #include "kinds.h"
@@ -158,7 +158,8 @@ TEST_EACH_KIND(a_try_succeeds_only_with_a_peer_waiting)
     CHECK_INT(k->try_recv(ch, &v), EAGAIN);
 
     team = start_receiver(&peer, k, ch, NULL);
-    CHECK_INT(k->try_recv(ch, &v), EAGAIN); /* a receiver does not meet a receiver */
+    if (k->many_receivers)
+        CHECK_INT(k->try_recv(ch, &v), EAGAIN); /* a receiver does not meet a receiver */
     CHECK_INT(k->try_send(ch, &v), 0);
     CHECK_INT(k->try_send(ch, &v), EAGAIN);
     test_join(team);
@@ -166,7 +167,8 @@ TEST_EACH_KIND(a_try_succeeds_only_with_a_peer_waiting)
     CHECK_INT(peer.value, 5);
 
     team = start_sender(&peer, k, ch, NULL, 6);
-    CHECK_INT(k->try_send(ch, &v), EAGAIN);
+    if (k->many_senders)
+        CHECK_INT(k->try_send(ch, &v), EAGAIN);
     CHECK_INT(k->try_recv(ch, &v), 0);
     CHECK_INT(v, 6);
     CHECK_INT(k->try_recv(ch, &v), EAGAIN);
@@ -218,11 +220,11 @@ TEST_EACH_KIND(there_is_no_buffer_and_no_place_to_build_in)
     struct test_team *team = start_sender(&peer, k, ch, NULL, 1);
     CHECK_INT(k->cap(ch), 0);
     CHECK_INT(k->len(ch), 0);
-    CHECK_INT(k->reserve(NULL, ch, &slot), ENOTSUP);
-    CHECK_INT(k->peek(NULL, ch, &slot), ENOTSUP);
-    CHECK(slot == NULL);
+    CHECK_INT(k->peek(NULL, ch, &slot), ENOTSUP); /* also with a value to be had */
     CHECK_INT(k->recv(NULL, ch, &v), 0);
     test_join(team);
+    CHECK_INT(k->reserve(NULL, ch, &slot), ENOTSUP);
+    CHECK(slot == NULL);
     team = start_receiver(&peer, k, ch, NULL);
     CHECK_INT(k->len(ch), 0);
     CHECK_INT(k->close(ch), 0);
@@ -358,17 +360,6 @@ TEST_EACH_KIND(a_hook_that_runs_inside_the_call_may_close_the_channel)
         weir_ctx_free(&ctx);
         k->free(&c.ch);
     }
-}
-
-TEST(a_null_channel_is_never_ready)
-{
-    weir_chan(int) none = {NULL};
-    int v = 0;
-    CHECK_INT(weir_send_until(NULL, none, &v, weir_now() + WEIR_MS(1)), ETIMEDOUT);
-    CHECK_INT(weir_recv_until(NULL, none, &v, weir_now() + WEIR_MS(1)), ETIMEDOUT);
-    CHECK_INT(weir_try_send(none, &v), EAGAIN);
-    CHECK_INT(weir_try_recv(none, &v), EAGAIN);
-    CHECK_INT(weir_close(none), EINVAL);
 }
 
 /* ---- first come, first served ---- */

@@ -1,4 +1,4 @@
-/* tests/chan/test_rendezvous_many.c: rendezvous by the thousand: many threads, every wait strategy, batches, elements of all sizes. */
+/* tests/chan/test_rendezvous_many.c: rendezvous by the thousand: threads, wait strategies, batches, elements of all sizes. */
 #include "queues.h"
 
 #include "kinds.h"
@@ -257,6 +257,17 @@ TEST(send_latest_meets_a_waiting_receiver_and_drops_nothing)
     k->close(ch);
     CHECK_INT(weir_send_latest(chan_of(ch), &v, NULL), EPIPE);
     k->free(&ch);
+}
+
+TEST(a_null_channel_is_never_ready)
+{
+    weir_chan(int) none = {NULL};
+    int v = 0;
+    CHECK_INT(weir_send_until(NULL, none, &v, weir_now() + WEIR_MS(1)), ETIMEDOUT);
+    CHECK_INT(weir_recv_until(NULL, none, &v, weir_now() + WEIR_MS(1)), ETIMEDOUT);
+    CHECK_INT(weir_try_send(none, &v), EAGAIN);
+    CHECK_INT(weir_try_recv(none, &v), EAGAIN);
+    CHECK_INT(weir_close(none), EINVAL);
 }
 
 /* ---- elements ---- */

@@ -1,8 +1,8 @@
 /* tests/chan/test_rendezvous_race.c: an exchange against everything that can end the wait for it. Both sides must tell the same
  * story: both that it happened, or both that it did not.
  *
- * Each race has many rounds, most of them without any order. In some the order is given, so that an exchange, and none, are both sure to
- * be seen. */
+ * Each race has many rounds, most of them without any order. In some the order is given, so that an exchange, and none, are
+ * both sure to be seen. */
 #include "queues.h"
 
 #include "kinds.h"

@@ -43,7 +43,7 @@ static void make_ready(int_chan *ch, enum how how)
         CHECK_INT(weir_close(*ch), 0);
 }
 
-/* n ready cases, with `gaps` cases that are not ready after the first of them: a scan from a random start would favour what follows. */
+/* n ready cases, with `gaps` cases that are not ready after the first: a scan from a random start would favour what follows. */
 static void draws(int n, int gaps, enum how how, bool trying, long rounds)
 {
     int_chan ready[MOST], idle;

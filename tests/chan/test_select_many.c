@@ -156,8 +156,8 @@ TEST(selects_beside_plain_calls)
     run_crowd(mixed, WEIR_WAIT_PARK, 3, 3, true, test_rounds(50000));
 }
 
-/* Two selects and one plain receiver, who park at once, and a value for each wake-up: whoever is woken for a value and takes another
- * instead must wake the next, or that one sleeps beside a full channel for ever. */
+/* Two selects and one plain receiver, who park at once, and a value for each wake-up: whoever is woken for a value and takes
+ * another instead must wake the next, or that one sleeps beside a full channel for ever. */
 TEST(a_wake_up_that_was_not_needed_is_passed_on)
 {
     run_crowd(buffered, WEIR_WAIT_PARK, 2, 3, true, test_rounds(500000));
@@ -181,7 +181,8 @@ static void exchange_main(void *p)
     const uint64_t self = __atomic_add_fetch(&numbers, 1, __ATOMIC_RELAXED) << 32;
     for (;;) {
         uint64_t give = self + sent, take[2] = {0, 0};
-        weir_case cases[] = {WEIR_SEND(x->ch[0], &give), WEIR_RECV(x->ch[1], &take[1]), WEIR_RECV(x->ch[0], &take[0]), WEIR_SEND(x->ch[1], &give)};
+        weir_case cases[] = {WEIR_SEND(x->ch[0], &give), WEIR_RECV(x->ch[1], &take[1]), WEIR_RECV(x->ch[0], &take[0]),
+                             WEIR_SEND(x->ch[1], &give)};
         const int done = weir_select(&x->ctx, cases, 4);
         if (done < 0) {
             CHECK_INT(done, -ECANCELED);
@@ -245,7 +246,10 @@ static void race_peer(void *p)
     while (duel_next(&r->duel, &seen)) {
         if (r->cancel)
             weir_ctx_cancel(&r->ctx, 0);
-        r->peer_rc = r->select_sends ? weir_recv_until(NULL, r->meet, &r->got, r->until) : weir_send_until(NULL, r->meet, &r->give, r->until);
+        if (r->select_sends)
+            r->peer_rc = weir_recv_until(NULL, r->meet, &r->got, r->until);
+        else
+            r->peer_rc = weir_send_until(NULL, r->meet, &r->give, r->until);
     }
 }
 
@@ -267,9 +271,11 @@ TEST(a_select_and_its_peer_tell_one_story)
         r.give = (uint64_t)i + 1;
         r.got = 0;
         /* Sometimes one side has all the time in the world, and sometimes none. */
-        r.until = weir_now() + (i % 32 < 4 && !r.cancel ? WEIR_SEC(600) : (weir_ns)(draw(&random) % 20000));
+        const bool patient = i % 32 < 4 && !r.cancel;
+        r.until = weir_now() + (patient ? WEIR_SEC(600) : (weir_ns)(draw(&random) % 20000));
         weir_case cases[] = {WEIR_RECV(r.other, &v), r.select_sends ? WEIR_SEND(r.meet, &r.give) : WEIR_RECV(r.meet, &r.got)};
-        const weir_ns own = i % 32 < 4 && !r.cancel ? WEIR_FOREVER : i % 32 < 8 ? 0 : weir_now() + (weir_ns)(draw(&random) % 20000);
+        const weir_ns near_by = weir_now() + (weir_ns)(draw(&random) % 20000);
+        const weir_ns own = patient ? WEIR_FOREVER : i % 32 < 8 ? 0 : near_by;
         duel_begin(&r.duel);
         r.select_rc = weir_select_until(&r.ctx, cases, 2, own);
         duel_end(&r.duel);

@@ -1,4 +1,4 @@
-/* tests/chan/test_select_memory.c: what a select allocates, what it does when there is no memory, and that it leaves nothing behind. */
+/* tests/chan/test_select_memory.c: what a select allocates, what it does without memory, and that it leaves nothing behind. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -128,12 +128,13 @@ static size_t heap_in_use(void)
     return mallinfo2().uordblks;
 }
 
-static void idle_round(int which, weir_case *idle_cases)
+/* Most deadlines are so near that some pass before the thread lies down and some after; a few are far enough to sleep. */
+static void idle_round(int which, long round, weir_case *idle_cases)
 {
     if (which == 0)
         CHECK_INT(weir_try_select(idle_cases, 4), -EAGAIN);
     else
-        CHECK_INT(weir_select_until(NULL, idle_cases, 4, weir_now() + 300), -ETIMEDOUT);
+        CHECK_INT(weir_select_until(NULL, idle_cases, 4, weir_now() + (round % 200 ? 300 : WEIR_US(100))), -ETIMEDOUT);
 }
 
 TEST(a_million_selects_leave_nothing_in_an_idle_channel)
@@ -153,7 +154,7 @@ TEST(a_million_selects_leave_nothing_in_an_idle_channel)
     for (int which = 0; which < 2; which++) {
         const long rounds = test_rounds(1000000);
         for (long r = 0; r < rounds; r++) {
-            idle_round(which, idle_cases);
+            idle_round(which, r, idle_cases);
             if (r == 100)
                 heap = heap_in_use();
         }
@@ -164,7 +165,7 @@ TEST(a_million_selects_leave_nothing_in_an_idle_channel)
         CHECK(ctx.watchers.first == NULL);
     }
     at_point = NULL;
-    CHECK(parkings >= test_rounds(1000)); /* so they did lie in the queues */
+    CHECK(parkings >= test_rounds(500)); /* so they did lie in the queues */
     weir_ctx_free(&ctx);
     weir_chan_free(&meet);
     weir_chan_free(&buffer);
@@ -195,7 +196,8 @@ TEST(a_losing_case_is_taken_off_each_time)
     REQUIRE(weir_chan_make(&loses_meeting, 0) == 0);
     REQUIRE(weir_chan_make(&loses_value, 1) == 0);
     struct test_team *team = test_start(1, feed, &f, 0);
-    weir_case both[] = {WEIR_RECV(loses_meeting, &w), WEIR_RECV(f.ch, &v), WEIR_RECV(loses_value, &w), WEIR_SEND(loses_meeting, &w)};
+    weir_case both[] = {WEIR_RECV(loses_meeting, &w), WEIR_RECV(f.ch, &v), WEIR_RECV(loses_value, &w),
+                        WEIR_SEND(loses_meeting, &w)};
     for (int r = 0; r < f.rounds; r++) {
         CHECK_INT(weir_select(NULL, both, 4), 1);
         CHECK_INT(v, r);

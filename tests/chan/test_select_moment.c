@@ -1,8 +1,7 @@
 /* tests/chan/test_select_moment.c: a try that says EAGAIN says that no case was ready at one moment; and a wait misses no moment
  * either.
  *
- * In each round another thread makes the second case ready before it makes the first one not so: at every moment one of the two is.
- * A select that only looks at one after the other can miss both. */
+ * In each round another thread makes the second case ready before it makes the first one not so: at every moment one is. A select that only looks at one after the other can miss both. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -327,7 +326,8 @@ static void comes_unseen(void)
 
 TEST(what_comes_between_the_poll_and_lying_down_is_seen)
 {
-    for (unseen_what = 0; unseen_what < 5; unseen_what++) { /* a value, room, close of a buffer, empty and full, and of a rendezvous */
+    /* A value; room; close of an empty buffer, of a full one, of a rendezvous. */
+    for (unseen_what = 0; unseen_what < 5; unseen_what++) {
         const bool full = unseen_what % 2 == 1;
         weir_chan_opt opt = {WEIR_WAIT_PARK, NULL, NULL, 0};
         int v = 0;

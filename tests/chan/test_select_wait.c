@@ -293,8 +293,8 @@ TEST(a_select_meets_who_waits_already)
 
 /* ---- a wake-up that a select did not need ---- */
 
-/* The select is the first in the queue of `contested`, a plain caller the second. The select is woken for `contested` and then finds
- * `better` ready, which it lists first: the plain caller has to be woken in its place. */
+/* The select is the first in the queue of `contested`, a plain caller the second. The select is woken for `contested` and then
+ * finds `better` ready, which it lists first: the plain caller has to be woken in its place. */
 struct contest {
     int_chan contested, better;
     bool sends;
