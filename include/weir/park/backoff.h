@@ -26,6 +26,9 @@
 #ifndef WEIR_YIELD_TURNS
 #define WEIR_YIELD_TURNS 16
 #endif
+#ifndef WEIR_BURST_TURNS
+#define WEIR_BURST_TURNS 15
+#endif
 
 typedef enum weir_wait_strategy {
     WEIR_WAIT_ADAPTIVE = 0,
@@ -58,6 +61,13 @@ static inline bool weir__backoff_turn(weir__backoff *b)
     }
     b->turn++;
     return true;
+}
+
+/* Lets a peer that is at work get some values ahead, so that the two do not fight for each one's cache line. */
+static inline void weir__backoff_burst(void)
+{
+    for (int i = 0; i < WEIR_BURST_TURNS; i++)
+        WEIR_CPU_PAUSE();
 }
 
 /* Waits, without sleeping, for a peer that is a few instructions from done. That peer may have lost its core: hence the yield. */

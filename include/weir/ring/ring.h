@@ -24,6 +24,7 @@
 #define weir__ring_why_empty WEIR__RINGED(weir__ring_why_empty)
 #define weir__ring_close WEIR__RINGED(weir__ring_close)
 #define weir__ring_len WEIR__RINGED(weir__ring_len)
+#define weir__ring_ready WEIR__RINGED(weir__ring_ready)
 #define weir__ring_touched WEIR__RINGED(weir__ring_touched)
 #define weir__ring_is_closed WEIR__RINGED(weir__ring_is_closed)
 
@@ -34,6 +35,8 @@ WEIR_API size_t weir__ring_bytes(int kind, size_t capacity, size_t size);
 WEIR_API void weir__ring_init(weir__ring *r, int kind, size_t capacity, size_t size, void *storage);
 WEIR_API WEIR_NOINLINE int weir__ring_why_full(weir__ring *r, int kind, size_t size);
 WEIR_API WEIR_NOINLINE int weir__ring_why_empty(weir__ring *r, int kind, size_t size);
+/* Whether a claim to push (pop) would have succeeded at this moment; reads no more than the claim does. By a thread of that side. */
+WEIR_API bool weir__ring_ready(weir__ring *r, int kind, size_t size, bool pushing);
 /* Closes; false when somebody has before. mark(arg) is called on the way, in rings with a limit: it sets what the lone producer looks
  * at after each publish (ring/base.h). */
 WEIR_API bool weir__ring_close(weir__ring *r, int kind, void (*mark)(void *), void *arg);
@@ -296,6 +299,20 @@ WEIR_API size_t weir__ring_len(weir__ring *r, int kind)
     if (weir__ring_of(kind) == WEIR_RING_SLOTS)
         return (size_t)weir__slots_distance(r, head, tail & ~r->mark);
     return weir__ring_of(kind) == WEIR_RING_CK ? (size_t)(uint32_t)(tail - head) : (size_t)(tail - head);
+}
+
+WEIR_API bool weir__ring_ready(weir__ring *r, int kind, size_t size, bool pushing)
+{
+    const uint64_t pos = weir__load_rlx(pushing ? &r->producer.pos : &r->consumer.pos);
+    switch (weir__ring_of(kind)) {
+    case WEIR_RING_CACHED:
+        return pushing ? pos - weir__load_rlx(&r->consumer.pos) != r->capacity : weir__load_rlx(&r->producer.pos) != pos;
+#if WEIR__RING_CK_USED
+    case WEIR_RING_CK:
+        return pushing ? weir__ck_why_full(r, kind) == 0 : weir__ck_why_empty(r, kind) == 0;
+#endif
+    default: return weir__load_rlx(weir__slots_stamp(r, pos, size)) == (pushing ? pos : pos + 1);
+    }
 }
 
 WEIR_API uint64_t weir__ring_touched(weir__ring *r, int kind, bool pushing)
