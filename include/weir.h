@@ -1623,6 +1623,15 @@ WEIR_INLINE bool weir__ring_pop(weir__ring *r, int kind, void *dst, size_t size)
     return true;
 }
 
+/* A claim that may be held for a while. A lone producer's claim is no more than a look, so it can be refused here, not only when the
+ * value is published. */
+WEIR_INLINE bool weir__ring_reserve(weir__ring *r, int kind, size_t size, weir__claim *claim)
+{
+    if (weir__ring_has_limit(kind) && weir__load_rlx(&r->state) != WEIR__RING_OPEN)
+        return false;
+    return weir__ring_claim_push(r, kind, size, claim);
+}
+
 /* After publishing at pos: was the value accepted, given that the ring is closing or closed? 0 or EPIPE. */
 WEIR_INLINE int weir__ring_settle(weir__ring *r, int kind, uint64_t pos)
 {
@@ -2465,7 +2474,7 @@ static inline int weir__send_latest(weir__chan *c, int kind, const void *src, si
 WEIR_INLINE int weir__reserve(weir_ctx *ctx, weir__chan *c, int kind, void *slot, size_t size)
 {
     weir__op op = {WEIR__OP_RESERVE, NULL, NULL, {NULL, 0}};
-    if (WEIR_UNLIKELY(c == NULL) || WEIR_UNLIKELY(!weir__ring_claim_push(&c->ring, kind, size, &op.claim))) {
+    if (WEIR_UNLIKELY(c == NULL) || WEIR_UNLIKELY(!weir__ring_reserve(&c->ring, kind, size, &op.claim))) {
         const int rc = weir__op_wait(ctx, c, &op, WEIR_FOREVER);
         if (rc != 0)
             return rc;
@@ -2961,6 +2970,14 @@ static inline weir_ctx *weir_pipeline_ctx(weir_pipeline *p)
  * CPU that is none: the pipeline is cancelled and wait will say so. */
 WEIR_API int weir_pipeline_go(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg, const weir_closer *closes,
                               size_t close_count);
+
+/* For flow/stages.h. weir_pipeline_go, for a task whose argument the pipeline is to release, and which is released too when this
+ * fails; and a stage without workers, which only has something to release at the very end. */
+WEIR_API int weir__pipeline_start(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg, const weir_closer *closes,
+                                  size_t close_count, void (*release)(void *arg));
+WEIR_API int weir__pipeline_keep(weir_pipeline *p, void *arg, void (*release)(void *arg));
+/* The pipeline has failed with rc, unless that is 0 or EPIPE. */
+WEIR_API void weir__pipeline_fail(weir_pipeline *p, int rc);
 
 /* Joins every thread, frees the stages, returns the first error; the pipeline is then as before init. */
 WEIR_API int weir_pipeline_wait(weir_pipeline *p);
@@ -4312,7 +4329,7 @@ WEIR_INLINE bool weir__op_move(weir__chan *c, weir__op *op, size_t size, int *rc
     switch (op->what) {
     case WEIR__OP_SEND: return weir__chan_push(c, c->kind, op->src, size, rc);
     case WEIR__OP_RECV: return weir__chan_pop(c, c->kind, op->dst, size, rc);
-    case WEIR__OP_RESERVE: return weir__ring_claim_push(&c->ring, c->kind, size, &op->claim);
+    case WEIR__OP_RESERVE: return weir__ring_reserve(&c->ring, c->kind, size, &op->claim);
     default: return weir__ring_claim_pop(&c->ring, c->kind, size, &op->claim);
     }
 }
@@ -4914,7 +4931,7 @@ static void weir__closers_close(const weir_closer *closes, size_t count)
         (void)weir__chan_close(closes[i].chan);
 }
 
-static void weir__pipeline_fail(weir_pipeline *p, int rc)
+WEIR_API void weir__pipeline_fail(weir_pipeline *p, int rc)
 {
     uint32_t none = 0;
     if (rc == 0 || rc == EPIPE)
@@ -4990,9 +5007,8 @@ static int weir__stage_start(weir__stage *s)
     return 0;
 }
 
-/* weir_pipeline_go, for a task whose argument the pipeline is to release; it is released too when this fails. */
-static int weir__pipeline_start(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg, const weir_closer *closes,
-                                size_t close_count, void (*release)(void *arg))
+WEIR_API int weir__pipeline_start(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg, const weir_closer *closes,
+                                  size_t close_count, void (*release)(void *arg))
 {
     static const weir_stage_opt none = {NULL, 0, false, NULL, 0};
     weir__stage *s = weir__stage_new(p, opt == NULL ? &none : opt, task, arg, closes, close_count);
@@ -5013,8 +5029,7 @@ static int weir__pipeline_start(weir_pipeline *p, const weir_stage_opt *opt, wei
     return rc;
 }
 
-/* Has the pipeline release arg at the very end: a stage without workers. */
-static int weir__pipeline_keep(weir_pipeline *p, void *arg, void (*release)(void *arg))
+WEIR_API int weir__pipeline_keep(weir_pipeline *p, void *arg, void (*release)(void *arg))
 {
     static const weir_stage_opt none = {NULL, 0, false, NULL, 0};
     weir__stage *s = weir__stage_new(p, &none, NULL, arg, NULL, 0);

@@ -36,7 +36,7 @@
 WEIR_INLINE int weir__reserve(weir_ctx *ctx, weir__chan *c, int kind, void *slot, size_t size)
 {
     weir__op op = {WEIR__OP_RESERVE, NULL, NULL, {NULL, 0}};
-    if (WEIR_UNLIKELY(c == NULL) || WEIR_UNLIKELY(!weir__ring_claim_push(&c->ring, kind, size, &op.claim))) {
+    if (WEIR_UNLIKELY(c == NULL) || WEIR_UNLIKELY(!weir__ring_reserve(&c->ring, kind, size, &op.claim))) {
         const int rc = weir__op_wait(ctx, c, &op, WEIR_FOREVER);
         if (rc != 0)
             return rc;

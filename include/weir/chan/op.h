@@ -59,7 +59,7 @@ WEIR_INLINE bool weir__op_move(weir__chan *c, weir__op *op, size_t size, int *rc
     switch (op->what) {
     case WEIR__OP_SEND: return weir__chan_push(c, c->kind, op->src, size, rc);
     case WEIR__OP_RECV: return weir__chan_pop(c, c->kind, op->dst, size, rc);
-    case WEIR__OP_RESERVE: return weir__ring_claim_push(&c->ring, c->kind, size, &op->claim);
+    case WEIR__OP_RESERVE: return weir__ring_reserve(&c->ring, c->kind, size, &op->claim);
     default: return weir__ring_claim_pop(&c->ring, c->kind, size, &op->claim);
     }
 }

@@ -69,6 +69,14 @@ static inline weir_ctx *weir_pipeline_ctx(weir_pipeline *p)
 WEIR_API int weir_pipeline_go(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg, const weir_closer *closes,
                               size_t close_count);
 
+/* For flow/stages.h. weir_pipeline_go, for a task whose argument the pipeline is to release, and which is released too when this
+ * fails; and a stage without workers, which only has something to release at the very end. */
+WEIR_API int weir__pipeline_start(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg, const weir_closer *closes,
+                                  size_t close_count, void (*release)(void *arg));
+WEIR_API int weir__pipeline_keep(weir_pipeline *p, void *arg, void (*release)(void *arg));
+/* The pipeline has failed with rc, unless that is 0 or EPIPE. */
+WEIR_API void weir__pipeline_fail(weir_pipeline *p, int rc);
+
 /* Joins every thread, frees the stages, returns the first error; the pipeline is then as before init. */
 WEIR_API int weir_pipeline_wait(weir_pipeline *p);
 
@@ -107,7 +115,7 @@ static void weir__closers_close(const weir_closer *closes, size_t count)
         (void)weir__chan_close(closes[i].chan);
 }
 
-static void weir__pipeline_fail(weir_pipeline *p, int rc)
+WEIR_API void weir__pipeline_fail(weir_pipeline *p, int rc)
 {
     uint32_t none = 0;
     if (rc == 0 || rc == EPIPE)
@@ -183,9 +191,8 @@ static int weir__stage_start(weir__stage *s)
     return 0;
 }
 
-/* weir_pipeline_go, for a task whose argument the pipeline is to release; it is released too when this fails. */
-static int weir__pipeline_start(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg, const weir_closer *closes,
-                                size_t close_count, void (*release)(void *arg))
+WEIR_API int weir__pipeline_start(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg, const weir_closer *closes,
+                                  size_t close_count, void (*release)(void *arg))
 {
     static const weir_stage_opt none = {NULL, 0, false, NULL, 0};
     weir__stage *s = weir__stage_new(p, opt == NULL ? &none : opt, task, arg, closes, close_count);
@@ -206,8 +213,7 @@ static int weir__pipeline_start(weir_pipeline *p, const weir_stage_opt *opt, wei
     return rc;
 }
 
-/* Has the pipeline release arg at the very end: a stage without workers. */
-static int weir__pipeline_keep(weir_pipeline *p, void *arg, void (*release)(void *arg))
+WEIR_API int weir__pipeline_keep(weir_pipeline *p, void *arg, void (*release)(void *arg))
 {
     static const weir_stage_opt none = {NULL, 0, false, NULL, 0};
     weir__stage *s = weir__stage_new(p, &none, NULL, arg, NULL, 0);

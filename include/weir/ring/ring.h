@@ -141,6 +141,15 @@ WEIR_INLINE bool weir__ring_pop(weir__ring *r, int kind, void *dst, size_t size)
     return true;
 }
 
+/* A claim that may be held for a while. A lone producer's claim is no more than a look, so it can be refused here, not only when the
+ * value is published. */
+WEIR_INLINE bool weir__ring_reserve(weir__ring *r, int kind, size_t size, weir__claim *claim)
+{
+    if (weir__ring_has_limit(kind) && weir__load_rlx(&r->state) != WEIR__RING_OPEN)
+        return false;
+    return weir__ring_claim_push(r, kind, size, claim);
+}
+
 /* After publishing at pos: was the value accepted, given that the ring is closing or closed? 0 or EPIPE. */
 WEIR_INLINE int weir__ring_settle(weir__ring *r, int kind, uint64_t pos)
 {
