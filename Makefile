@@ -49,7 +49,7 @@ test: ## builds and runs the test suite in all its variants; ends with the count
 sanitize: ## the test programs under thread sanitizer, then under address and undefined behaviour sanitizer
 	@+$(subst programs,VARIANTS="$(SANITIZERS)" programs,$(BUILD_TESTS))
 	@$(TESTS) VARIANTS="$(SANITIZERS)" run
-SANITIZERS ?= tsan asan
+SANITIZERS ?= tsan tsanck asan
 
 # Each bench/NAME.c is a program of its own, build/bench/NAME.
 BENCHES := $(patsubst bench/%.c,build/bench/%,$(wildcard bench/*.c))

@@ -15,6 +15,8 @@ FLAGS.ck        := $(call RINGS,WEIR_RING_CK)
 FLAGS.slots     := -DWEIR_RING_SPSC=WEIR_RING_SLOTS
 FLAGS.symmetric := -DWEIR_FENCE_SYMMETRIC
 FLAGS.tsan      := -fsanitize=thread
+# Before the system's <ck_pr.h>: tests/tsan-shim/ck_pr.h says why.
+FLAGS.tsanck    := -fsanitize=thread -Itests/tsan-shim $(FLAGS.ck)
 FLAGS.asan      := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 VARIANTS ?= modules single ck slots symmetric
 CHECKED  := $(filter modules,$(VARIANTS))# the scripts go with this one
@@ -22,9 +24,11 @@ CHECKED  := $(filter modules,$(VARIANTS))# the scripts go with this one
 # What a variant needs besides a compiler: a program that must compile, and the words for when it does not.
 PROBE.ck   := \#include <ck_ring.h>\nint main(void) { return 0; }
 PROBE.tsan := int main(void) { return 0; }
+PROBE.tsanck := $(PROBE.ck)
 PROBE.asan := int main(void) { return 0; }
 NEEDS.ck   := libck-dev
 NEEDS.tsan := the thread sanitizer of $(CC)
+NEEDS.tsanck := libck-dev, and the thread sanitizer of $(CC)
 NEEDS.asan := the address sanitizer of $(CC)
 TAG      := $(subst /,_,$(subst $() ,_,$(CC)))
 OUT      := build/$(TAG)
