@@ -44,6 +44,7 @@
  *   chan/send_recv.h     send, recv, try, until, send_latest
  *   chan/inplace.h       reserve and commit, peek and release
  *   chan/batch.h         send_n, recv_n
+ *   chan/case.h          one case of a select
  *   chan/select.h        whichever of several can go on first
  *   flow/loop.h          generate, map, sink, fan-out, fan-in as inline loops
  *   flow/pipeline.h      the threads of a pipeline, and how it ends
@@ -1280,8 +1281,9 @@ WEIR_INLINE uint64_t weir__slots_distance(const weir__ring *r, uint64_t head, ui
  * What remains, and is stated
  *   A producer publishes only after all earlier ones have: one that is suspended between claim and publish stops the others. With
  *   more threads than cores that is common, hence the yields in weir__ck_commit. A send waits for a peer; it is not lock-free.
- *   Consumers copy a value before they claim it, so out parameters may be written by a receive that then finds the ring empty, and a
- *   value cannot be read in place by one of several consumers (weir_peek: ENOTSUP). Thread sanitizers report that copy.
+ *   Several consumers copy a value before they claim it. Values up to WEIR__CK_BOUNCE bytes go through a copy of ours, so that an
+ *   attempt that fails leaves the caller's memory alone; larger ones may leave another receiver's value there. None can be read in place
+ *   (weir_peek: ENOTSUP). Thread sanitizers report that copy: tests/tsan-shim.
  *   Counters have 32 bits: a thread stopped for exactly 2^32 operations inside its claim meets its own past.
  *   Capacity is at most 2^30.
  */
@@ -1292,6 +1294,7 @@ WEIR_INLINE uint64_t weir__slots_distance(const weir__ring *r, uint64_t head, ui
 #if WEIR__RING_CK_USED
 
 #define WEIR__CK_CLOSED 0x80000000U
+#define WEIR__CK_BOUNCE 256
 #define WEIR__CK_CAPACITY_MAX ((size_t)1 << 30)
 
 /* With several producers, or several consumers, the places are claimed on p_head. */
@@ -1382,13 +1385,25 @@ static inline bool weir__ck_drop(weir__ring *r)
     }
 }
 
+/* Takes the oldest value, several consumers. */
+WEIR_INLINE bool weir__ck_pop_many(weir__ring *r, void *dst, size_t size)
+{
+    unsigned char bounce[WEIR__CK_BOUNCE];
+    if (size > sizeof bounce)
+        return _ck_ring_dequeue_mc(&r->ck, r->slots, dst, (unsigned)size);
+    if (!_ck_ring_dequeue_mc(&r->ck, r->slots, bounce, (unsigned)size))
+        return false;
+    memcpy(dst, bounce, size);
+    return true;
+}
+
 /* Takes the oldest value; dst may be NULL. */
 WEIR_INLINE bool weir__ck_pop(weir__ring *r, int kind, void *dst, size_t size)
 {
     if (dst == NULL && weir__many_consumers(kind))
         return weir__ck_drop(r);
     if (weir__many_consumers(kind))
-        return _ck_ring_dequeue_mc(&r->ck, r->slots, dst, (unsigned)size);
+        return weir__ck_pop_many(r, dst, size);
     if (!weir__ck_ready(r, kind))
         return false;
     if (dst != NULL)
@@ -2625,6 +2640,70 @@ WEIR_INLINE int weir__recv_n(weir_ctx *ctx, weir__chan *c, int kind, void *ptr, 
 
 #endif /* WEIR_CHAN_BATCH_H */
 
+/* ==== weir/chan/case.h ==== */
+
+/* weir/chan/case.h: one case of a select: what it would do, whether it can, and doing it.
+ *
+ *     WEIR_RECV(ch, ptr)   receive into *ptr (NULL: drop the value)
+ *     WEIR_SEND(ch, ptr)   send *ptr
+ *     WEIR_DONE(ctx)       ctx has ended
+ *
+ * Expressions of type weir_case, for an array initialiser or an assignment. The element's type is checked against the channel's. A NULL
+ * channel or context is never ready.
+ */
+#ifndef WEIR_CHAN_CASE_H
+#define WEIR_CHAN_CASE_H
+
+
+typedef struct weir_case {
+    int status; /* how the case that was done ended */
+    int what;
+    weir__chan *chan;
+    const void *src;
+    void *dst;
+    weir_ctx *ctx;
+} weir_case;
+
+enum { WEIR__CASE_RECV, WEIR__CASE_SEND, WEIR__CASE_DONE };
+
+static inline weir_case weir__case(int what, weir__chan *chan, const void *src, void *dst, weir_ctx *ctx)
+{
+    weir_case c;
+    c.status = 0;
+    c.what = what;
+    c.chan = chan;
+    c.src = src;
+    c.dst = dst;
+    c.ctx = ctx;
+    return c;
+}
+
+#define WEIR_RECV(ch, ptr) weir__case(WEIR__CASE_RECV, WEIR__CHAN(ch), NULL, WEIR__ELEM(ch, ptr), NULL)
+#define WEIR_SEND(ch, ptr) weir__case(WEIR__CASE_SEND, WEIR__CHAN(ch), WEIR__ELEM(ch, ptr), NULL, NULL)
+#define WEIR_DONE(ctx) weir__case(WEIR__CASE_DONE, NULL, NULL, NULL, (ctx))
+
+static inline weir__op weir__case_op(const weir_case *c)
+{
+    weir__op op = {c->what == WEIR__CASE_SEND ? WEIR__OP_SEND : WEIR__OP_RECV, c->src, c->dst, {NULL, 0}};
+    return op;
+}
+
+static inline bool weir__case_meets(const weir_case *c)
+{
+    return c->chan != NULL && c->chan->flavor == WEIR__RENDEZVOUS;
+}
+
+/* Tries one case: true if it was done, with its status. *busy: a peer stands in the middle of it. */
+WEIR_API bool weir__case_try(weir_case *c, bool *busy);
+/* The word of a channel that changes whenever it becomes ready for this case, and its state with it; a timer's due changes when its value
+ * is taken. */
+WEIR_API uint64_t weir__case_seen(const weir_case *c);
+/* Whether the time of a timer or of a context has come by `now`. Other than weir_ctx_err it runs no hooks, so it may be asked under
+ * locks. */
+WEIR_API bool weir__case_due(const weir_case *c, weir_ns now);
+
+#endif /* WEIR_CHAN_CASE_H */
+
 /* ==== weir/chan/select.h ==== */
 
 /* weir/chan/select.h: waiting for whichever of several operations can go on first, and doing exactly that one.
@@ -2669,34 +2748,6 @@ WEIR_INLINE int weir__recv_n(weir_ctx *ctx, weir__chan *c, int kind, void *ptr, 
 #ifndef WEIR_CHAN_SELECT_H
 #define WEIR_CHAN_SELECT_H
 
-
-typedef struct weir_case {
-    int status; /* how the case that was done ended */
-    int what;
-    weir__chan *chan;
-    const void *src;
-    void *dst;
-    weir_ctx *ctx;
-} weir_case;
-
-enum { WEIR__CASE_RECV, WEIR__CASE_SEND, WEIR__CASE_DONE };
-
-static inline weir_case weir__case(int what, weir__chan *chan, const void *src, void *dst, weir_ctx *ctx)
-{
-    weir_case c;
-    c.status = 0;
-    c.what = what;
-    c.chan = chan;
-    c.src = src;
-    c.dst = dst;
-    c.ctx = ctx;
-    return c;
-}
-
-/* Receive into *ptr (NULL: drop the value); send *ptr; the context has ended. Expressions of type weir_case. */
-#define WEIR_RECV(ch, ptr) weir__case(WEIR__CASE_RECV, WEIR__CHAN(ch), NULL, WEIR__ELEM(ch, ptr), NULL)
-#define WEIR_SEND(ch, ptr) weir__case(WEIR__CASE_SEND, WEIR__CHAN(ch), WEIR__ELEM(ch, ptr), NULL, NULL)
-#define WEIR_DONE(ctx) weir__case(WEIR__CASE_DONE, NULL, NULL, NULL, (ctx))
 
 #define weir_select WEIR__RINGED(weir_select)
 #define weir_select_until WEIR__RINGED(weir_select_until)
@@ -3057,7 +3108,7 @@ WEIR_API int weir__flow_fan_in(weir_pipeline *p, weir__port in, const void *ins,
 
 
 #define WEIR__HIST_HALF_BITS 9
-#define WEIR__HIST_HALF (1U << WEIR__HIST_HALF_BITS)
+#define WEIR__HIST_HALF ((size_t)1 << WEIR__HIST_HALF_BITS)
 #define WEIR__HIST_TOP_BITS 40
 #define WEIR__HIST_BUCKETS ((WEIR__HIST_TOP_BITS - WEIR__HIST_HALF_BITS + 1) * WEIR__HIST_HALF)
 
@@ -4483,6 +4534,46 @@ WEIR_API WEIR_NOINLINE int weir__try_recv_slow(weir__chan *c, void *dst)
 
 #endif /* WEIR_CHAN_WAIT_IMPLEMENTED */
 
+/* ==== weir/chan/case.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CHAN_CASE_IMPLEMENTED)
+#define WEIR_CHAN_CASE_IMPLEMENTED
+
+WEIR_API bool weir__case_try(weir_case *c, bool *busy)
+{
+    weir__op op = weir__case_op(c);
+    int rc;
+    if (c->what == WEIR__CASE_DONE)
+        return (c->status = weir_ctx_err(c->ctx)) != 0;
+    if (c->chan == NULL)
+        return false;
+    rc = weir__op_once(c->chan, &op);
+    if (rc == WEIR__BUSY)
+        *busy = true;
+    if (rc == EAGAIN || rc == WEIR__BUSY)
+        return false;
+    c->status = rc;
+    return true;
+}
+
+WEIR_API uint64_t weir__case_seen(const weir_case *c)
+{
+    if (c->chan != NULL && c->chan->flavor == WEIR__TIMER)
+        return (uint64_t)weir__timer_due(c->chan);
+    if (c->chan == NULL || c->chan->flavor != WEIR__BUFFER)
+        return 0;
+    return weir__ring_touched(&c->chan->ring, c->chan->kind, c->what == WEIR__CASE_SEND);
+}
+
+WEIR_API bool weir__case_due(const weir_case *c, weir_ns now)
+{
+    if (c->what == WEIR__CASE_DONE)
+        return weir__ctx_ended(c->ctx) != 0 || (weir_ctx_deadline(c->ctx) != WEIR_FOREVER && now >= weir_ctx_deadline(c->ctx));
+    return c->chan != NULL && c->chan->flavor == WEIR__TIMER && (weir__load_acq(&c->chan->closed) != 0 || now >= weir__timer_due(c->chan));
+}
+
+#endif /* WEIR_CHAN_CASE_IMPLEMENTED */
+
 /* ==== weir/chan/select.h: implementation ==== */
 
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CHAN_SELECT_IMPLEMENTED)
@@ -4517,36 +4608,7 @@ typedef struct weir__select {
     weir__parker parker;
 } weir__select;
 
-static weir__op weir__case_op(const weir_case *c)
-{
-    weir__op op = {c->what == WEIR__CASE_SEND ? WEIR__OP_SEND : WEIR__OP_RECV, c->src, c->dst, {NULL, 0}};
-    return op;
-}
-
-static bool weir__case_meets(const weir_case *c)
-{
-    return c->chan != NULL && c->chan->flavor == WEIR__RENDEZVOUS;
-}
-
 /* ---- trying ---------------------------------------------------------------------------------------------------------------- */
-
-/* Tries one case: true if it was done, with its status. *busy: a peer stands in the middle of it. */
-static bool weir__case_try(weir_case *c, bool *busy)
-{
-    weir__op op = weir__case_op(c);
-    int rc;
-    if (c->what == WEIR__CASE_DONE)
-        return (c->status = weir_ctx_err(c->ctx)) != 0;
-    if (c->chan == NULL)
-        return false;
-    rc = weir__op_once(c->chan, &op);
-    if (rc == WEIR__BUSY)
-        *busy = true;
-    if (rc == EAGAIN || rc == WEIR__BUSY)
-        return false;
-    c->status = rc;
-    return true;
-}
 
 /* The next case to try: in order, or drawn from those not tried yet. A permutation is drawn only as far as it is used. */
 static size_t weir__select_draw(weir__select *s, size_t turn)
@@ -4789,26 +4851,6 @@ static int weir__select_wait(weir__select *s, weir_ctx *ctx, weir_ns deadline)
         if (done >= 0)
             return done;
     }
-}
-
-/* The word of a channel that changes whenever it becomes ready for this case, and its state with it; a timer's due changes when its value
- * is taken. */
-static uint64_t weir__case_seen(const weir_case *c)
-{
-    if (c->chan != NULL && c->chan->flavor == WEIR__TIMER)
-        return (uint64_t)weir__timer_due(c->chan);
-    if (c->chan == NULL || c->chan->flavor != WEIR__BUFFER)
-        return 0;
-    return weir__ring_touched(&c->chan->ring, c->chan->kind, c->what == WEIR__CASE_SEND);
-}
-
-/* Whether the time of a timer or of a context has come by `now`. Other than weir_ctx_err it runs no hooks, so it may be asked under
- * locks. */
-static bool weir__case_due(const weir_case *c, weir_ns now)
-{
-    if (c->what == WEIR__CASE_DONE)
-        return weir__ctx_ended(c->ctx) != 0 || (weir_ctx_deadline(c->ctx) != WEIR_FOREVER && now >= weir_ctx_deadline(c->ctx));
-    return c->chan != NULL && c->chan->flavor == WEIR__TIMER && (weir__load_acq(&c->chan->closed) != 0 || now >= weir__timer_due(c->chan));
 }
 
 /* One attempt at "no case is ready, at one moment": an index, NONE if that was shown, BUSY if it was not. */

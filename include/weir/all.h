@@ -36,6 +36,7 @@
 #include "chan/send_recv.h"  /* send, recv, try, until, send_latest */
 #include "chan/inplace.h"    /* reserve and commit, peek and release */
 #include "chan/batch.h"      /* send_n, recv_n */
+#include "chan/case.h"       /* one case of a select */
 #include "chan/select.h"     /* whichever of several can go on first */
 #include "flow/loop.h"       /* generate, map, sink, fan-out, fan-in as inline loops */
 #include "flow/pipeline.h"   /* the threads of a pipeline, and how it ends */

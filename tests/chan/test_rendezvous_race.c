@@ -193,3 +193,50 @@ TEST_EACH_KIND(close_against_a_try)
     run_race(k, TRY_RECV, SEND_CTX, CLOSE, expected);
     run_race(k, TRY_SEND, RECV_CTX, CLOSE, expected);
 }
+
+/* ---- the same without luck: in the queue, but not asleep yet ---- */
+
+static const struct kind *hook_kind;
+static void *hook_ch;
+static weir_ctx *hook_ctx;
+static weir_ns hook_until;
+static bool hook_sends;
+static uint64_t hook_value;
+
+/* The exchange; and then everything that could have prevented it. */
+static void meet_then_end(const char *point)
+{
+    if (strcmp(point, "parking") != 0)
+        return;
+    at_point = NULL;
+    hook_value = 6;
+    CHECK_INT(hook_sends ? hook_kind->try_send(hook_ch, &hook_value) : hook_kind->try_recv(hook_ch, &hook_value), 0);
+    weir_ctx_cancel(hook_ctx, 0);
+    hook_kind->close(hook_ch);
+    while (weir_now() < hook_until) {}
+}
+
+TEST_EACH_KIND(what_was_exchanged_stays_so_whatever_comes_next)
+{
+    for (int i = 0; i < 2 * STRATEGIES; i++) {
+        weir_ctx ctx;
+        uint64_t v = 5;
+        weir_ctx_init(&ctx, NULL);
+        hook_kind = k;
+        hook_ch = open_channel(k, 0, strategies[i / 2]);
+        hook_ctx = &ctx;
+        hook_sends = i % 2;
+        hook_until = weir_now() + WEIR_MS(20);
+        at_point = meet_then_end;
+        const int rc = hook_sends ? k->recv_until(&ctx, hook_ch, &v, hook_until) : k->send_until(&ctx, hook_ch, &v, hook_until);
+        CHECK(at_point == NULL);
+        at_point = NULL;
+        CHECK_INT(rc, 0);
+        CHECK_INT(v, hook_sends ? 6 : 5);
+        CHECK_INT(hook_value, hook_sends ? 6 : 5);
+        CHECK(queue_is_empty(&((weir_chan_core *)hook_ch)->chan.receivers));
+        CHECK(queue_is_empty(&((weir_chan_core *)hook_ch)->chan.senders));
+        weir_ctx_free(&ctx);
+        k->free(&hook_ch);
+    }
+}

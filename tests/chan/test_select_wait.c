@@ -119,6 +119,11 @@ static void cancel_done_too(struct waiter *w)
     end_done(w);
     cancel(w);
 }
+static void meet_then_cancel(struct waiter *w)
+{
+    meet_its_recv(w);
+    cancel_done_too(w);
+}
 
 static const struct event {
     const char *name;
@@ -138,6 +143,7 @@ static const struct event {
     {"close of a timer", close_timer, TIME, EPIPE, -1},
     {"cancel", cancel, -ECANCELED, 0, -1},
     {"a case's context and cancel", cancel_done_too, DONE, ECANCELED, -1},
+    {"a sender, and a cancel that comes too late", meet_then_cancel, MEET_RECV, 0, 43},
 };
 enum { EVENTS = sizeof events / sizeof events[0] };
 
@@ -289,6 +295,46 @@ TEST(a_select_meets_who_waits_already)
         finish(&w);
         finish(&other);
     }
+}
+
+/* The select lies in the queue twice, a plain receiver behind it. When it has been met by the first, the second of its nodes is
+ * still there: whoever comes next passes it over. All this before the select sleeps, so it cannot have left. */
+static int_chan twice;
+
+static void meet_twice(const char *point)
+{
+    int v = 1;
+    if (strcmp(point, "parking") != 0)
+        return;
+    at_point = NULL;
+    EVENTUALLY(waiting_receivers(twice) == 3);
+    CHECK_INT(weir_try_send(twice, &v), 0);
+    CHECK_INT(weir_try_send(twice, &v), 0);
+    CHECK_INT(weir_try_send(twice, &v), EAGAIN);
+}
+
+static void receive_behind(void *unused)
+{
+    int v = 0;
+    (void)unused;
+    EVENTUALLY(waiting_receivers(twice) == 2);
+    CHECK_INT(weir_recv_until(NULL, twice, &v, weir_now() + WEIR_SEC(20)), 0);
+    CHECK_INT(v, 1);
+}
+
+TEST(a_select_that_has_been_met_is_passed_over)
+{
+    int v = 0;
+    REQUIRE(weir_chan_make(&twice, 0) == 0);
+    weir_case cases[] = {WEIR_RECV(twice, &v), WEIR_RECV(twice, &v)};
+    struct test_team *team = test_start(1, receive_behind, NULL, 0);
+    at_point = meet_twice;
+    const int done = weir_select(NULL, cases, 2);
+    CHECK(done == 0 || done == 1);
+    CHECK_INT(v, 1);
+    test_join(team);
+    CHECK(queues_are_empty(twice));
+    weir_chan_free(&twice);
 }
 
 /* ---- a wake-up that a select did not need ---- */

@@ -208,7 +208,7 @@ static void send_with_short_deadlines(void *p)
 TEST(deadlines_on_both_sides_lose_and_double_nothing)
 {
     for (int c = 0; c < 3; c++) {
-        struct side s = {make(capacities[c]), 0, (int)test_rounds(5000), NULL};
+        struct side s = {make(capacities[c]), 0, (int)test_rounds(3000), NULL};
         struct test_team *team = test_start(1, send_with_short_deadlines, &s, 0);
         for (int i = 0; i < s.n; i++) {
             int rc, v = -1;

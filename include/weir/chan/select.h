@@ -40,36 +40,7 @@
 #ifndef WEIR_CHAN_SELECT_H
 #define WEIR_CHAN_SELECT_H
 
-#include "handle.h"
-#include "wait.h"
-
-typedef struct weir_case {
-    int status; /* how the case that was done ended */
-    int what;
-    weir__chan *chan;
-    const void *src;
-    void *dst;
-    weir_ctx *ctx;
-} weir_case;
-
-enum { WEIR__CASE_RECV, WEIR__CASE_SEND, WEIR__CASE_DONE };
-
-static inline weir_case weir__case(int what, weir__chan *chan, const void *src, void *dst, weir_ctx *ctx)
-{
-    weir_case c;
-    c.status = 0;
-    c.what = what;
-    c.chan = chan;
-    c.src = src;
-    c.dst = dst;
-    c.ctx = ctx;
-    return c;
-}
-
-/* Receive into *ptr (NULL: drop the value); send *ptr; the context has ended. Expressions of type weir_case. */
-#define WEIR_RECV(ch, ptr) weir__case(WEIR__CASE_RECV, WEIR__CHAN(ch), NULL, WEIR__ELEM(ch, ptr), NULL)
-#define WEIR_SEND(ch, ptr) weir__case(WEIR__CASE_SEND, WEIR__CHAN(ch), WEIR__ELEM(ch, ptr), NULL, NULL)
-#define WEIR_DONE(ctx) weir__case(WEIR__CASE_DONE, NULL, NULL, NULL, (ctx))
+#include "case.h"
 
 #define weir_select WEIR__RINGED(weir_select)
 #define weir_select_until WEIR__RINGED(weir_select_until)
@@ -117,36 +88,7 @@ typedef struct weir__select {
     weir__parker parker;
 } weir__select;
 
-static weir__op weir__case_op(const weir_case *c)
-{
-    weir__op op = {c->what == WEIR__CASE_SEND ? WEIR__OP_SEND : WEIR__OP_RECV, c->src, c->dst, {NULL, 0}};
-    return op;
-}
-
-static bool weir__case_meets(const weir_case *c)
-{
-    return c->chan != NULL && c->chan->flavor == WEIR__RENDEZVOUS;
-}
-
 /* ---- trying ---------------------------------------------------------------------------------------------------------------- */
-
-/* Tries one case: true if it was done, with its status. *busy: a peer stands in the middle of it. */
-static bool weir__case_try(weir_case *c, bool *busy)
-{
-    weir__op op = weir__case_op(c);
-    int rc;
-    if (c->what == WEIR__CASE_DONE)
-        return (c->status = weir_ctx_err(c->ctx)) != 0;
-    if (c->chan == NULL)
-        return false;
-    rc = weir__op_once(c->chan, &op);
-    if (rc == WEIR__BUSY)
-        *busy = true;
-    if (rc == EAGAIN || rc == WEIR__BUSY)
-        return false;
-    c->status = rc;
-    return true;
-}
 
 /* The next case to try: in order, or drawn from those not tried yet. A permutation is drawn only as far as it is used. */
 static size_t weir__select_draw(weir__select *s, size_t turn)
@@ -389,26 +331,6 @@ static int weir__select_wait(weir__select *s, weir_ctx *ctx, weir_ns deadline)
         if (done >= 0)
             return done;
     }
-}
-
-/* The word of a channel that changes whenever it becomes ready for this case, and its state with it; a timer's due changes when its value
- * is taken. */
-static uint64_t weir__case_seen(const weir_case *c)
-{
-    if (c->chan != NULL && c->chan->flavor == WEIR__TIMER)
-        return (uint64_t)weir__timer_due(c->chan);
-    if (c->chan == NULL || c->chan->flavor != WEIR__BUFFER)
-        return 0;
-    return weir__ring_touched(&c->chan->ring, c->chan->kind, c->what == WEIR__CASE_SEND);
-}
-
-/* Whether the time of a timer or of a context has come by `now`. Other than weir_ctx_err it runs no hooks, so it may be asked under
- * locks. */
-static bool weir__case_due(const weir_case *c, weir_ns now)
-{
-    if (c->what == WEIR__CASE_DONE)
-        return weir__ctx_ended(c->ctx) != 0 || (weir_ctx_deadline(c->ctx) != WEIR_FOREVER && now >= weir_ctx_deadline(c->ctx));
-    return c->chan != NULL && c->chan->flavor == WEIR__TIMER && (weir__load_acq(&c->chan->closed) != 0 || now >= weir__timer_due(c->chan));
 }
 
 /* One attempt at "no case is ready, at one moment": an index, NONE if that was shown, BUSY if it was not. */

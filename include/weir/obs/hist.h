@@ -16,7 +16,7 @@
 #include "../core/time.h"
 
 #define WEIR__HIST_HALF_BITS 9
-#define WEIR__HIST_HALF (1U << WEIR__HIST_HALF_BITS)
+#define WEIR__HIST_HALF ((size_t)1 << WEIR__HIST_HALF_BITS)
 #define WEIR__HIST_TOP_BITS 40
 #define WEIR__HIST_BUCKETS ((WEIR__HIST_TOP_BITS - WEIR__HIST_HALF_BITS + 1) * WEIR__HIST_HALF)
 

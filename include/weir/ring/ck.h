@@ -16,8 +16,9 @@
  * What remains, and is stated
  *   A producer publishes only after all earlier ones have: one that is suspended between claim and publish stops the others. With
  *   more threads than cores that is common, hence the yields in weir__ck_commit. A send waits for a peer; it is not lock-free.
- *   Consumers copy a value before they claim it, so out parameters may be written by a receive that then finds the ring empty, and a
- *   value cannot be read in place by one of several consumers (weir_peek: ENOTSUP). Thread sanitizers report that copy.
+ *   Several consumers copy a value before they claim it. Values up to WEIR__CK_BOUNCE bytes go through a copy of ours, so that an
+ *   attempt that fails leaves the caller's memory alone; larger ones may leave another receiver's value there. None can be read in place
+ *   (weir_peek: ENOTSUP). Thread sanitizers report that copy: tests/tsan-shim.
  *   Counters have 32 bits: a thread stopped for exactly 2^32 operations inside its claim meets its own past.
  *   Capacity is at most 2^30.
  */
@@ -29,6 +30,7 @@
 #if WEIR__RING_CK_USED
 
 #define WEIR__CK_CLOSED 0x80000000U
+#define WEIR__CK_BOUNCE 256
 #define WEIR__CK_CAPACITY_MAX ((size_t)1 << 30)
 
 /* With several producers, or several consumers, the places are claimed on p_head. */
@@ -119,13 +121,25 @@ static inline bool weir__ck_drop(weir__ring *r)
     }
 }
 
+/* Takes the oldest value, several consumers. */
+WEIR_INLINE bool weir__ck_pop_many(weir__ring *r, void *dst, size_t size)
+{
+    unsigned char bounce[WEIR__CK_BOUNCE];
+    if (size > sizeof bounce)
+        return _ck_ring_dequeue_mc(&r->ck, r->slots, dst, (unsigned)size);
+    if (!_ck_ring_dequeue_mc(&r->ck, r->slots, bounce, (unsigned)size))
+        return false;
+    memcpy(dst, bounce, size);
+    return true;
+}
+
 /* Takes the oldest value; dst may be NULL. */
 WEIR_INLINE bool weir__ck_pop(weir__ring *r, int kind, void *dst, size_t size)
 {
     if (dst == NULL && weir__many_consumers(kind))
         return weir__ck_drop(r);
     if (weir__many_consumers(kind))
-        return _ck_ring_dequeue_mc(&r->ck, r->slots, dst, (unsigned)size);
+        return weir__ck_pop_many(r, dst, size);
     if (!weir__ck_ready(r, kind))
         return false;
     if (dst != NULL)
