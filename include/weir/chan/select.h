@@ -82,6 +82,7 @@ typedef struct weir__select {
     size_t n;
     bool ordered;
     bool sorted;       /* meets is filled */
+    bool timed;        /* a timer or a context is among the cases */
     size_t meet_count;
     size_t owed;       /* the case whose queue spent a wake-up on us, or n */
     weir__select_slot *slots;
@@ -347,8 +348,8 @@ static int weir__select_try_once(weir__select *s)
         return done;
     weir__select_lock(s);
     done = weir__select_meet(s, &wake);
-    now = weir_now(); /* the moment: no case is ready now */
-    for (size_t i = 0; done == WEIR__SELECT_NONE && still && i < s->n; i++)
+    now = s->timed ? weir_now() : 0; /* the moment: no case is ready now */
+    for (size_t i = 0; s->timed && done == WEIR__SELECT_NONE && still && i < s->n; i++)
         still = !weir__case_due(&s->cases[i], now);
     for (size_t i = 0; done == WEIR__SELECT_NONE && still && i < s->n; i++)
         still = weir__case_seen(&s->cases[i]) == s->slots[i].seen;
@@ -385,8 +386,11 @@ static int weir__select_run(weir_ctx *ctx, weir_case *cases, size_t n, weir_ns d
     s.slots = n <= WEIR__SELECT_INLINE ? fixed : (weir__select_slot *)WEIR_ALLOC(sizeof(uint64_t) * 2, n * sizeof *s.slots);
     if (s.slots == NULL)
         return -ENOMEM;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         s.slots[i].order = (uint32_t)i;
+        if (cases[i].what == WEIR__CASE_DONE || (cases[i].chan != NULL && cases[i].chan->flavor == WEIR__TIMER))
+            s.timed = true;
+    }
     done = wait ? weir__select_wait(&s, ctx, deadline) : weir__select_try(&s);
     if (s.owed < n) { /* whether that case was done or another: there may be a value for the next sleeper */
         const weir__op op = weir__case_op(&cases[s.owed]);
