@@ -411,3 +411,30 @@ TEST_EACH_KIND(a_value_between_the_last_look_and_the_sleep)
         k->free(&ch);
     }
 }
+
+/* Two receivers lie down after the close has woken everybody: the channel is closed, but its last value is claimed and not published.
+ * One gets the value; the other has to be told that there will be no more. */
+TEST_MANY_SENDERS(the_last_value_after_a_close_is_news_for_all_who_wait)
+{
+    enum { RECEIVERS = 3 };
+    void *ch = open_channel(k, 4, WEIR_WAIT_PARK);
+    struct actor s, r[RECEIVERS];
+    const int receivers = k->many_receivers ? RECEIVERS : 1;
+    int got = 0;
+    start(&s, k, ch, SEND, 5, "send claimed");
+    CHECK_INT(k->close(ch), 0);
+    for (int i = 0; i < receivers; i++) {
+        start(&r[i], k, ch, RECV, 99, "parking");
+        go_on(&r[i]);
+    }
+    go_on(&s);
+    CHECK_INT(outcome(&s), 0);
+    for (int i = 0; i < receivers; i++) {
+        const int rc = outcome(&r[i]);
+        CHECK(rc == 0 || rc == EPIPE);
+        got += rc == 0;
+        CHECK_INT(r[i].v, rc == 0 ? 5 : 99);
+    }
+    CHECK_INT(got, 1);
+    k->free(&ch);
+}

@@ -17,7 +17,9 @@
  *       sender 1 claims p, is suspended;  sender 2 publishes p+1, wakes R1;  R1 finds p not ready, sleeps again;
  *       sender 1 publishes p, wakes R1, which takes p;  p+1 stays in the ring while R2 sleeps.
  *   The rule: a thread that was claimed by its queue owes a wake-up (`owes`). When it leaves, with a value or without, it looks
- *   whether the ring is ready for one more of its side, and if so wakes the next sleeper, who then owes in turn.
+ *   whether the ring is ready for one more of its side, and if so wakes the next sleeper, who then owes in turn. Closed and drained
+ *   is ready too: a receiver may lie down after the close has woken everybody, because the last value is claimed and not published
+ *   yet; whoever gets that value, or finds it gone, has to tell the others that there will be no more.
  *   Why that suffices. Let the head be ready while somebody sleeps. It became ready by a publish at the head, whose publisher then
  *   woke a sleeper; or because a thread took the value before it. In the second case consider that value in turn, down to the
  *   one whose publisher woke a sleeper: that sleeper has not left yet, or it left after the head was ready and passed the wake on, or
@@ -58,7 +60,11 @@ WEIR_API void weir__op_pass_on(weir__chan *c, const weir__op *op);
 WEIR_API void weir__op_pass_on(weir__chan *c, const weir__op *op)
 {
     weir__waitq *q = weir__op_queue(c, op);
-    if (weir__waitq_sleepers(q) != 0 && weir__op_why(c, op) == 0)
+    int why;
+    if (weir__waitq_sleepers(q) == 0)
+        return;
+    why = weir__op_why(c, op);
+    if (why == 0 || why == EPIPE)
         weir__waitq_wake(q, 1);
 }
 
