@@ -1283,7 +1283,7 @@ WEIR_INLINE uint64_t weir__slots_distance(const weir__ring *r, uint64_t head, ui
  *   more threads than cores that is common, hence the yields in weir__ck_commit. A send waits for a peer; it is not lock-free.
  *   Several consumers copy a value before they claim it. Values up to WEIR__CK_BOUNCE bytes go through a copy of ours, so that an
  *   attempt that fails leaves the caller's memory alone; larger ones may leave another receiver's value there. None can be read in place
- *   (weir_peek: ENOTSUP). Thread sanitizers report that copy: tests/tsan-shim.
+ *   (weir_peek: ENOTSUP). Thread sanitizers report that copy, also against a value that is being written in place: tests/tsan-shim.
  *   Counters have 32 bits: a thread stopped for exactly 2^32 operations inside its claim meets its own past.
  *   Capacity is at most 2^30.
  */

@@ -148,6 +148,13 @@ static inline bool on_ck(const struct kind *k)
     return k->ring == WEIR_RING_CK;
 }
 
+/* Into a reserved slot. By memcpy, because on ck a receiver whose claim will fail may be copying the slot's old value: for
+ * thread sanitizer tests/tsan-shim makes both accesses atomic. On weir's own rings this is a plain store, and a race is seen. */
+static inline void write_in_place(uint64_t *slot, uint64_t v)
+{
+    memcpy(slot, &v, sizeof v);
+}
+
 /* ck_ring copies a value before it claims it, so several consumers cannot read in place. */
 static inline bool can_peek(const struct kind *k)
 {

@@ -56,7 +56,7 @@ static int race_reserve(struct race *r, const uint64_t *v)
     const int rc = r->k->reserve(&r->ctx, r->ch, &slot);
     if (rc != 0)
         return rc;
-    *slot = *v;
+    write_in_place(slot, *v);
     return r->k->commit(r->ch, slot);
 }
 

@@ -35,7 +35,7 @@ TEST_EACH_KIND(in_place_and_by_copy_share_one_order)
                 continue;
             }
             uint64_t *slot = reserved(k, ch);
-            *slot = in;
+            write_in_place(slot, in);
             CHECK_INT(k->commit(ch, slot), 0);
         }
         CHECK_INT(k->len(ch), in - out);
@@ -70,7 +70,7 @@ TEST_EACH_KIND(in_place_fails_as_copying_does)
     if (can_peek(k))
         CHECK_INT(k->peek(&ended, ch, &slot), ECANCELED);
     CHECK_INT(k->reserve(&ended, ch, &slot), 0); /* there is room */
-    *slot = 7;
+    write_in_place(slot, 7);
     CHECK_INT(k->commit(ch, slot), 0);
     CHECK_INT(k->reserve(&ended, ch, &slot), ECANCELED);
     CHECK_INT(k->reserve(&late, ch, &slot), ETIMEDOUT);
@@ -156,7 +156,7 @@ TEST_MANY_SENDERS(a_reservation_holds_back_what_comes_after_it)
     struct test_team *team = test_start(1, receive_two, &c, 0);
     EVENTUALLY(sleeping_receivers(ch) == 1);
     CHECK(!load_int(&c.done));
-    *slot = 0;
+    write_in_place(slot, 0);
     CHECK_INT(k->commit(ch, slot), 0);
     if (on_ck(k))
         CHECK_INT(k->try_send(ch, &later), 0);
@@ -171,7 +171,7 @@ TEST_EACH_KIND(a_commit_after_the_close)
     uint64_t v = 1, *slot;
     CHECK_INT(k->send(NULL, ch, &v), 0);
     slot = reserved(k, ch);
-    *slot = 2;
+    write_in_place(slot, 2);
     CHECK_INT(k->close(ch), 0);
     CHECK_INT(k->commit(ch, slot), closes_by_limit(k) ? EPIPE : 0);
     expect_value(k, ch, 1, true);
@@ -222,7 +222,7 @@ static void reserve_and_commit(void *p)
     b->rc = b->k->reserve(NULL, b->ch, &slot);
     if (b->rc != 0)
         return;
-    *slot = b->value;
+    write_in_place(slot, b->value);
     b->rc = b->k->commit(b->ch, slot);
 }
 
@@ -268,7 +268,7 @@ TEST_EACH_KIND(commit_wakes_a_peek)
     struct test_team *team = test_start(1, peek_and_release, &b, 0);
     EVENTUALLY(sleeping_receivers(ch) == 1);
     slot = reserved(k, ch);
-    *slot = 6;
+    write_in_place(slot, 6);
     CHECK_INT(k->commit(ch, slot), 0);
     test_join(team);
     CHECK_INT(b.rc, 0);
@@ -312,7 +312,7 @@ static void send_in_place(void *p)
     const uint64_t self = (uint64_t)__atomic_fetch_add(&t->seats, 1, __ATOMIC_RELAXED);
     for (long i = 0; i < t->values; i++) {
         uint64_t *slot = reserved(t->k, t->ch);
-        *slot = self * (uint64_t)t->values + (uint64_t)i;
+        write_in_place(slot, self * (uint64_t)t->values + (uint64_t)i);
         CHECK_INT(t->k->commit(t->ch, slot), 0);
     }
 }
