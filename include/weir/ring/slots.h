@@ -81,7 +81,7 @@ WEIR_INLINE bool weir__slots_claim(weir__ring *r, weir__ring_end *end, bool many
                                    weir__claim *claim)
 {
     uint64_t pos = weir__load_rlx(&end->pos);
-    for (;;) {
+    for (unsigned lost = 0;;) {
         weir__atomic_u64 *stamp = weir__slots_stamp(r, pos, size);
         if (WEIR_LIKELY(weir__load_acq(stamp) == pos + turn)) { /* pairs with (S1), (S2) */
             if (limited && !weir__slots_before_limit(r, pos))
@@ -90,6 +90,8 @@ WEIR_INLINE bool weir__slots_claim(weir__ring *r, weir__ring_end *end, bool many
             claim->pos = pos;
             if (!many || WEIR_LIKELY(weir__cas_sc(&end->pos, &pos, weir__slots_next(r, pos))))
                 return true;
+            weir__backoff_lost(++lost);
+            pos = weir__load_rlx(&end->pos);
         } else {
             const uint64_t now = weir__load_rlx(&end->pos);
             if (now == pos)
