@@ -179,10 +179,12 @@ static int weir__select_meet(weir__select *s, weir__atomic_u32 **wake)
 
 /* ---- parking --------------------------------------------------------------------------------------------------------------- */
 
-/* Lies down in the queue of every case. All rendezvous channels are locked. */
+/* Lies down in the queue of every case. All rendezvous channels are locked. In the order of the last poll, which drew it whole: of two
+ * cases on one rendezvous, a peer meets the one that lies in front. */
 static void weir__select_join(weir__select *s)
 {
-    for (size_t i = 0; i < s->n; i++) {
+    for (size_t turn = 0; turn < s->n; turn++) {
+        const size_t i = s->slots[turn].order;
         weir_case *c = &s->cases[i];
         weir__waiter *node = &s->slots[i].node;
         const weir__op op = weir__case_op(c);
