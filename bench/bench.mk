@@ -6,16 +6,37 @@ BENCH_CFLAGS ?= -O3 -march=native
 build/bench/%: CFLAGS := $(BENCH_CFLAGS)
 
 # The driver runs all of them.
-bench: build/bench/chan_go
+bench: build/bench/chan_go build/bench/chan_crossbeam
 .PHONY: bench-run bench-quick
-bench-run: $(BENCHES) build/bench/chan_go # the same, and keeps the numbers
+bench-run: $(BENCHES) build/bench/chan_go build/bench/chan_crossbeam # the same, and keeps the numbers
 	./build/bench/bench_chan --json build/bench/results.json $(ARGS)
-bench-quick: $(BENCHES) build/bench/chan_go # some seconds: does it all run, and does every value arrive
+bench-quick: $(BENCHES) build/bench/chan_go build/bench/chan_crossbeam # some seconds: does it all run, and does every value arrive
 	./build/bench/bench_chan --quick $(ARGS)
 
-# Without go, or when it fails, there is no program, and the table says so.
-build/bench/chan_go: bench/chan.go
-	@mkdir -p $(@D) && rm -f $@
+# Without go, or when it fails, there is no program, and the table says so. The select statements for 2, 8 and 64 channels are
+# written here: their number of cases is fixed in the source.
+SELECT_GO = BEGIN { print "package main\n\nvar choose = map[int]func([]chan uint64, uint64) uint64{"; \
+	all("", "for i := uint64(0); i < n; i++ {", "", "sum += v\n}"); print "}\n\nvar tries = map[int]func([]chan uint64, uint64) uint64{"; \
+	all("sum++; ", "for i := uint64(0); i < n; i++ {", "default:\n", "}"); print "}" } \
+	function all(found, head, rest, tail, k, i, cs) { for (k = 2; k <= 64; k *= k == 2 ? 4 : 8) { cs = ""; \
+	for (i = 0; i < k; i++) cs = cs "case v = <-c" i ":\n" found "\n"; \
+	print k ": func(c []chan uint64, n uint64) (sum uint64) {\nvar v uint64"; \
+	for (i = 0; i < k; i++) print "c" i " := c[" i "]"; \
+	print head "\nselect {\n" cs rest "}\n" tail "\n_ = v\nreturn sum\n}," } }
+build/bench/chan_go: bench/chan.go bench/select.go bench/bench.mk
+	@mkdir -p $(@D)/go && rm -f $@
+	@$(AWK) '$(SELECT_GO)' > build/bench/go/cases.go && cp bench/chan.go bench/select.go build/bench/go
 	@if command -v go >/dev/null 2>&1; then \
-		echo "go build -o $@ $<"; GO111MODULE=off CGO_ENABLED=0 go build -o $@ $< || echo "bench: go failed: skipped"; \
-	else echo "bench: no go: skipped"; fi
+		echo "go build -o $@"; (cd build/bench/go && GO111MODULE=off CGO_ENABLED=0 go build -o ../chan_go chan.go select.go cases.go) || \
+		echo "bench: go failed: skipped"; else echo "bench: no go: skipped"; fi
+
+# crossbeam-channel from the folder in which Debian's librust-crossbeam-channel-dev puts its crates; offline.
+CRATES ?= /usr/share/cargo/registry
+build/bench/chan_crossbeam: bench/crossbeam/main.rs bench/crossbeam/Cargo.toml
+	@mkdir -p $(@D)/crossbeam && rm -f $@
+	@cp bench/crossbeam/* build/bench/crossbeam
+	@if command -v cargo >/dev/null 2>&1 && ls $(CRATES)/crossbeam-channel-* >/dev/null 2>&1; then \
+		echo "cargo build -o $@"; (cd build/bench/crossbeam && cargo build --release --offline --quiet \
+		--config 'source.crates-io.replace-with="debian"' --config 'source.debian.directory="$(CRATES)"' \
+		&& cp target/release/chan_crossbeam ..) || echo "bench: cargo failed: skipped"; \
+	else echo "bench: no cargo, or no librust-crossbeam-channel-dev: skipped"; fi

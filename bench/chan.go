@@ -1,6 +1,6 @@
 // bench/chan.go: the same runs as bench/shapes.h, on Go's channel. Called as the other workers are:
 //
-//	chan_go chan flow|ping|idle SENDERS RECEIVERS COUNT CPU CPU
+//	chan_go chan|chan_meet flow|ping|idle|one|all|try SENDERS RECEIVERS COUNT CPU CPU
 //	chan_go version
 //
 // Prints the nanoseconds that it took (idle: that it used of the CPU). GOMAXPROCS is left alone. A pinned goroutine is locked to its
@@ -160,7 +160,7 @@ func measure(tasks []task, bodies []func(), count uint64) int64 {
 	return finished - began
 }
 
-func flow(senders, receivers int, count uint64, cpus []int) int64 {
+func flow(capacity, senders, receivers int, count uint64, cpus []int) int64 {
 	ch := make(chan uint64, capacity)
 	sending := int32(senders)
 	share := count / uint64(senders)
@@ -184,7 +184,7 @@ func flow(senders, receivers int, count uint64, cpus []int) int64 {
 	return measure(tasks, bodies, count)
 }
 
-func roundTrips(count uint64, cpus []int) int64 {
+func roundTrips(capacity int, count uint64, cpus []int) int64 {
 	there, back := make(chan uint64, capacity), make(chan uint64, capacity)
 	tasks := []task{{cpu: cpus[0], first: 1, last: count}, {cpu: cpus[1]}}
 	return measure(tasks, []func(){
@@ -199,20 +199,27 @@ func main() {
 		return
 	}
 	if len(os.Args) != 8 {
-		fmt.Fprintln(os.Stderr, "usage: chan_go chan flow|ping|idle SENDERS RECEIVERS COUNT CPU CPU")
+		fmt.Fprintln(os.Stderr, "usage: chan_go chan|chan_meet flow|ping|idle|one|all|try SENDERS RECEIVERS COUNT CPU CPU")
 		os.Exit(2)
 	}
 	var n [5]int
 	for i := range n {
 		n[i], _ = strconv.Atoi(os.Args[3+i])
 	}
-	count, cpus := uint64(n[2]), n[3:5]
+	count, cpus, size := uint64(n[2]), n[3:5], capacity
+	if os.Args[1] == "chan_meet" {
+		size = 0
+	}
 	switch os.Args[2] {
 	case "idle":
 		fmt.Println(idle(&task{cpu: cpus[1]}, make(chan uint64, capacity), count))
 	case "ping":
-		fmt.Println(roundTrips(count, cpus))
+		fmt.Println(roundTrips(size, count, cpus))
+	case "one", "all":
+		fmt.Println(selects(n[0], os.Args[2] == "all", count, cpus))
+	case "try":
+		fmt.Println(trySelects(n[0], count, cpus))
 	default:
-		fmt.Println(flow(n[0], n[1], count, cpus))
+		fmt.Println(flow(size, n[0], n[1], count, cpus))
 	}
 }

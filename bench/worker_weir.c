@@ -20,11 +20,11 @@ int main(void)
 #define WEIR_IMPLEMENTATION
 #include <weir/all.h>
 
-#define CHANNEL(name, handle)                                                                                          \
+#define CHANNEL(name, handle, capacity)                                                                                          \
     typedef handle(uint64_t) name##_t;                                                                                 \
     static inline bool name##_make(name##_t *q)                                                                        \
     {                                                                                                                  \
-        return weir_chan_make(q, BENCH_CAPACITY) == 0;                                                                 \
+        return weir_chan_make(q, capacity) == 0;                                                                 \
     }                                                                                                                  \
     static inline void name##_send(name##_t q, uint64_t v)                                                             \
     {                                                                                                                  \
@@ -40,25 +40,35 @@ int main(void)
         (void)weir_close(q);                                                                                           \
     }
 
-CHANNEL(spsc, weir_spsc)
+CHANNEL(spsc, weir_spsc, BENCH_CAPACITY)
 #define QUEUE spsc
 #include "shapes.h"
 
-CHANNEL(mpsc, weir_mpsc)
+CHANNEL(mpsc, weir_mpsc, BENCH_CAPACITY)
 #define QUEUE mpsc
 #include "shapes.h"
 
-CHANNEL(spmc, weir_spmc)
+CHANNEL(spmc, weir_spmc, BENCH_CAPACITY)
 #define QUEUE spmc
 #include "shapes.h"
 
-CHANNEL(mpmc, weir_chan)
+CHANNEL(mpmc, weir_chan, BENCH_CAPACITY)
 #define QUEUE mpmc
+#include "shapes.h"
+
+/* Rendezvous. */
+CHANNEL(spsc_meet, weir_spsc, 0)
+#define QUEUE spsc_meet
+#include "shapes.h"
+
+CHANNEL(mpmc_meet, weir_chan, 0)
+#define QUEUE mpmc_meet
 #include "shapes.h"
 
 int main(int argc, char **argv)
 {
-    static const bench_shapes *const queues[] = {&spsc_shapes, &mpsc_shapes, &spmc_shapes, &mpmc_shapes};
+    static const bench_shapes *const queues[] = {&spsc_shapes, &mpsc_shapes,      &spmc_shapes,
+                                                &mpmc_shapes, &spsc_meet_shapes, &mpmc_meet_shapes};
     return bench_worker(argc, argv, queues, sizeof queues / sizeof queues[0]);
 }
 

@@ -1,6 +1,8 @@
 /* tests/chan/test_idle.c: who waits long, sleeps. */
-#include "harness.h"
+#include "chan/queues.h"
 #include "kinds.h"
+
+#include <sys/resource.h>
 
 struct idler {
     const struct kind *k;
@@ -103,4 +105,68 @@ TEST(a_thread_behind_a_busy_peer_sleeps)
     CHECK_INT(k->commit(ch, slot), 0);
     weir_ctx_free(&ctx);
     k->free(&ch);
+}
+
+/* ---- select ---- */
+
+enum { BUFFERS = 8 };
+typedef weir_chan(int) int_chan;
+
+struct select_idler {
+    int_chan empty[BUFFERS], full, rendezvous;
+    weir_timer far;
+    weir_ctx ctx;
+    int done;
+};
+
+static void idle_in_select(void *p)
+{
+    struct select_idler *s = (struct select_idler *)p;
+    int v = 0;
+    weir_case cases[BUFFERS + 5];
+    for (int i = 0; i < BUFFERS; i++)
+        cases[i] = WEIR_RECV(s->empty[i], NULL);
+    cases[BUFFERS] = WEIR_SEND(s->full, &v);
+    cases[BUFFERS + 1] = WEIR_RECV(s->rendezvous, NULL);
+    cases[BUFFERS + 2] = WEIR_SEND(s->rendezvous, &v);
+    cases[BUFFERS + 3] = WEIR_RECV(s->far, NULL);
+    cases[BUFFERS + 4] = WEIR_DONE(&s->ctx);
+    s->done = weir_select(NULL, cases, BUFFERS + 5);
+}
+
+static weir_ns process_time(void)
+{
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    return WEIR_SEC(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + WEIR_US(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+}
+
+TEST(a_blocked_select_uses_no_processor_for_a_second)
+{
+    struct select_idler s;
+    int v = 0;
+    for (int i = 0; i < BUFFERS; i++)
+        REQUIRE(weir_chan_make(&s.empty[i], 1) == 0);
+    REQUIRE(weir_chan_make(&s.full, 1) == 0 && weir_chan_make(&s.rendezvous, 0) == 0);
+    REQUIRE(weir_after(&s.far, WEIR_SEC(3600)) == 0);
+    CHECK_INT(weir_send(NULL, s.full, &v), 0);
+    weir_ctx_init(&s.ctx, NULL);
+    struct test_team *team = test_start(1, idle_in_select, &s, 0);
+    EVENTUALLY(waiting_senders(s.full) == 1);
+    usleep(50000); /* its spinning and yielding are over */
+    const weir_ns before = process_time();
+    for (weir_ns end = weir_now() + WEIR_SEC(1); weir_now() < end;)
+        usleep(1000000);
+    const weir_ns used = process_time() - before;
+    if (!CHECK(used < WEIR_MS(5)))
+        test_say("#   %lld us\n", (long long)(used / 1000));
+    weir_ctx_cancel(&s.ctx, 0);
+    test_join(team);
+    CHECK_INT(s.done, BUFFERS + 4);
+    for (int i = 0; i < BUFFERS; i++)
+        weir_chan_free(&s.empty[i]);
+    weir_chan_free(&s.full);
+    weir_chan_free(&s.rendezvous);
+    weir_chan_free(&s.far);
+    weir_ctx_free(&s.ctx);
 }
