@@ -20,11 +20,11 @@ int main(void)
 #define WEIR_IMPLEMENTATION
 #include <weir/all.h>
 
-#define CHANNEL(name, handle, capacity)                                                                                          \
+#define CHANNEL(name, handle, capacity)                                                                                \
     typedef handle(uint64_t) name##_t;                                                                                 \
     static inline bool name##_make(name##_t *q)                                                                        \
     {                                                                                                                  \
-        return weir_chan_make(q, capacity) == 0;                                                                 \
+        return weir_chan_make(q, capacity) == 0;                                                                       \
     }                                                                                                                  \
     static inline void name##_send(name##_t q, uint64_t v)                                                             \
     {                                                                                                                  \
@@ -68,7 +68,7 @@ CHANNEL(mpmc_meet, weir_chan, 0)
 int main(int argc, char **argv)
 {
     static const bench_shapes *const queues[] = {&spsc_shapes, &mpsc_shapes,      &spmc_shapes,
-                                                &mpmc_shapes, &spsc_meet_shapes, &mpmc_meet_shapes};
+                                                 &mpmc_shapes, &spsc_meet_shapes, &mpmc_meet_shapes};
     return bench_worker(argc, argv, queues, sizeof queues / sizeof queues[0]);
 }
 

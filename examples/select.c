@@ -34,8 +34,9 @@ int main(void)
     weir_timer ticker;
     weir_ctx quit;
     weir_ctx_init(&quit, NULL);
-    if (weir_chan_make(&small.out, 8) != 0 || weir_chan_make(&large.out, 0) != 0 || weir_tick(&ticker, WEIR_MS(1)) != 0 ||
-        pthread_create(&small.thread, NULL, produce, &small) != 0 || pthread_create(&large.thread, NULL, produce, &large) != 0)
+    if (weir_chan_make(&small.out, 8) != 0 || weir_chan_make(&large.out, 0) != 0 ||
+        weir_tick(&ticker, WEIR_MS(1)) != 0 || pthread_create(&small.thread, NULL, produce, &small) != 0 ||
+        pthread_create(&large.thread, NULL, produce, &large) != 0)
         return 1;
 
     weir_case cases[] = {WEIR_RECV(small.out, &v), WEIR_RECV(large.out, &v), WEIR_RECV(ticker, NULL), WEIR_DONE(&quit)};
@@ -58,8 +59,8 @@ int main(void)
         default: return 1; /* minus an error: none of the calls above can fail here */
         }
     }
-    printf("small %ld, large %ld, at least three ticks: %s, quit: %s\n", sums[SMALL], sums[LARGE], ticks >= 3 ? "yes" : "no",
-           weir_error_text(cases[QUIT].status));
+    printf("small %ld, large %ld, at least three ticks: %s, quit: %s\n", sums[SMALL], sums[LARGE],
+           ticks >= 3 ? "yes" : "no", weir_error_text(cases[QUIT].status));
     pthread_join(small.thread, NULL);
     pthread_join(large.thread, NULL);
     weir_chan_free(&small.out);

@@ -36,6 +36,7 @@
  *   ctx/wait.h           one wait, bounded by a context and a deadline
  *   chan/channel.h       a ring and two queues
  *   chan/handle.h        typed handles
+ *   chan/lane.h          capacity 0, both awake: one cache line
  *   chan/rendezvous.h    capacity 0: from hand to hand
  *   chan/make.h          make, close, free, len, cap
  *   chan/timer.h         channels on which the time arrives
@@ -217,7 +218,8 @@ typedef uint64_t weir__atomic_u64 __attribute__((aligned(8)));
 #ifndef WEIR_ATOMIC_LOAD
 #define WEIR_ATOMIC_LOAD(p, order) __atomic_load_n((p), (order))
 #define WEIR_ATOMIC_STORE(p, v, order) __atomic_store_n((p), (v), (order))
-#define WEIR_ATOMIC_CAS(p, expected, v, order) __atomic_compare_exchange_n((p), (expected), (v), 0, (order), __ATOMIC_RELAXED)
+#define WEIR_ATOMIC_CAS(p, expected, v, order)                                                                         \
+    __atomic_compare_exchange_n((p), (expected), (v), 0, (order), __ATOMIC_RELAXED)
 #define WEIR_ATOMIC_SWAP(p, v, order) __atomic_exchange_n((p), (v), (order))
 #define WEIR_ATOMIC_ADD(p, v, order) __atomic_fetch_add((p), (v), (order))
 #define WEIR_ATOMIC_OR(p, v, order) __atomic_fetch_or((p), (v), (order))
@@ -747,6 +749,19 @@ static inline void weir__waiter_link(weir__waiter_list *l, weir__waiter *w)
     w->linked = true;
 }
 
+/* For one that has waited longer than all of them, elsewhere. */
+static inline void weir__waiter_link_first(weir__waiter_list *l, weir__waiter *w)
+{
+    w->prev = NULL;
+    w->next = l->first;
+    if (l->first != NULL)
+        l->first->prev = w;
+    else
+        l->last = w;
+    l->first = w;
+    w->linked = true;
+}
+
 static inline void weir__waiter_unlink(weir__waiter_list *l, weir__waiter *w)
 {
     if (w->prev != NULL)
@@ -840,7 +855,8 @@ static inline uint32_t weir__waitq_sleepers(weir__waitq *q)
 #if WEIR_RING_MPSC == WEIR_RING_CACHED || WEIR_RING_SPMC == WEIR_RING_CACHED || WEIR_RING_MPMC == WEIR_RING_CACHED
 #error "weir: WEIR_RING_CACHED is for WEIR_RING_SPSC alone: it knows one producer and one consumer"
 #endif
-#if WEIR_RING_SPSC == WEIR_RING_CK || WEIR_RING_MPSC == WEIR_RING_CK || WEIR_RING_SPMC == WEIR_RING_CK || WEIR_RING_MPMC == WEIR_RING_CK
+#if WEIR_RING_SPSC == WEIR_RING_CK || WEIR_RING_MPSC == WEIR_RING_CK || WEIR_RING_SPMC == WEIR_RING_CK ||              \
+    WEIR_RING_MPMC == WEIR_RING_CK
 #define WEIR__RING_CK_USED 1
 #else
 #define WEIR__RING_CK_USED 0
@@ -861,7 +877,10 @@ WEIR_INLINE bool weir__many_consumers(int kind)
 
 WEIR_INLINE int weir__ring_of(int kind)
 {
-    return kind == WEIR__SPSC ? WEIR_RING_SPSC : kind == WEIR__MPSC ? WEIR_RING_MPSC : kind == WEIR__SPMC ? WEIR_RING_SPMC : WEIR_RING_MPMC;
+    return kind == WEIR__SPSC   ? WEIR_RING_SPSC
+           : kind == WEIR__MPSC ? WEIR_RING_MPSC
+           : kind == WEIR__SPMC ? WEIR_RING_SPMC
+                                : WEIR_RING_MPMC;
 }
 
 /* WEIR__RINGED(weir__f) is the name under which f links in a program with this choice of rings. */
@@ -887,7 +906,8 @@ WEIR_INLINE int weir__ring_of(int kind)
 #if WEIR__RING_CK_USED
 
 #if !defined(__x86_64__) && !defined(__i386__) && !defined(WEIR_CK_FIXED)
-#error "weir: ck_ring 0.7.1 has wrong fences on this processor: use weir's own rings, or a mended ck with -DWEIR_CK_FIXED"
+#error                                                                                                                 \
+    "weir: ck_ring 0.7.1 has wrong fences on this processor: use weir's own rings, or a mended ck with -DWEIR_CK_FIXED"
 #endif
 #if defined(__has_include)
 #if !__has_include(<ck_ring.h>)
@@ -973,7 +993,8 @@ typedef struct weir__ring {
     unsigned char *slots;
     size_t bytes;      /* spsc ring: length of the buffer, at which offset starts anew */
     uint64_t capacity; /* exact */
-    uint64_t mark;     /* slot ring: power of two above capacity; positions are lap * 2 * mark + index, and mark itself closes */
+    uint64_t
+        mark; /* slot ring: power of two above capacity; positions are lap * 2 * mark + index, and mark itself closes */
     /* Written when it is closed (rings with one producer). */
     weir__atomic_u32 state;
     weir__atomic_u64 limit; /* valid once state is CLOSED: the first position that does not count */
@@ -1037,9 +1058,10 @@ WEIR_INLINE bool weir__spsc_claim_push(weir__ring *r, weir__claim *claim)
     weir__ring_end *end = &r->producer;
     const uint64_t tail = weir__load_rlx(&end->pos);
     if (WEIR_UNLIKELY(tail - end->peer == r->capacity)) {
-        end->peer = weir__load_acq(&r->consumer.pos); /* (R2) */
-        if (tail - end->peer == r->capacity)
-            return false;
+        const uint64_t head = weir__load_acq(&r->consumer.pos); /* (R2) */
+        if (tail - head == r->capacity)
+            return false; /* and nothing is written: a consumer that finds the ring empty reads this line */
+        end->peer = head;
     }
     claim->value = r->slots + end->offset;
     claim->pos = tail;
@@ -1138,8 +1160,10 @@ WEIR_INLINE int weir__spsc_why_empty(weir__ring *r)
 /* The largest alignment that a type of this size can have, as far as 64: the lowest bit set in the size. */
 #define WEIR__ALIGN_OF_SIZE(size) (((size) & (0 - (size))) > 64 ? (size_t)64 : ((size) & (0 - (size))))
 /* A slot: the stamp, and the value at the next multiple of its alignment. */
-#define WEIR__SLOT_VALUE(size) (WEIR__ALIGN_OF_SIZE(size) > sizeof(uint64_t) ? WEIR__ALIGN_OF_SIZE(size) : sizeof(uint64_t))
-#define WEIR__SLOT_STRIDE(size) (((size) + 2 * WEIR__SLOT_VALUE(size) - 1) / WEIR__SLOT_VALUE(size) * WEIR__SLOT_VALUE(size))
+#define WEIR__SLOT_VALUE(size)                                                                                         \
+    (WEIR__ALIGN_OF_SIZE(size) > sizeof(uint64_t) ? WEIR__ALIGN_OF_SIZE(size) : sizeof(uint64_t))
+#define WEIR__SLOT_STRIDE(size)                                                                                        \
+    (((size) + 2 * WEIR__SLOT_VALUE(size) - 1) / WEIR__SLOT_VALUE(size) * WEIR__SLOT_VALUE(size))
 
 WEIR__STATIC_ASSERT(WEIR__SLOT_STRIDE(sizeof(uint64_t)) == 16, "four slots of 8 bytes share a cache line");
 WEIR__STATIC_ASSERT(WEIR__SLOT_STRIDE(sizeof(char)) == 16, "small values take a word");
@@ -1178,8 +1202,8 @@ WEIR_INLINE bool weir__slots_before_limit(weir__ring *r, uint64_t pos)
 
 /* Claims at one end. `turn` is what a ready stamp exceeds the position by: 0 to push, 1 to pop. `limited`: the values end at the
  * limit of a ring that one producer fills. False: not ready at that moment. */
-WEIR_INLINE bool weir__slots_claim(weir__ring *r, weir__ring_end *end, bool many, uint64_t turn, bool limited, size_t size,
-                                   weir__claim *claim)
+WEIR_INLINE bool weir__slots_claim(weir__ring *r, weir__ring_end *end, bool many, uint64_t turn, bool limited,
+                                   size_t size, weir__claim *claim)
 {
     uint64_t pos = weir__load_rlx(&end->pos);
     for (unsigned lost = 0;;) {
@@ -1443,7 +1467,8 @@ WEIR_INLINE void weir__ck_release(weir__ring *r)
 /* The claim of a reserved place. Places from p_tail to p_head are claimed, and fewer than the ring's size: the index tells which. */
 WEIR_INLINE void weir__ck_reclaim(weir__ring *r, void *value, size_t size, weir__claim *claim)
 {
-    const unsigned index = (unsigned)((size_t)((unsigned char *)value - r->slots) / size), tail = ck_pr_load_uint(&r->ck.p_tail);
+    const unsigned index = (unsigned)((size_t)((unsigned char *)value - r->slots) / size),
+                   tail = ck_pr_load_uint(&r->ck.p_tail);
     claim->value = value;
     claim->pos = tail + ((index - tail) & r->ck.mask);
 }
@@ -1938,14 +1963,21 @@ WEIR_API int weir__wait_end(weir__wait *w);
 /* What a channel is made of; chan/op.h tells them apart. */
 enum { WEIR__BUFFER, WEIR__RENDEZVOUS, WEIR__TIMER };
 
+/* A rendezvous channel's fast way: chan/lane.h. */
+typedef struct weir__lane {
+    weir__atomic_u64 word;
+    unsigned char deal[24], offer[24];
+} weir__lane;
+
 typedef struct weir__chan {
     weir__ring ring;
     WEIR__PADDED weir__waitq receivers; /* senders look at it */
     WEIR__PADDED weir__waitq senders;   /* receivers look at it */
-    WEIR__PADDED size_t size;           /* of an element */
+    WEIR__PADDED weir__lane lane;
+    WEIR__PADDED size_t size; /* of an element */
     int kind;
     int flavor;
-    int wait; /* a weir_wait_strategy */
+    int wait;                /* a weir_wait_strategy */
     weir__atomic_u32 closed; /* rendezvous and timers; a buffer's ring knows for itself */
     weir__atomic_u64 due;    /* timers: when, and for tickers how far apart */
     weir__atomic_u64 period;
@@ -2042,11 +2074,11 @@ char (&weir__kind_tag(const weir_chan_core *))[WEIR__MPMC + 1];
 #define WEIR__KIND(core_) ((int)sizeof(weir__kind_tag(core_)) - 1)
 #else
 #define WEIR__KIND(core_)                                                                                              \
-    _Generic((core_),                                                                                                  \
-        weir_spsc_core *: WEIR__SPSC,                                                                                  \
-        weir_mpsc_core *: WEIR__MPSC,                                                                                  \
-        weir_spmc_core *: WEIR__SPMC,                                                                                  \
-        weir_chan_core *: WEIR__MPMC)
+    _Generic((core_), weir_spsc_core *                                                                                 \
+             : WEIR__SPSC, weir_mpsc_core *                                                                            \
+             : WEIR__MPSC, weir_spmc_core *                                                                            \
+             : WEIR__SPMC, weir_chan_core *                                                                            \
+             : WEIR__MPMC)
 #endif
 
 /* The channel behind a handle; a core is a struct whose first member is the channel, so the cast is one that C allows. */
@@ -2060,26 +2092,124 @@ char (&weir__kind_tag(const weir_chan_core *))[WEIR__MPMC + 1];
 
 #endif /* WEIR_CHAN_HANDLE_H */
 
+/* ==== weir/chan/lane.h ==== */
+
+/* weir/chan/lane.h: where two threads that are awake meet in a rendezvous channel: one cache line, and no lock.
+ *
+ * Overview
+ *   A channel of capacity 0 has a lane beside its two queues (chan/rendezvous.h). Whoever comes first announces itself there, spins and
+ *   yields; whoever comes second does the exchange. Nobody sleeps in the lane: who would, moves into the queue. There is room for one
+ *   receiver and one sender, and a value of up to 24 bytes each; everybody else uses the queues.
+ *
+ * The word
+ *       63                 4 3      2 1      0
+ *       [ turn              | receiver| sender ]       turn: + 1 with every announcement, so that no two are taken for one another
+ *
+ *       sender      NONE ──► OFFERING ──► OFFER ──► TAKING ──► NONE       the value stands in `offer`
+ *                             writes it    │ announced  copied out
+ *                                          └──────────────────► NONE      given up
+ *       receiver    NONE ──► WANT ──► GIVING ──► DEAL ──► NONE            the value stands in `deal`
+ *                    announced │        copied in    picked up
+ *                              └────────────────────────► NONE            given up
+ *
+ *   All steps that two parties might want at once (announcing, OFFER and WANT onwards) are compare-and-swaps of the whole word: one wins,
+ *   so an exchange excludes a timeout. A sender is done when its offer has gone; one that finds a WANT is done as soon as it has
+ *   given: that receiver can no longer leave.
+ *
+ * Why a sender may announce itself beside a DEAL
+ *   One exchange at a time costs a transfer of the line in each direction: 77 ns. But a sender that has just given can announce its next
+ *   value before the receiver has picked up the first, and a receiver that has just taken can announce its next wish: then each transfer
+ *   carries the end of one exchange and the beginning of the next, and a value takes 42 ns. Hence two places for values.
+ *   A receiver never announces itself beside an offer: it takes it.
+ *
+ * Lane and queues: no two wait past each other
+ *   Without (D) and (E): a receiver sees an empty senders' queue and announces itself in the lane; a sender sees an empty lane and joins
+ *   the queue. Both wait for ever. With them:
+ *       announce in the lane (CAS, seq_cst)     join the queue
+ *       (D)                                     (E) full fence
+ *       look at the other side's queue          look at the lane
+ *   (D) is the order that seq_cst gives the CAS and the load after it; (E) a fence, or the heavy one of a select. Both looking too early
+ *   is the outcome that they exclude. Whoever sees the other acts: the one in the lane leaves it for the queue's lock, where it meets
+ *   who waits there; the one in the queue leaves that and tries the lane.
+ *
+ * Order
+ *   Nobody enters the lane while somebody of its own side is in the queue, the lane is served first, and who moves from the lane into the
+ *   queue goes to its front: so threads are met in the order of their coming. They move that way only, and are in the queue
+ *   before they leave the lane: a try that looks at the lane first misses nobody.
+ *
+ * Progress: announcing and claiming are lock-free; OFFERING, TAKING and GIVING last for one copy, and are waited out.
+ * Sources: W. Scherer, D. Lea, M. Scott, "Scalable Synchronous Queues" (2006), for the two kinds of waiter in one place.
+ */
+#ifndef WEIR_CHAN_LANE_H
+#define WEIR_CHAN_LANE_H
+
+
+enum {
+    WEIR__LANE_OFFERING = 1,
+    WEIR__LANE_OFFER = 2,
+    WEIR__LANE_TAKING = 3,
+    WEIR__LANE_SENDER = 3, /* the field */
+    WEIR__LANE_WANT = 1 << 2,
+    WEIR__LANE_GIVING = 2 << 2,
+    WEIR__LANE_DEAL = 3 << 2,
+    WEIR__LANE_RECEIVER = 3 << 2,
+    WEIR__LANE_TURN = 1 << 4
+};
+
+/* How entering the lane has ended. */
+typedef enum weir__lane_entry {
+    WEIR__LANE_DONE,    /* a counterpart was there: exchanged */
+    WEIR__LANE_STAY,    /* announced: weir__lane_gone tells when it is done */
+    WEIR__LANE_PASSING, /* a counterpart is about to announce itself: try again */
+    WEIR__LANE_TAKEN    /* no place here: to the queue */
+} weir__lane_entry;
+
+/* Gives to, or takes from, a counterpart that waits in the lane. False: there is none. Any thread. dst may be NULL. */
+WEIR_API bool weir__lane_meet(weir__chan *c, bool sending, const void *src, void *dst);
+
+/* Whether a counterpart waits in the lane or is about to. */
+static inline bool weir__lane_there(weir__chan *c, bool sending)
+{
+    const uint64_t word = weir__load_sc(&c->lane.word);
+    const uint64_t sender = word & WEIR__LANE_SENDER;
+    return sending ? (word & WEIR__LANE_RECEIVER) == WEIR__LANE_WANT
+                   : sender == WEIR__LANE_OFFERING || sender == WEIR__LANE_OFFER;
+}
+
+#endif /* WEIR_CHAN_LANE_H */
+
 /* ==== weir/chan/rendezvous.h ==== */
 
 /* weir/chan/rendezvous.h: channels of capacity 0, where a value goes from hand to hand.
  *
  * Overview
- *   There is no ring. Whoever comes first lies down in the queue of its side with the address of its value (or of where it wants
- *   one); whoever comes second finds it there, moves the value and lets it go. So a send returns 0 only after a receiver has taken the
- *   value, and a try succeeds only if a counterpart is waiting already. Unlike in a buffered channel a wake-up is no hint here: it is
- *   the exchange, done.
+ *   There is no ring. Whoever comes first waits with its value (or with the wish for one); whoever comes second finds it, moves the value
+ *   and lets it go. So a send returns 0 only after a receiver has taken the value, and a try succeeds only if a counterpart is waiting
+ *   already. Unlike in a buffered channel a wake-up is no hint here: it is the exchange, done.
  *
- * Invariants, under the channel's one lock (that of `receivers`, for both queues)
- *   1. At most one of the two queues holds a thread that can be claimed, unless both belong to one select, which never meets itself.
- *   2. After closed is set, both queues are empty for good.
+ *   There are two places to wait in. The lane (chan/lane.h) has room for one thread of each side that is awake, and needs no lock: two threads
+ *   at full speed meet there. The queues hold everybody else: who sleeps, who selects, who finds the lane taken, and values that are too
+ *   large for it. The way of a call:
+ *
+ *       enter the lane ──► a counterpart was there: done
+ *             │ announced                   │ taken
+ *             ▼                             ▼
+ *       spin and yield there         under the lock: meet the first of the other queue, or
+ *             │ time to sleep        lie down at the back of one's own, and look at the lane once more
+ *             ▼                             │
+ *       to the front of the queue ──► park ◄┘
+ *
+ * Invariants of the queues, under the channel's one lock (that of `receivers`, for both)
+ *   1. At most one of the two holds a thread that can be claimed, unless both belong to one select, which never meets itself.
+ *   2. After closed is set, both are empty for good.
  *   3. A thread's parker is claimed once. The peer claims it HELD, moves the value, writes the status and lets go; the deadline or the
  *      context claims it CANCELLED or with its own ticket. So "exchanged" and "timed out" exclude each other, and the value
  *      of a send that was given up has not been looked at.
+ *   4. A thread is in the lane and in a queue at once only under the lock, on its way to sleep.
  *
  * Both sides of a claimed thread's memory are touched only while it is HELD, and it waits that out: a few instructions and a copy.
  *
- * Progress: takes the lock; try waits for peers in it. Blocked: spins, yields and parks on its own parker, by the channel's strategy, where
+ * Progress: the lane is lock-free but for one copy; the queues take the lock, and a try waits for peers in it. Blocked: spins, yields and parks on its own parker, by the channel's strategy, where
  * the peer finds it in any of the three phases.
  */
 #ifndef WEIR_CHAN_RENDEZVOUS_H
@@ -2098,9 +2228,9 @@ static inline weir__waitq *weir__meet_queue(weir__chan *c, bool sending)
 }
 
 /* Puts a thread into the queue of its side; takes it off again if it is still there. Locked. */
-static inline void weir__meet_link(weir__chan *c, bool sending, weir__waiter *w)
+static inline void weir__meet_link(weir__chan *c, bool sending, weir__waiter *w, bool first)
 {
-    weir__waiter_link(&weir__meet_queue(c, sending)->list, w);
+    (first ? weir__waiter_link_first : weir__waiter_link)(&weir__meet_queue(c, sending)->list, w);
     weir__waitq_add(weir__meet_queue(c, sending), 1);
 }
 
@@ -2119,7 +2249,8 @@ WEIR_API int weir__meet_exchange(weir__chan *c, bool sending, const void *src, v
 /* 0, EPIPE, EAGAIN. */
 WEIR_API int weir__meet_try(weir__chan *c, bool sending, const void *src, void *dst);
 /* 0, EPIPE, ETIMEDOUT, ECANCELED. */
-WEIR_API int weir__meet_wait(weir__wait *w, weir__chan *c, bool sending, const void *src, void *dst);
+WEIR_API int weir__meet_send(weir_ctx *ctx, weir__chan *c, const void *src, weir_ns deadline);
+WEIR_API int weir__meet_recv(weir_ctx *ctx, weir__chan *c, void *dst, weir_ns deadline);
 /* True for the caller that closed. */
 WEIR_API bool weir__meet_close(weir__chan *c);
 
@@ -2275,8 +2406,8 @@ enum { WEIR__OP_SEND, WEIR__OP_RESERVE, WEIR__OP_RECV, WEIR__OP_PEEK };
 
 typedef struct weir__op {
     int what;
-    const void *src; /* SEND */
-    void *dst;       /* RECV; may be NULL */
+    const void *src;   /* SEND */
+    void *dst;         /* RECV; may be NULL */
     weir__claim claim; /* RESERVE, PEEK: the result */
 } weir__op;
 
@@ -2493,10 +2624,12 @@ static inline int weir__send_latest(weir__chan *c, int kind, const void *src, si
 
 #define weir_reserve(ctx, ch, slot)                                                                                    \
     weir__reserve((ctx), WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM_SLOT(ch, slot), sizeof *(ch).elem)
-#define weir_commit(ch, slot) weir__commit(WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, slot), sizeof *(ch).elem)
+#define weir_commit(ch, slot)                                                                                          \
+    weir__commit(WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, slot), sizeof *(ch).elem)
 #define weir_peek(ctx, ch, slot)                                                                                       \
     weir__peek((ctx), WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM_SLOT(ch, slot), sizeof *(ch).elem)
-#define weir_release(ch, slot) weir__release(WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, slot), sizeof *(ch).elem)
+#define weir_release(ch, slot)                                                                                         \
+    weir__release(WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, slot), sizeof *(ch).elem)
 
 /* slot: the address of an element pointer of the channel's type. */
 WEIR_INLINE int weir__reserve(weir_ctx *ctx, weir__chan *c, int kind, void *slot, size_t size)
@@ -2595,7 +2728,8 @@ WEIR_INLINE size_t weir__chan_pop_run(weir__chan *c, unsigned char *dst, size_t 
     return run;
 }
 
-WEIR_INLINE int weir__send_n(weir_ctx *ctx, weir__chan *c, int kind, const void *ptr, size_t size, size_t n, size_t *sent)
+WEIR_INLINE int weir__send_n(weir_ctx *ctx, weir__chan *c, int kind, const void *ptr, size_t size, size_t n,
+                             size_t *sent)
 {
     const unsigned char *src = (const unsigned char *)ptr;
     size_t done = 0;
@@ -2835,7 +2969,8 @@ WEIR_INLINE weir__port weir__port_of(weir__chan *c, int kind, size_t size)
 #define WEIR__LOOP_PORT(ch) weir__port_of(WEIR__CHAN(ch), WEIR__KIND((ch).core), sizeof *(ch).elem + WEIR__FITS(ch))
 
 #define weir_generate_loop(ctx, out, fn, arg) weir__generate_loop((ctx), WEIR__LOOP_PORT(out), (fn), (arg))
-#define weir_map_loop(ctx, in, out, fn, arg) weir__map_loop((ctx), WEIR__LOOP_PORT(in), WEIR__LOOP_PORT(out), (fn), (arg))
+#define weir_map_loop(ctx, in, out, fn, arg)                                                                           \
+    weir__map_loop((ctx), WEIR__LOOP_PORT(in), WEIR__LOOP_PORT(out), (fn), (arg))
 #define weir_sink_loop(ctx, in, fn, arg) weir__sink_loop((ctx), WEIR__LOOP_PORT(in), (fn), (arg))
 /* outs, ins: arrays of n handles of one type; in and out of the same element type. */
 #define weir_fan_out_loop(ctx, in, outs, n)                                                                            \
@@ -2890,7 +3025,8 @@ WEIR_INLINE int weir__generate_body(weir_ctx *ctx, weir__port out, weir_generate
     }
 }
 
-WEIR_INLINE int weir__map_body(weir_ctx *ctx, weir__port in, weir__port out, weir_map_fn *fn, void *arg, void *from, void *to)
+WEIR_INLINE int weir__map_body(weir_ctx *ctx, weir__port in, weir__port out, weir_map_fn *fn, void *arg, void *from,
+                               void *to)
 {
     for (;;) {
         int rc = weir__port_recv(ctx, in, from);
@@ -2917,8 +3053,8 @@ WEIR_INLINE int weir__sink_body(weir_ctx *ctx, weir__port in, weir_sink_fn *fn, 
 }
 
 /* Moves values from in to out, each the next of its array in turn; an array of one is a plain channel. */
-WEIR_INLINE int weir__deal_body(weir_ctx *ctx, weir__port in, const void *ins, size_t in_count, weir__port out, const void *outs,
-                                size_t out_count, void *value)
+WEIR_INLINE int weir__deal_body(weir_ctx *ctx, weir__port in, const void *ins, size_t in_count, weir__port out,
+                                const void *outs, size_t out_count, void *value)
 {
     size_t i = 0, o = 0;
     for (;;) {
@@ -3000,10 +3136,10 @@ typedef int weir_task_fn(weir_ctx *ctx, void *arg);
 
 /* Zero means the default, for each. */
 typedef struct weir_stage_opt {
-    const char *name;  /* of its threads, for people; kept as a pointer. "stage" */
-    unsigned workers;  /* threads that run the task at once; 1 */
-    bool ordered;      /* weir_map, weir_fan_in: keep the order of the input */
-    const int *cpus;   /* worker i is pinned to cpus[i % cpu_count]; copied. Not pinned */
+    const char *name; /* of its threads, for people; kept as a pointer. "stage" */
+    unsigned workers; /* threads that run the task at once; 1 */
+    bool ordered;     /* weir_map, weir_fan_in: keep the order of the input */
+    const int *cpus;  /* worker i is pinned to cpus[i % cpu_count]; copied. Not pinned */
     size_t cpu_count;
 } weir_stage_opt;
 
@@ -3011,7 +3147,10 @@ typedef struct weir_stage_opt {
 typedef struct weir_closer {
     weir__chan *chan;
 } weir_closer;
-#define WEIR_CLOSER(ch) {WEIR__CHAN(ch)}
+#define WEIR_CLOSER(ch)                                                                                                \
+    {                                                                                                                  \
+        WEIR__CHAN(ch)                                                                                                 \
+    }
 
 typedef struct weir_pipeline {
     weir_ctx ctx;
@@ -3032,13 +3171,13 @@ static inline weir_ctx *weir_pipeline_ctx(weir_pipeline *p)
 /* Starts a stage: task(ctx, arg) on opt->workers threads; opt may be NULL. After the last of them has returned, closes the close_count
  * channels of `closes` (copied). 0; ENOMEM: nothing was started, and the channels are closed; EAGAIN: the system refused a thread, and EINVAL: a
  * CPU that is none: the pipeline is cancelled and wait will say so. */
-WEIR_API int weir_pipeline_go(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg, const weir_closer *closes,
-                              size_t close_count);
+WEIR_API int weir_pipeline_go(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg,
+                              const weir_closer *closes, size_t close_count);
 
 /* For flow/stages.h. weir_pipeline_go, for a task whose argument the pipeline is to release, and which is released too when this
  * fails; and a stage without workers, which only has something to release at the very end. */
-WEIR_API int weir__pipeline_start(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg, const weir_closer *closes,
-                                  size_t close_count, void (*release)(void *arg));
+WEIR_API int weir__pipeline_start(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg,
+                                  const weir_closer *closes, size_t close_count, void (*release)(void *arg));
 WEIR_API int weir__pipeline_keep(weir_pipeline *p, void *arg, void (*release)(void *arg));
 /* The pipeline has failed with rc, unless that is 0 or EPIPE. */
 WEIR_API void weir__pipeline_fail(weir_pipeline *p, int rc);
@@ -3095,11 +3234,15 @@ WEIR_API int weir_pipeline_wait(weir_pipeline *p);
 #define weir__flow_fan_out WEIR__RINGED(weir__flow_fan_out)
 #define weir__flow_fan_in WEIR__RINGED(weir__flow_fan_in)
 
-WEIR_API int weir__flow_generate(weir_pipeline *p, weir__port out, weir_generate_fn *fn, void *arg, const weir_stage_opt *opt);
-WEIR_API int weir__flow_map(weir_pipeline *p, weir__port in, weir__port out, weir_map_fn *fn, void *arg, const weir_stage_opt *opt);
+WEIR_API int weir__flow_generate(weir_pipeline *p, weir__port out, weir_generate_fn *fn, void *arg,
+                                 const weir_stage_opt *opt);
+WEIR_API int weir__flow_map(weir_pipeline *p, weir__port in, weir__port out, weir_map_fn *fn, void *arg,
+                            const weir_stage_opt *opt);
 WEIR_API int weir__flow_sink(weir_pipeline *p, weir__port in, weir_sink_fn *fn, void *arg, const weir_stage_opt *opt);
-WEIR_API int weir__flow_fan_out(weir_pipeline *p, weir__port in, weir__port out, const void *outs, size_t n, const weir_stage_opt *opt);
-WEIR_API int weir__flow_fan_in(weir_pipeline *p, weir__port in, const void *ins, size_t n, weir__port out, const weir_stage_opt *opt);
+WEIR_API int weir__flow_fan_out(weir_pipeline *p, weir__port in, weir__port out, const void *outs, size_t n,
+                                const weir_stage_opt *opt);
+WEIR_API int weir__flow_fan_in(weir_pipeline *p, weir__port in, const void *ins, size_t n, weir__port out,
+                               const weir_stage_opt *opt);
 
 #endif /* WEIR_FLOW_STAGES_H */
 
@@ -3318,7 +3461,9 @@ WEIR_API int weir__futex_wait(weir__atomic_u32 *word, uint32_t value, weir_ns de
         until = &t;
     }
     /* 9 FUTEX_WAIT_BITSET | 128 FUTEX_PRIVATE_FLAG; the last argument matches every wake. */
-    return weir__system_call(SYS_futex, (long)word, 9 | 128, (long)value, (long)until, 0, 0xffffffff) == -ETIMEDOUT ? ETIMEDOUT : 0;
+    return weir__system_call(SYS_futex, (long)word, 9 | 128, (long)value, (long)until, 0, 0xffffffff) == -ETIMEDOUT
+               ? ETIMEDOUT
+               : 0;
 }
 
 WEIR_API void weir__futex_wake(weir__atomic_u32 *word, int count)
@@ -3696,10 +3841,10 @@ WEIR_API bool weir__ring_ready(weir__ring *r, int kind, size_t size, bool pushin
     const uint64_t pos = weir__load_rlx(pushing ? &r->producer.pos : &r->consumer.pos);
     switch (weir__ring_of(kind)) {
     case WEIR_RING_CACHED:
-        return pushing ? pos - weir__load_rlx(&r->consumer.pos) != r->capacity : weir__load_rlx(&r->producer.pos) != pos;
+        return pushing ? pos - weir__load_rlx(&r->consumer.pos) != r->capacity
+                       : weir__load_rlx(&r->producer.pos) != pos;
 #if WEIR__RING_CK_USED
-    case WEIR_RING_CK:
-        return pushing ? weir__ck_why_full(r, kind) == 0 : weir__ck_why_empty(r, kind) == 0;
+    case WEIR_RING_CK: return pushing ? weir__ck_why_full(r, kind) == 0 : weir__ck_why_empty(r, kind) == 0;
 #endif
     default: return weir__load_rlx(weir__slots_stamp(r, pos, size)) == (pushing ? pos : pos + 1);
     }
@@ -4108,6 +4253,150 @@ WEIR_API WEIR_COLD int weir__chan_wake_sender(weir__chan *c)
 
 #endif /* WEIR_CHAN_CHANNEL_IMPLEMENTED */
 
+/* ==== weir/chan/lane.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CHAN_LANE_IMPLEMENTED)
+#define WEIR_CHAN_LANE_IMPLEMENTED
+
+/* Values of one word are the common case, and copied without a call. */
+WEIR_INLINE void weir__lane_copy_in(void *place, const void *src, size_t size)
+{
+    if (size == sizeof(uint64_t))
+        WEIR_COPY_IN(place, src, sizeof(uint64_t));
+    else
+        WEIR_COPY_IN(place, src, size);
+}
+
+WEIR_INLINE void weir__lane_copy_out(void *dst, const void *place, size_t size)
+{
+    if (dst == NULL)
+        return;
+    if (size == sizeof(uint64_t))
+        WEIR_COPY_OUT(dst, place, sizeof(uint64_t));
+    else
+        WEIR_COPY_OUT(dst, place, size);
+}
+
+/* The end of a step that the word's one owner takes: by a store where nobody else can change the other field meanwhile. */
+WEIR_INLINE void weir__lane_step(weir__chan *c, uint64_t now, uint64_t difference, bool alone)
+{
+    if (alone)
+        weir__store_rel(&c->lane.word, now + difference);
+    else
+        (void)weir__add_ar(&c->lane.word, difference);
+}
+
+/* While a receiver wants, no sender announces itself: so the word is the giver's until it stores DEAL. False: *word has changed. */
+WEIR_INLINE bool weir__lane_give(weir__chan *c, uint64_t *word, const void *src)
+{
+    const uint64_t giving = *word + (WEIR__LANE_GIVING - WEIR__LANE_WANT);
+    if (!weir__cas_sc(&c->lane.word, word, giving))
+        return false;
+    WEIR_HOOK("meeting");
+    weir__lane_copy_in(c->lane.deal, src, c->size);
+    weir__lane_step(c, giving, WEIR__LANE_DEAL - WEIR__LANE_GIVING, true);
+    return true;
+}
+
+/* Beside a DEAL, its receiver may pick up at any time. */
+WEIR_INLINE bool weir__lane_take(weir__chan *c, uint64_t *word, void *dst)
+{
+    const uint64_t taking = *word + (WEIR__LANE_TAKING - WEIR__LANE_OFFER);
+    if (!weir__cas_sc(&c->lane.word, word, taking))
+        return false;
+    WEIR_HOOK("meeting");
+    weir__lane_copy_out(dst, c->lane.offer, c->size);
+    weir__lane_step(c, taking, 0 - (uint64_t)WEIR__LANE_TAKING, (taking & WEIR__LANE_RECEIVER) == 0);
+    return true;
+}
+
+WEIR_API bool weir__lane_meet(weir__chan *c, bool sending, const void *src, void *dst)
+{
+    uint64_t word = weir__load_acq(&c->lane.word);
+    if (sending) {
+        while ((word & WEIR__LANE_RECEIVER) == WEIR__LANE_WANT)
+            if (weir__lane_give(c, &word, src))
+                return true;
+    } else {
+        while ((word & WEIR__LANE_SENDER) == WEIR__LANE_OFFER)
+            if (weir__lane_take(c, &word, dst))
+                return true;
+    }
+    return false;
+}
+
+/* Announces the caller, given that there is room for it in *word. False: *word has changed. */
+WEIR_INLINE bool weir__lane_announce(weir__chan *c, bool sending, const void *src, uint64_t *word, uint64_t *mine)
+{
+    uint64_t now = *word + WEIR__LANE_TURN + (sending ? WEIR__LANE_OFFERING : WEIR__LANE_WANT);
+    if (!weir__cas_sc(&c->lane.word, word, now)) /* before (D) */
+        return false;
+    if (sending) {
+        WEIR_HOOK("offering");
+        weir__lane_copy_in(c->lane.offer, src, c->size);
+        weir__lane_step(c, now, WEIR__LANE_OFFER - WEIR__LANE_OFFERING, (now & WEIR__LANE_RECEIVER) == 0);
+    }
+    *mine = now;
+    return true;
+}
+
+/* Announced: gives up. False: a counterpart was faster, and weir__lane_gone will soon say so. */
+WEIR_INLINE bool weir__lane_leave(weir__chan *c, bool sending, uint64_t mine)
+{
+    uint64_t word = mine;
+    if (!sending)
+        return weir__cas_sc(&c->lane.word, &word, word - WEIR__LANE_WANT);
+    word = weir__load_acq(&c->lane.word);
+    while ((word & WEIR__LANE_SENDER) == WEIR__LANE_OFFER && ((word ^ mine) & ~(uint64_t)(WEIR__LANE_TURN - 1)) == 0)
+        if (weir__cas_sc(&c->lane.word, &word, word - WEIR__LANE_OFFER))
+            return true;
+    return false;
+}
+
+/* As weir__lane_meet, and announces the caller when nobody is there. *mine: what the word was then. */
+WEIR_INLINE weir__lane_entry weir__lane_enter(weir__chan *c, bool sending, const void *src, void *dst, uint64_t *mine)
+{
+    weir__waitq *const own = sending ? &c->senders : &c->receivers, *const other =
+                                                                        sending ? &c->receivers : &c->senders;
+    uint64_t word = weir__load_acq(&c->lane.word);
+    if (c->size > sizeof c->lane.offer)
+        return WEIR__LANE_TAKEN;
+    for (;;) {
+        const uint64_t sender = word & WEIR__LANE_SENDER, receiver = word & WEIR__LANE_RECEIVER;
+        if (sending ? receiver == WEIR__LANE_WANT : sender == WEIR__LANE_OFFER) {
+            if (sending ? weir__lane_give(c, &word, src) : weir__lane_take(c, &word, dst))
+                return WEIR__LANE_DONE;
+            continue;
+        }
+        if (!sending && sender == WEIR__LANE_OFFERING)
+            return WEIR__LANE_PASSING;
+        if (sender != 0 || (receiver != 0 && (!sending || receiver != WEIR__LANE_DEAL)) ||
+            weir__waitq_sleepers(own) != 0)
+            return WEIR__LANE_TAKEN;
+        if (weir__lane_announce(c, sending, src, &word, mine))
+            break;
+    }
+    /* (D) pairs with (E). If somebody is there who may not have seen us: leave, unless it has. */
+    if ((weir__load_sc(&other->attention) & WEIR__ATTENTION_COUNT) != 0 && weir__lane_leave(c, sending, *mine))
+        return WEIR__LANE_TAKEN;
+    return WEIR__LANE_STAY;
+}
+
+/* Announced: whether the exchange is done, a receiver's value then in dst. */
+WEIR_INLINE bool weir__lane_gone(weir__chan *c, bool sending, void *dst, uint64_t mine)
+{
+    const uint64_t word = weir__load_acq(&c->lane.word);
+    if (sending) /* the turn is that of the last announcement: an offer of another turn, or a wish, came when ours had gone */
+        return (word & WEIR__LANE_SENDER) == 0 || ((word ^ mine) & ~(uint64_t)(WEIR__LANE_TURN - 1)) != 0;
+    if ((word & WEIR__LANE_RECEIVER) != WEIR__LANE_DEAL)
+        return false;
+    weir__lane_copy_out(dst, c->lane.deal, c->size);
+    (void)weir__add_ar(&c->lane.word, 0 - (uint64_t)WEIR__LANE_DEAL);
+    return true;
+}
+
+#endif /* WEIR_CHAN_LANE_IMPLEMENTED */
+
 /* ==== weir/chan/rendezvous.h: implementation ==== */
 
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CHAN_RENDEZVOUS_IMPLEMENTED)
@@ -4138,6 +4427,8 @@ WEIR_API int weir__meet_exchange(weir__chan *c, bool sending, const void *src, v
     *wake = NULL;
     if (weir__load_rlx(&c->closed) != 0)
         return EPIPE;
+    if (weir__lane_meet(c, sending, src, dst)) /* first: it came before all in the queue */
+        return 0;
     peer = weir__meet_hold_first(weir__meet_queue(c, !sending), wake);
     if (peer == NULL)
         return EAGAIN;
@@ -4162,20 +4453,68 @@ WEIR_API int weir__meet_try(weir__chan *c, bool sending, const void *src, void *
 {
     weir__atomic_u32 *wake;
     int rc;
+    if (weir__load_acq(&c->closed) != 0)
+        return EPIPE;
+    if (weir__lane_meet(c, sending, src, dst))
+        return 0;
     /* Nobody there, and not closed: then it was not closed either when nobody was there, because it was looked at later. Saves polling
      * callers the lock. */
-    const uint32_t attention = weir__load_acq(&weir__meet_queue(c, !sending)->attention);
-    if ((attention & WEIR__ATTENTION_COUNT) == 0 && weir__load_acq(&c->closed) == 0)
+    if (weir__waitq_sleepers(weir__meet_queue(c, !sending)) == 0 && weir__load_acq(&c->closed) == 0)
         return EAGAIN;
     weir__lock_take(weir__meet_lock(c));
     rc = weir__meet_exchange(c, sending, src, dst, &wake);
     return weir__meet_finish(c, rc, wake);
 }
 
-WEIR_API int weir__meet_wait(weir__wait *w, weir__chan *c, bool sending, const void *src, void *dst)
+/* Waits in the lane: 0, or why the wait is over; EAGAIN: it is time to sleep, and the caller is still announced. */
+static int weir__meet_stay(weir__wait *w, weir__chan *c, bool sending, void *dst, uint64_t mine)
+{
+    weir__backoff peer = {WEIR_WAIT_YIELD, 0};
+    WEIR_HOOK("staying");
+    while (!weir__lane_gone(c, sending, dst, mine)) {
+        const int over = weir__load_acq(&c->closed) != 0
+                             ? EPIPE
+                             : weir__wait_over(w); /* may run hooks, which may use this channel */
+        if (over == 0) {
+            if (!weir__backoff_turn(&w->backoff))
+                return EAGAIN;
+        } else if (weir__lane_leave(c, sending, mine)) {
+            return over;
+        } else {
+            weir__backoff_peer(&peer);
+        }
+    }
+    return 0;
+}
+
+/* Joins the queue of its side; `mine` not NULL: out of the lane. Locked. EAGAIN: the caller lies there, and nobody waits to meet it. Otherwise
+ * it does not: 0, EPIPE; BUSY: a counterpart is at work in the lane, or about to be. */
+static int weir__meet_lie_down(weir__chan *c, bool sending, weir__waiter *node, const uint64_t *mine,
+                               weir__atomic_u32 **wake)
+{
+    int rc = WEIR__BUSY;
+    WEIR_HOOK("lying down");
+    weir__meet_link(c, sending, node, mine != NULL);
+    if (mine == NULL) {
+        WEIR_FENCE(__ATOMIC_SEQ_CST); /* (E) pairs with (D) in weir__lane_enter */
+        if (!weir__lane_there(c, sending))
+            return EAGAIN;
+    } else if (weir__lane_leave(c, sending, *mine)) {
+        /* Nobody could announce itself beside us, and whoever does so from here on sees us in the queue. But a select may have joined
+         * the other one and not looked at the lane before we left it. */
+        rc = weir__meet_exchange(c, sending, node->src, node->dst, wake);
+        if (rc == EAGAIN)
+            return EAGAIN;
+    }
+    weir__meet_unlink(c, sending, node);
+    return rc;
+}
+
+/* Waits in the queue. BUSY: see weir__meet_lie_down. */
+static int weir__meet_park(weir__wait *w, weir__chan *c, bool sending, const void *src, void *dst, const uint64_t *mine)
 {
     weir__parker parker = {WEIR__PARKER_WAITING};
-    weir__atomic_u32 *wake;
+    weir__atomic_u32 *wake = NULL;
     weir__waiter node;
     uint32_t ticket;
     int rc;
@@ -4183,20 +4522,80 @@ WEIR_API int weir__meet_wait(weir__wait *w, weir__chan *c, bool sending, const v
     node.src = src;
     node.dst = dst;
     weir__lock_take(weir__meet_lock(c));
-    rc = weir__meet_exchange(c, sending, src, dst, &wake);
+    rc = mine == NULL ? weir__meet_exchange(c, sending, src, dst, &wake) : EAGAIN;
     if (rc == EAGAIN)
-        weir__meet_link(c, sending, &node); /* even if the wait is over: finding that out may run hooks, which may use this channel */
+        rc = weir__meet_lie_down(c, sending, &node, mine,
+                                 &wake); /* even if the wait is over: finding that out may run hooks */
     (void)weir__meet_finish(c, rc, wake);
     if (rc != EAGAIN)
         return rc;
     WEIR_HOOK("parking");
-    ticket = weir__wait_parked(w, &parker, w->backoff.strategy, WEIR_FOREVER);
+    ticket = weir__wait_parked(w, &parker, mine == NULL ? w->backoff.strategy : WEIR_WAIT_PARK, WEIR_FOREVER);
     if (ticket == WEIR__TICKET_QUEUE)
         return node.status; /* unlinked by the peer, under the lock, before it claimed us */
     weir__lock_take(weir__meet_lock(c));
     weir__meet_unlink(c, sending, &node);
     weir__lock_release(weir__meet_lock(c));
     return weir__wait_ended(w);
+}
+
+/* The rest of weir__meet_wait, once it is known how entering the lane has ended. */
+static WEIR_NOINLINE int weir__meet_wait_on(weir_ctx *ctx, weir__chan *c, bool sending, const void *src, void *dst,
+                                            weir_ns deadline, weir__lane_entry entry, uint64_t mine)
+{
+    weir__backoff peer = {WEIR_WAIT_YIELD, 0};
+    weir__wait w;
+    weir__wait_init(&w, ctx, deadline, c->wait);
+    while (entry != WEIR__LANE_DONE) {
+        if (entry != WEIR__LANE_PASSING) {
+            int rc = entry == WEIR__LANE_STAY ? weir__meet_stay(&w, c, sending, dst, mine) : EAGAIN;
+            if (rc == EAGAIN)
+                rc = weir__meet_park(&w, c, sending, src, dst, entry == WEIR__LANE_STAY ? &mine : NULL);
+            if (rc != WEIR__BUSY)
+                return rc;
+        }
+        weir__backoff_peer(&peer);
+        if (entry == WEIR__LANE_STAY) { /* a counterpart was faster than we were at leaving */
+            if (weir__lane_gone(c, sending, dst, mine))
+                return 0;
+        } else {
+            if (weir__load_acq(&c->closed) != 0)
+                return EPIPE;
+            entry = weir__lane_enter(c, sending, src, dst, &mine);
+        }
+    }
+    return 0;
+}
+
+/* Two threads at full speed meet here within some 50 ns, so what a longer wait needs is left for later. */
+WEIR_INLINE int weir__meet_wait(weir_ctx *ctx, weir__chan *c, bool sending, const void *src, void *dst,
+                                weir_ns deadline)
+{
+    enum { GLANCES = 8 };
+    weir__lane_entry entry = WEIR__LANE_TAKEN;
+    uint64_t mine = 0;
+    if (weir__load_acq(&c->closed) != 0)
+        return EPIPE;
+    if (c->wait != WEIR_WAIT_PARK) /* who means to sleep at once goes to the queue */
+        entry = weir__lane_enter(c, sending, src, dst, &mine);
+    if (entry == WEIR__LANE_DONE)
+        return 0;
+    for (int i = 0; i < GLANCES && entry == WEIR__LANE_STAY; i++) {
+        WEIR_CPU_PAUSE();
+        if (weir__lane_gone(c, sending, dst, mine))
+            return 0;
+    }
+    return weir__meet_wait_on(ctx, c, sending, src, dst, deadline, entry, mine);
+}
+
+WEIR_API int weir__meet_send(weir_ctx *ctx, weir__chan *c, const void *src, weir_ns deadline)
+{
+    return weir__meet_wait(ctx, c, true, src, NULL, deadline);
+}
+
+WEIR_API int weir__meet_recv(weir_ctx *ctx, weir__chan *c, void *dst, weir_ns deadline)
+{
+    return weir__meet_wait(ctx, c, false, NULL, dst, deadline);
 }
 
 WEIR_API bool weir__meet_close(weir__chan *c)
@@ -4263,6 +4662,7 @@ WEIR_API int weir__chan_make(void *handle, int kind, size_t capacity, size_t siz
     weir__waitq_init(&c->receivers);
     weir__waitq_init(&c->senders);
     c->flavor = capacity == 0 ? WEIR__RENDEZVOUS : WEIR__BUFFER;
+    memset(&c->lane, 0, sizeof c->lane);
     c->closed = 0;
     c->due = c->period = 0;
     c->size = size;
@@ -4295,7 +4695,8 @@ WEIR_API int weir__chan_close(weir__chan *c)
         return EINVAL;
     if (c->flavor == WEIR__RENDEZVOUS)
         return weir__meet_close(c) ? 0 : EPIPE;
-    if (c->flavor == WEIR__TIMER ? !weir__cas_sc(&c->closed, &open, 1) : !weir__ring_close(&c->ring, c->kind, weir__chan_mark_closed, c))
+    if (c->flavor == WEIR__TIMER ? !weir__cas_sc(&c->closed, &open, 1)
+                                 : !weir__ring_close(&c->ring, c->kind, weir__chan_mark_closed, c))
         return EPIPE;
     /* Whoever joins a queue from here on finds the ring closed in its last look; whoever joined before is woken. The queue's lock
      * decides which. */
@@ -4398,7 +4799,8 @@ WEIR_API int weir__op_why(weir__chan *c, const weir__op *op)
 {
     if (c->flavor == WEIR__TIMER)
         return weir__load_acq(&c->closed) != 0 ? EPIPE : weir_now() < weir__timer_due(c) ? EAGAIN : 0;
-    return weir__op_sends(op) ? weir__ring_why_full(&c->ring, c->kind, c->size) : weir__ring_why_empty(&c->ring, c->kind, c->size);
+    return weir__op_sends(op) ? weir__ring_why_full(&c->ring, c->kind, c->size)
+                              : weir__ring_why_empty(&c->ring, c->kind, c->size);
 }
 
 WEIR_INLINE bool weir__op_move(weir__chan *c, weir__op *op, size_t size, int *rc)
@@ -4469,7 +4871,8 @@ static bool weir__op_park(weir__chan *c, const weir__op *op, weir__wait *w, bool
     if (why == EAGAIN || why == WEIR__BUSY) {
         owes = false; /* not ready: whoever makes it ready sees us */
         WEIR_HOOK("parking");
-        (void)weir__wait_parked(w, &parker, WEIR_WAIT_PARK, c->flavor == WEIR__TIMER ? weir__timer_due(c) : WEIR_FOREVER);
+        (void)weir__wait_parked(w, &parker, WEIR_WAIT_PARK,
+                                c->flavor == WEIR__TIMER ? weir__timer_due(c) : WEIR_FOREVER);
     }
     weir__waitq_leave(q, &node);
     w->backoff.turn = 0;
@@ -4509,8 +4912,6 @@ WEIR_API WEIR_NOINLINE int weir__op_wait(weir_ctx *ctx, weir__chan *c, weir__op 
     weir__wait_init(&w, ctx, deadline, c != NULL ? c->wait : WEIR_WAIT_PARK);
     if (c == NULL)
         return weir__wait_end(&w);
-    if (c->flavor == WEIR__RENDEZVOUS && (op->what == WEIR__OP_SEND || op->what == WEIR__OP_RECV))
-        return weir__meet_wait(&w, c, weir__op_sends(op), op->src, op->dst);
     for (;;) {
         if (weir__op_spin(c, op, &w.backoff, &rc))
             break;
@@ -4542,12 +4943,16 @@ WEIR_API WEIR_NOINLINE int weir__op_try(weir__chan *c, weir__op *op)
 WEIR_API WEIR_NOINLINE int weir__send_slow(weir_ctx *ctx, weir__chan *c, const void *src, weir_ns deadline)
 {
     weir__op op = {WEIR__OP_SEND, src, NULL, {NULL, 0}};
+    if (c != NULL && c->flavor == WEIR__RENDEZVOUS)
+        return weir__meet_send(ctx, c, src, deadline);
     return weir__op_wait(ctx, c, &op, deadline);
 }
 
 WEIR_API WEIR_NOINLINE int weir__recv_slow(weir_ctx *ctx, weir__chan *c, void *dst, weir_ns deadline)
 {
     weir__op op = {WEIR__OP_RECV, NULL, dst, {NULL, 0}};
+    if (c != NULL && c->flavor == WEIR__RENDEZVOUS)
+        return weir__meet_recv(ctx, c, dst, deadline);
     return weir__op_wait(ctx, c, &op, deadline);
 }
 
@@ -4591,16 +4996,20 @@ WEIR_API uint64_t weir__case_seen(const weir_case *c)
 {
     if (c->chan != NULL && c->chan->flavor == WEIR__TIMER)
         return (uint64_t)weir__timer_due(c->chan);
-    if (c->chan == NULL || c->chan->flavor != WEIR__BUFFER)
+    if (c->chan == NULL)
         return 0;
+    if (c->chan->flavor == WEIR__RENDEZVOUS)
+        return weir__load_acq(&c->chan->lane.word);
     return weir__ring_touched(&c->chan->ring, c->chan->kind, c->what == WEIR__CASE_SEND);
 }
 
 WEIR_API bool weir__case_due(const weir_case *c, weir_ns now)
 {
     if (c->what == WEIR__CASE_DONE)
-        return weir__ctx_ended(c->ctx) != 0 || (weir_ctx_deadline(c->ctx) != WEIR_FOREVER && now >= weir_ctx_deadline(c->ctx));
-    return c->chan != NULL && c->chan->flavor == WEIR__TIMER && (weir__load_acq(&c->chan->closed) != 0 || now >= weir__timer_due(c->chan));
+        return weir__ctx_ended(c->ctx) != 0 ||
+               (weir_ctx_deadline(c->ctx) != WEIR_FOREVER && now >= weir_ctx_deadline(c->ctx));
+    return c->chan != NULL && c->chan->flavor == WEIR__TIMER &&
+           (weir__load_acq(&c->chan->closed) != 0 || now >= weir__timer_due(c->chan));
 }
 
 #endif /* WEIR_CHAN_CASE_IMPLEMENTED */
@@ -4623,19 +5032,20 @@ enum { WEIR__TICKET_CASE = WEIR__TICKET_QUEUE + 1 }; /* + index */
 /* What a select keeps per case. */
 typedef struct weir__select_slot {
     weir__waiter node;
-    uint64_t seen;     /* try: the position that shows whether the channel was touched */
-    weir__chan *meets; /* [0, meet_count): the rendezvous channels among the cases, each once, in the order of their addresses */
-    uint32_t order;    /* the permutation in which cases are tried */
+    uint64_t seen; /* try: the position that shows whether the channel was touched */
+    weir__chan *
+        meets; /* [0, meet_count): the rendezvous channels among the cases, each once, in the order of their addresses */
+    uint32_t order; /* the permutation in which cases are tried */
 } weir__select_slot;
 
 typedef struct weir__select {
     weir_case *cases;
     size_t n;
     bool ordered;
-    bool sorted;       /* meets is filled */
-    bool timed;        /* a timer or a context is among the cases */
+    bool sorted; /* meets is filled */
+    bool timed;  /* a timer or a context is among the cases */
     size_t meet_count;
-    size_t owed;       /* the case whose queue spent a wake-up on us, or n */
+    size_t owed; /* the case whose queue spent a wake-up on us, or n */
     weir__select_slot *slots;
     weir__parker parker;
 } weir__select;
@@ -4745,7 +5155,7 @@ static void weir__select_join(weir__select *s)
         if (c->what == WEIR__CASE_DONE && c->ctx != NULL)
             (void)weir__ctx_watch(c->ctx, node);
         else if (weir__case_meets(c))
-            weir__meet_link(c->chan, c->what == WEIR__CASE_SEND, node);
+            weir__meet_link(c->chan, c->what == WEIR__CASE_SEND, node, false);
         else if (c->chan != NULL)
             weir__waitq_join(weir__op_queue(c->chan, &op), node);
     }
@@ -4769,8 +5179,8 @@ static void weir__select_leave(weir__select *s)
     }
 }
 
-/* The last look, after (A): whether a buffer, a timer or a context is ready. Rendezvous peers find us by themselves. *until: when the
- * first timer or context will be. */
+/* The last look, after (A): whether a buffer, a timer or a context is ready, or a peer waits in the lane of a rendezvous (where (A) is (E),
+ * chan/lane.h; those that come to its queues find us by themselves). *until: when the first timer or context will be. */
 static bool weir__select_ready(weir__select *s, weir_ns *until)
 {
     *until = WEIR_FOREVER;
@@ -4782,7 +5192,10 @@ static bool weir__select_ready(weir__select *s, weir_ns *until)
             if (weir_ctx_err(c->ctx) != 0)
                 return true;
             point = weir_ctx_deadline(c->ctx);
-        } else if (c->chan != NULL && !weir__case_meets(c)) {
+        } else if (weir__case_meets(c)) {
+            if (weir__lane_there(c->chan, c->what == WEIR__CASE_SEND))
+                return true;
+        } else if (c->chan != NULL) {
             const int why = weir__op_why(c->chan, &op);
             if (why == 0 || why == EPIPE)
                 return true;
@@ -4820,8 +5233,10 @@ static int weir__select_park(weir__select *s, weir__wait *w, int strategy)
     s->parker.state = WEIR__PARKER_WAITING;
     weir__select_lock(s);
     done = weir__select_meet(s, &wake);
-    if (done == WEIR__SELECT_NONE)
+    if (done == WEIR__SELECT_NONE) {
+        WEIR_HOOK("lying down");
         weir__select_join(s);
+    }
     weir__select_unlock(s);
     if (wake != NULL)
         WEIR_FUTEX_WAKE(wake, 1);
@@ -4936,7 +5351,8 @@ static int weir__select_run(weir_ctx *ctx, weir_case *cases, size_t n, weir_ns d
     s.cases = cases;
     s.n = s.owed = n;
     s.ordered = ordered;
-    s.slots = n <= WEIR__SELECT_INLINE ? fixed : (weir__select_slot *)WEIR_ALLOC(sizeof(uint64_t) * 2, n * sizeof *s.slots);
+    s.slots =
+        n <= WEIR__SELECT_INLINE ? fixed : (weir__select_slot *)WEIR_ALLOC(sizeof(uint64_t) * 2, n * sizeof *s.slots);
     if (s.slots == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < n; i++) {
@@ -5086,8 +5502,8 @@ static int weir__stage_start(weir__stage *s)
     return 0;
 }
 
-WEIR_API int weir__pipeline_start(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg, const weir_closer *closes,
-                                  size_t close_count, void (*release)(void *arg))
+WEIR_API int weir__pipeline_start(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg,
+                                  const weir_closer *closes, size_t close_count, void (*release)(void *arg))
 {
     static const weir_stage_opt none = {NULL, 0, false, NULL, 0};
     weir__stage *s = weir__stage_new(p, opt == NULL ? &none : opt, task, arg, closes, close_count);
@@ -5126,8 +5542,8 @@ WEIR_API int weir__pipeline_keep(weir_pipeline *p, void *arg, void (*release)(vo
     return 0;
 }
 
-WEIR_API int weir_pipeline_go(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg, const weir_closer *closes,
-                              size_t close_count)
+WEIR_API int weir_pipeline_go(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg,
+                              const weir_closer *closes, size_t close_count)
 {
     return weir__pipeline_start(p, opt, task, arg, closes, close_count, NULL);
 }
@@ -5199,7 +5615,8 @@ static size_t weir__flow_value_bytes(const weir__port *port)
     return (port->size + 63) / 64 * 64;
 }
 
-static weir__flow *weir__flow_new(int what, weir__port in, size_t in_count, weir__port out, size_t out_count, unsigned workers)
+static weir__flow *weir__flow_new(int what, weir__port in, size_t in_count, weir__port out, size_t out_count,
+                                  unsigned workers)
 {
     const size_t values = (size_t)workers * (weir__flow_value_bytes(&in) + weir__flow_value_bytes(&out));
     const size_t head = (sizeof(weir__flow) + (in_count + out_count) * sizeof(weir__chan *) + 63) / 64 * 64;
@@ -5244,7 +5661,9 @@ static int weir__flow_main(weir_ctx *ctx, void *arg)
     case WEIR__FLOW_GENERATE: rc = weir__generate_body(ctx, f->out, f->fn.generate, f->arg, to); break;
     case WEIR__FLOW_MAP: rc = weir__map_body(ctx, f->in, f->out, f->fn.map, f->arg, from, to); break;
     case WEIR__FLOW_SINK: rc = weir__sink_body(ctx, f->in, f->fn.sink, f->arg, from); break;
-    case WEIR__FLOW_DEAL: rc = weir__deal_body(ctx, f->in, f->ins, f->in_count, f->out, f->outs, f->out_count, from); break;
+    case WEIR__FLOW_DEAL:
+        rc = weir__deal_body(ctx, f->in, f->ins, f->in_count, f->out, f->outs, f->out_count, from);
+        break;
     default: /* WEIR__FLOW_PUMP: worker i empties ins[i] */
         rc = weir__deal_body(ctx, f->in, &f->ins[worker], 1, f->out, f->outs, 1, from);
         (void)weir__chan_close(f->ins[worker]);
@@ -5285,7 +5704,8 @@ static unsigned weir__flow_workers(const weir_stage_opt *opt)
 
 static const weir__port weir__no_port = {NULL, WEIR__MPMC, 0};
 
-WEIR_API int weir__flow_generate(weir_pipeline *p, weir__port out, weir_generate_fn *fn, void *arg, const weir_stage_opt *opt)
+WEIR_API int weir__flow_generate(weir_pipeline *p, weir__port out, weir_generate_fn *fn, void *arg,
+                                 const weir_stage_opt *opt)
 {
     const unsigned workers = weir__flow_workers(opt);
     weir__flow *f = weir__flow_new(WEIR__FLOW_GENERATE, weir__no_port, 0, out, 1, workers);
@@ -5308,8 +5728,8 @@ WEIR_API int weir__flow_sink(weir_pipeline *p, weir__port in, weir_sink_fn *fn, 
 }
 
 /* Deals from in_count channels to out_count, each in turn, in one thread. */
-static int weir__flow_deal(weir_pipeline *p, weir__port in, const void *ins, size_t in_count, weir__port out, const void *outs,
-                           size_t out_count, const weir_stage_opt *opt)
+static int weir__flow_deal(weir_pipeline *p, weir__port in, const void *ins, size_t in_count, weir__port out,
+                           const void *outs, size_t out_count, const weir_stage_opt *opt)
 {
     weir__flow *f = weir__flow_new(WEIR__FLOW_DEAL, in, in_count, out, out_count, 1);
     if (f != NULL) {
@@ -5319,12 +5739,14 @@ static int weir__flow_deal(weir_pipeline *p, weir__port in, const void *ins, siz
     return weir__flow_start(p, f, opt, 1);
 }
 
-WEIR_API int weir__flow_fan_out(weir_pipeline *p, weir__port in, weir__port out, const void *outs, size_t n, const weir_stage_opt *opt)
+WEIR_API int weir__flow_fan_out(weir_pipeline *p, weir__port in, weir__port out, const void *outs, size_t n,
+                                const weir_stage_opt *opt)
 {
     return n == 0 ? weir__flow_refuse(p, NULL, EINVAL) : weir__flow_deal(p, in, &in.chan, 1, out, outs, n, opt);
 }
 
-WEIR_API int weir__flow_fan_in(weir_pipeline *p, weir__port in, const void *ins, size_t n, weir__port out, const weir_stage_opt *opt)
+WEIR_API int weir__flow_fan_in(weir_pipeline *p, weir__port in, const void *ins, size_t n, weir__port out,
+                               const weir_stage_opt *opt)
 {
     weir__flow *f;
     if (n == 0 || n > UINT32_MAX)
@@ -5337,8 +5759,8 @@ WEIR_API int weir__flow_fan_in(weir_pipeline *p, weir__port in, const void *ins,
     return weir__flow_start(p, f, opt, (unsigned)n);
 }
 
-static int weir__flow_map_one(weir_pipeline *p, weir__port in, weir__port out, weir_map_fn *fn, void *arg, const weir_stage_opt *opt,
-                              unsigned workers)
+static int weir__flow_map_one(weir_pipeline *p, weir__port in, weir__port out, weir_map_fn *fn, void *arg,
+                              const weir_stage_opt *opt, unsigned workers)
 {
     weir__flow *f = weir__flow_new(WEIR__FLOW_MAP, in, 1, out, 1, workers);
     if (f != NULL) {
@@ -5359,7 +5781,8 @@ static int weir__flow_make_queues(void *handles, size_t n, const weir__port *por
     }
     memset(handles, 0, n * sizeof(weir__chan *));
     for (size_t i = 0; i < n && rc == 0; i++)
-        rc = weir__chan_make((unsigned char *)handles + i * sizeof(weir__chan *), WEIR__SPSC, WEIR_MAP_QUEUE, port->size, &opt);
+        rc = weir__chan_make((unsigned char *)handles + i * sizeof(weir__chan *), WEIR__SPSC, WEIR_MAP_QUEUE,
+                             port->size, &opt);
     return rc;
 }
 
@@ -5392,7 +5815,8 @@ static int weir__flow_map_ordered(weir_pipeline *p, weir__port in, weir__port ou
     return rc != 0 ? rc : weir__flow_deal(p, to, queues->outs, n, out, &out.chan, 1, opt);
 }
 
-WEIR_API int weir__flow_map(weir_pipeline *p, weir__port in, weir__port out, weir_map_fn *fn, void *arg, const weir_stage_opt *opt)
+WEIR_API int weir__flow_map(weir_pipeline *p, weir__port in, weir__port out, weir_map_fn *fn, void *arg,
+                            const weir_stage_opt *opt)
 {
     const unsigned workers = weir__flow_workers(opt);
     if (workers > 1 && opt->ordered)

@@ -28,6 +28,7 @@
 #include "ctx/wait.h"        /* one wait, bounded by a context and a deadline */
 #include "chan/channel.h"    /* a ring and two queues */
 #include "chan/handle.h"     /* typed handles */
+#include "chan/lane.h"       /* capacity 0, both awake: one cache line */
 #include "chan/rendezvous.h" /* capacity 0: from hand to hand */
 #include "chan/make.h"       /* make, close, free, len, cap */
 #include "chan/timer.h"      /* channels on which the time arrives */

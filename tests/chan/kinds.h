@@ -9,6 +9,8 @@
 #ifndef WEIR_TEST_CHAN_KINDS_H
 #define WEIR_TEST_CHAN_KINDS_H
 
+#include "waiting.h"
+
 struct kind {
     const char *name;
     bool many_senders, many_receivers;
@@ -55,9 +57,18 @@ struct kind {
         weir_chan_free(&handle);                                                                                       \
         *ch = handle.core;                                                                                             \
     }                                                                                                                  \
-    static int kind##_close(void *ch) { return weir_close(kind##_of(ch)); }                                            \
-    static int kind##_send(weir_ctx *ctx, void *ch, const uint64_t *v) { return weir_send(ctx, kind##_of(ch), v); }    \
-    static int kind##_recv(weir_ctx *ctx, void *ch, uint64_t *v) { return weir_recv(ctx, kind##_of(ch), v); }          \
+    static int kind##_close(void *ch)                                                                                  \
+    {                                                                                                                  \
+        return weir_close(kind##_of(ch));                                                                              \
+    }                                                                                                                  \
+    static int kind##_send(weir_ctx *ctx, void *ch, const uint64_t *v)                                                 \
+    {                                                                                                                  \
+        return weir_send(ctx, kind##_of(ch), v);                                                                       \
+    }                                                                                                                  \
+    static int kind##_recv(weir_ctx *ctx, void *ch, uint64_t *v)                                                       \
+    {                                                                                                                  \
+        return weir_recv(ctx, kind##_of(ch), v);                                                                       \
+    }                                                                                                                  \
     static int kind##_send_until(weir_ctx *ctx, void *ch, const uint64_t *v, weir_ns deadline)                         \
     {                                                                                                                  \
         return weir_send_until(ctx, kind##_of(ch), v, deadline);                                                       \
@@ -66,8 +77,14 @@ struct kind {
     {                                                                                                                  \
         return weir_recv_until(ctx, kind##_of(ch), v, deadline);                                                       \
     }                                                                                                                  \
-    static int kind##_try_send(void *ch, const uint64_t *v) { return weir_try_send(kind##_of(ch), v); }                \
-    static int kind##_try_recv(void *ch, uint64_t *v) { return weir_try_recv(kind##_of(ch), v); }                      \
+    static int kind##_try_send(void *ch, const uint64_t *v)                                                            \
+    {                                                                                                                  \
+        return weir_try_send(kind##_of(ch), v);                                                                        \
+    }                                                                                                                  \
+    static int kind##_try_recv(void *ch, uint64_t *v)                                                                  \
+    {                                                                                                                  \
+        return weir_try_recv(kind##_of(ch), v);                                                                        \
+    }                                                                                                                  \
     static int kind##_send_n(weir_ctx *ctx, void *ch, const uint64_t *v, size_t n, size_t *sent)                       \
     {                                                                                                                  \
         kind##_u64 handle = kind##_of(ch);                                                                             \
@@ -83,21 +100,39 @@ struct kind {
         kind##_u64 handle = kind##_of(ch);                                                                             \
         return weir_reserve(ctx, handle, slot);                                                                        \
     }                                                                                                                  \
-    static int kind##_commit(void *ch, uint64_t *slot) { return weir_commit(kind##_of(ch), slot); }                    \
+    static int kind##_commit(void *ch, uint64_t *slot)                                                                 \
+    {                                                                                                                  \
+        return weir_commit(kind##_of(ch), slot);                                                                       \
+    }                                                                                                                  \
     static int kind##_peek(weir_ctx *ctx, void *ch, uint64_t **slot)                                                   \
     {                                                                                                                  \
         kind##_u64 handle = kind##_of(ch);                                                                             \
         return weir_peek(ctx, handle, slot);                                                                           \
     }                                                                                                                  \
-    static int kind##_release(void *ch, uint64_t *slot) { return weir_release(kind##_of(ch), slot); }                  \
-    static size_t kind##_len(void *ch) { return weir_len(kind##_of(ch)); }                                             \
-    static size_t kind##_cap(void *ch) { return weir_cap(kind##_of(ch)); }                                             \
-    static bool kind##_is_closed(void *ch) { return weir_is_closed(kind##_of(ch)); }                                   \
-    static const char *kind##_label(void *ch) { return weir_chan_name(kind##_of(ch)); }
+    static int kind##_release(void *ch, uint64_t *slot)                                                                \
+    {                                                                                                                  \
+        return weir_release(kind##_of(ch), slot);                                                                      \
+    }                                                                                                                  \
+    static size_t kind##_len(void *ch)                                                                                 \
+    {                                                                                                                  \
+        return weir_len(kind##_of(ch));                                                                                \
+    }                                                                                                                  \
+    static size_t kind##_cap(void *ch)                                                                                 \
+    {                                                                                                                  \
+        return weir_cap(kind##_of(ch));                                                                                \
+    }                                                                                                                  \
+    static bool kind##_is_closed(void *ch)                                                                             \
+    {                                                                                                                  \
+        return weir_is_closed(kind##_of(ch));                                                                          \
+    }                                                                                                                  \
+    static const char *kind##_label(void *ch)                                                                          \
+    {                                                                                                                  \
+        return weir_chan_name(kind##_of(ch));                                                                          \
+    }
 
 #define KIND_ENTRY(kind, many_senders, many_receivers, ring)                                                           \
     {                                                                                                                  \
-        #kind, many_senders, many_receivers, ring, kind##_make, kind##_free, kind##_close, kind##_send, kind##_recv,   \
+#kind, many_senders, many_receivers, ring, kind##_make, kind##_free, kind##_close, kind##_send, kind##_recv,   \
             kind##_send_until, kind##_recv_until, kind##_try_send, kind##_try_recv, kind##_send_n, kind##_recv_n,      \
             kind##_reserve, kind##_commit, kind##_peek, kind##_release, kind##_len, kind##_cap, kind##_is_closed,      \
             kind##_label                                                                                               \
@@ -118,27 +153,57 @@ static const struct kind kinds[KINDS] = {
 
 #define TEST_EACH_KIND_LIMIT(name, seconds)                                                                            \
     static void name(const struct kind *k);                                                                            \
-    TEST_LIMIT(name##_chan, seconds) { name(&kinds[0]); }                                                              \
-    TEST_LIMIT(name##_spsc, seconds) { name(&kinds[1]); }                                                              \
-    TEST_LIMIT(name##_mpsc, seconds) { name(&kinds[2]); }                                                              \
-    TEST_LIMIT(name##_spmc, seconds) { name(&kinds[3]); }                                                              \
+    TEST_LIMIT(name##_chan, seconds)                                                                                   \
+    {                                                                                                                  \
+        name(&kinds[0]);                                                                                               \
+    }                                                                                                                  \
+    TEST_LIMIT(name##_spsc, seconds)                                                                                   \
+    {                                                                                                                  \
+        name(&kinds[1]);                                                                                               \
+    }                                                                                                                  \
+    TEST_LIMIT(name##_mpsc, seconds)                                                                                   \
+    {                                                                                                                  \
+        name(&kinds[2]);                                                                                               \
+    }                                                                                                                  \
+    TEST_LIMIT(name##_spmc, seconds)                                                                                   \
+    {                                                                                                                  \
+        name(&kinds[3]);                                                                                               \
+    }                                                                                                                  \
     static void name(const struct kind *k)
 #define TEST_EACH_KIND(name) TEST_EACH_KIND_LIMIT(name, 0)
 /* For what needs several senders, or several receivers. */
 #define TEST_MANY_SENDERS(name)                                                                                        \
     static void name(const struct kind *k);                                                                            \
-    TEST(name##_chan) { name(&kinds[0]); }                                                                             \
-    TEST(name##_mpsc) { name(&kinds[2]); }                                                                             \
+    TEST(name##_chan)                                                                                                  \
+    {                                                                                                                  \
+        name(&kinds[0]);                                                                                               \
+    }                                                                                                                  \
+    TEST(name##_mpsc)                                                                                                  \
+    {                                                                                                                  \
+        name(&kinds[2]);                                                                                               \
+    }                                                                                                                  \
     static void name(const struct kind *k)
 #define TEST_MANY_RECEIVERS(name)                                                                                      \
     static void name(const struct kind *k);                                                                            \
-    TEST(name##_chan) { name(&kinds[0]); }                                                                             \
-    TEST(name##_spmc) { name(&kinds[3]); }                                                                             \
+    TEST(name##_chan)                                                                                                  \
+    {                                                                                                                  \
+        name(&kinds[0]);                                                                                               \
+    }                                                                                                                  \
+    TEST(name##_spmc)                                                                                                  \
+    {                                                                                                                  \
+        name(&kinds[3]);                                                                                               \
+    }                                                                                                                  \
     static void name(const struct kind *k)
 #define TEST_ONE_SENDER(name)                                                                                          \
     static void name(const struct kind *k);                                                                            \
-    TEST(name##_spsc) { name(&kinds[1]); }                                                                             \
-    TEST(name##_spmc) { name(&kinds[3]); }                                                                             \
+    TEST(name##_spsc)                                                                                                  \
+    {                                                                                                                  \
+        name(&kinds[1]);                                                                                               \
+    }                                                                                                                  \
+    TEST(name##_spmc)                                                                                                  \
+    {                                                                                                                  \
+        name(&kinds[3]);                                                                                               \
+    }                                                                                                                  \
     static void name(const struct kind *k)
 
 /* ---- what tests ask of a kind ---- */
@@ -206,15 +271,19 @@ static inline size_t fill(const struct kind *k, void *ch, uint64_t first)
     return n;
 }
 
-/* How many threads sleep in the channel's queues. The tests look inside here, and only here: nothing public says it. */
-static inline int sleeping_receivers(void *ch)
+static inline weir__chan *inside(void *ch)
 {
-    return (int)weir__waitq_sleepers(&((weir_chan_core *)ch)->chan.receivers);
+    return &((weir_chan_core *)ch)->chan;
 }
 
-static inline int sleeping_senders(void *ch)
+static inline int receivers_waiting(void *ch)
 {
-    return (int)weir__waitq_sleepers(&((weir_chan_core *)ch)->chan.senders);
+    return count_waiting(inside(ch), false);
+}
+
+static inline int senders_waiting(void *ch)
+{
+    return count_waiting(inside(ch), true);
 }
 
 static inline int load_int(int *p)

@@ -1,7 +1,7 @@
 /* tests/chan/queues.h: looks into the queues of a channel, and acts at the library's hook points. Include it first: it brings
  * harness.h.
  *
- *   waiting_receivers(ch), waiting_senders(ch)    how many lie in the queue: the proof that a thread waits
+ *   waiting_receivers(ch), waiting_senders(ch)    how many lie in the queue or stay in the lane: the proof that a thread waits
  *   queues_are_empty(ch)                          nobody has left anything behind. While no other thread uses the channel
  *   at_point = fn                                 this thread calls fn(name) at each WEIR_HOOK point, until at_point = NULL
  *   struct duel                                   two or three threads that meet in the same round, many times
@@ -22,14 +22,11 @@ static __thread void (*at_point)(const char *point);
     } while (0)
 #include "harness.h"
 
-#define waiting_receivers(ch) ((int)weir__waitq_sleepers(&WEIR__CHAN(ch)->receivers))
-#define waiting_senders(ch) ((int)weir__waitq_sleepers(&WEIR__CHAN(ch)->senders))
-#define queues_are_empty(ch) queue_is_empty(&WEIR__CHAN(ch)->receivers) && queue_is_empty(&WEIR__CHAN(ch)->senders)
+#include "waiting.h"
 
-static inline bool queue_is_empty(weir__waitq *q)
-{
-    return weir__waitq_sleepers(q) == 0 && q->list.first == NULL && q->list.last == NULL && weir__load_acq(&q->lock) == 0;
-}
+#define waiting_receivers(ch) count_waiting(WEIR__CHAN(ch), false)
+#define waiting_senders(ch) count_waiting(WEIR__CHAN(ch), true)
+#define queues_are_empty(ch) left_empty(WEIR__CHAN(ch))
 
 static inline int get(int *p)
 {

@@ -300,7 +300,7 @@ TEST_EACH_KIND(a_batch_wakes_all_whom_it_serves)
     init_batch(&b, k, ch, NULL);
     b.n = (size_t)n;
     struct test_team *team = test_start(n, receive_one, sleepers, sizeof sleepers[0]);
-    EVENTUALLY(sleeping_receivers(ch) == n);
+    EVENTUALLY(receivers_waiting(ch) == n);
     send_batch(&b);
     CHECK_INT(b.rc, 0);
     test_join(team);
@@ -326,7 +326,7 @@ TEST_EACH_KIND(a_batch_makes_room_for_all)
         sleepers[i].n = 1;
     }
     struct test_team *team = test_start(n, send_batch, sleepers, sizeof sleepers[0]);
-    EVENTUALLY(sleeping_senders(ch) == n);
+    EVENTUALLY(senders_waiting(ch) == n);
     CHECK_INT(k->recv_n(NULL, ch, NULL, SLEEPERS, &got), 0);
     CHECK(got >= SLEEPERS);
     test_join(team);

@@ -39,14 +39,14 @@ static void check_crowd(const struct kind *k, void *ch, weir_wait_strategy s, vo
     struct test_team *team = test_start(n, fn, crowd, sizeof crowd[0]);
     EVENTUALLY(load_int(&waiting) == n);
     if (sleeps(s))
-        EVENTUALLY(sleeping_receivers(ch) + sleeping_senders(ch) == n);
+        EVENTUALLY(receivers_waiting(ch) + senders_waiting(ch) == n);
     CHECK_INT(k->close(ch), 0);
     test_join(team);
     for (int i = 0; i < n; i++) {
         CHECK_INT(crowd[i].rc, EPIPE);
         CHECK_INT(crowd[i].v, 1000);
     }
-    CHECK_INT(sleeping_receivers(ch) + sleeping_senders(ch), 0);
+    CHECK_INT(receivers_waiting(ch) + senders_waiting(ch), 0);
 }
 
 TEST_EACH_KIND(close_wakes_all_receivers)
@@ -88,7 +88,7 @@ TEST(close_wakes_forty_sleepers)
         crowd[i] = b;
     }
     struct test_team *team = test_start(40, block_in_recv, crowd, sizeof crowd[0]);
-    EVENTUALLY(sleeping_receivers(ch) == 40);
+    EVENTUALLY(receivers_waiting(ch) == 40);
     CHECK_INT(k->close(ch), 0);
     test_join(team);
     for (int i = 0; i < 40; i++)

@@ -23,10 +23,18 @@ BYTES_TYPE(100);
 BYTES_TYPE(1000);
 BYTES_TYPE(4096);
 typedef void *pointer;
-struct words3 { uint64_t w[3]; };
-struct aligned16 { _Alignas(16) unsigned char b[16]; };
-struct aligned32 { _Alignas(32) unsigned char b[96]; };
-struct aligned64 { _Alignas(64) unsigned char b[64]; };
+struct words3 {
+    uint64_t w[3];
+};
+struct aligned16 {
+    _Alignas(16) unsigned char b[16];
+};
+struct aligned32 {
+    _Alignas(32) unsigned char b[96];
+};
+struct aligned64 {
+    _Alignas(64) unsigned char b[64];
+};
 
 /* Every byte depends on the value's number and on its place. */
 static void paint(void *p, size_t size, unsigned number)
@@ -70,10 +78,10 @@ static bool painted(const void *p, size_t size, unsigned number)
     do {                                                                                                               \
         typedef weir_##kind(T) handle_of_T;                                                                            \
         handle_of_T ch;                                                                                                \
-        T *slot = NULL, v;                                                                                                 \
+        T *slot = NULL, v;                                                                                             \
         REQUIRE(weir_chan_make(&ch, 3) == 0);                                                                          \
         for (unsigned i = 0; i < 3; i++) {                                                                             \
-            REQUIRE(weir_reserve(NULL, ch, &slot) == 0);                                                              \
+            REQUIRE(weir_reserve(NULL, ch, &slot) == 0);                                                               \
             CHECK_INT((uintptr_t)slot % _Alignof(T), 0);                                                               \
             paint(slot, sizeof *slot, i);                                                                              \
             CHECK_INT(weir_commit(ch, slot), 0);                                                                       \
@@ -134,9 +142,18 @@ static bool painted(const void *p, size_t size, unsigned number)
     CHECK_ONE(kind, struct aligned64)
 
 #define ELEMENT_TESTS(kind)                                                                                            \
-    TEST(elements_##kind) { ALL_ELEMENTS(CHECK_ELEMENT, kind); }                                                       \
-    TEST(slots_##kind) { ALL_ELEMENTS(CHECK_SLOTS, kind); }                                                            \
-    TEST(batches_##kind) { ALL_ELEMENTS(CHECK_BATCH, kind); }
+    TEST(elements_##kind)                                                                                              \
+    {                                                                                                                  \
+        ALL_ELEMENTS(CHECK_ELEMENT, kind);                                                                             \
+    }                                                                                                                  \
+    TEST(slots_##kind)                                                                                                 \
+    {                                                                                                                  \
+        ALL_ELEMENTS(CHECK_SLOTS, kind);                                                                               \
+    }                                                                                                                  \
+    TEST(batches_##kind)                                                                                               \
+    {                                                                                                                  \
+        ALL_ELEMENTS(CHECK_BATCH, kind);                                                                               \
+    }
 
 ELEMENT_TESTS(chan)
 ELEMENT_TESTS(spsc)

@@ -154,7 +154,7 @@ TEST_MANY_SENDERS(a_reservation_holds_back_what_comes_after_it)
     if (!on_ck(k)) /* there the send would wait for this very thread's commit */
         CHECK_INT(k->try_send(ch, &later), 0);
     struct test_team *team = test_start(1, receive_two, &c, 0);
-    EVENTUALLY(sleeping_receivers(ch) == 1);
+    EVENTUALLY(receivers_waiting(ch) == 1);
     CHECK(!load_int(&c.done));
     write_in_place(slot, 0);
     CHECK_INT(k->commit(ch, slot), 0);
@@ -247,7 +247,7 @@ TEST_EACH_KIND(release_wakes_a_reserve)
     if (can_peek(k))
         REQUIRE(k->peek(NULL, ch, &slot) == 0);
     struct test_team *team = test_start(1, reserve_and_commit, &b, 0);
-    EVENTUALLY(sleeping_senders(ch) == 1);
+    EVENTUALLY(senders_waiting(ch) == 1);
     if (slot != NULL)
         CHECK_INT(k->release(ch, slot), 0);
     else
@@ -266,7 +266,7 @@ TEST_EACH_KIND(commit_wakes_a_peek)
     if (!can_peek(k))
         SKIP("ck cannot read in place with several receivers");
     struct test_team *team = test_start(1, peek_and_release, &b, 0);
-    EVENTUALLY(sleeping_receivers(ch) == 1);
+    EVENTUALLY(receivers_waiting(ch) == 1);
     slot = reserved(k, ch);
     write_in_place(slot, 6);
     CHECK_INT(k->commit(ch, slot), 0);
@@ -283,8 +283,8 @@ TEST_EACH_KIND(close_releases_a_reserve_and_a_peek)
     CHECK_INT(fill(k, full, 1), 1);
     struct test_team *reserving = test_start(1, reserve_and_commit, &r, 0);
     struct test_team *peeking = test_start(can_peek(k) ? 1 : 0, peek_and_release, &p, 0);
-    EVENTUALLY(sleeping_senders(full) == 1);
-    EVENTUALLY(sleeping_receivers(empty) == 1 || !can_peek(k));
+    EVENTUALLY(senders_waiting(full) == 1);
+    EVENTUALLY(receivers_waiting(empty) == 1 || !can_peek(k));
     CHECK_INT(k->close(full), 0);
     CHECK_INT(k->close(empty), 0);
     test_join(reserving);

@@ -81,7 +81,7 @@ TEST_MANY_RECEIVERS(it_wakes_a_sleeping_receiver)
     struct sleeper s = {k, ch, 0, -1};
     uint64_t v = 4;
     struct test_team *team = test_start(1, receive_one, &s, 0);
-    EVENTUALLY(sleeping_receivers(ch) == 1);
+    EVENTUALLY(receivers_waiting(ch) == 1);
     CHECK_INT(send_latest(k, ch, &v, NULL), 0);
     test_join(team);
     CHECK_INT(s.rc, 0);
@@ -96,7 +96,7 @@ struct traffic {
     void *ch;
     int seats; /* atomic */
     long values;
-    bool blocking; /* a sender waits for room now and then, among those who do not */
+    bool blocking;              /* a sender waits for room now and then, among those who do not */
     uint64_t received, dropped; /* atomic */
 };
 
@@ -135,8 +135,13 @@ TEST_MANY_RECEIVERS(received_and_dropped_add_up)
 {
     static const size_t capacities[] = {1, 2, 3, 64};
     for (int i = 0; i < 16; i++) {
-        struct traffic t = {k, open_channel(k, capacities[i / 4], i % 2 ? WEIR_WAIT_PARK : WEIR_WAIT_ADAPTIVE), 0,
-                            test_rounds(10000), i / 2 % 2 == 1, 0, 0};
+        struct traffic t = {k,
+                            open_channel(k, capacities[i / 4], i % 2 ? WEIR_WAIT_PARK : WEIR_WAIT_ADAPTIVE),
+                            0,
+                            test_rounds(10000),
+                            i / 2 % 2 == 1,
+                            0,
+                            0};
         struct test_team *receivers = test_start(2, receive_what_is_left, &t, 0);
         test_threads(senders_of(k, 4), send_the_latest, &t, 0);
         CHECK_INT(k->close(t.ch), 0);

@@ -134,11 +134,21 @@ TEST_EACH_KIND(no_memory_size_is_refused)
     CHECK(guards_hold(0, 0));
 }
 
-struct bytes3 { unsigned char b[3]; };
-struct bytes24 { uint64_t b[3]; };
-struct bytes100 { uint32_t b[25]; };
-struct aligned32 { _Alignas(32) unsigned char b[32]; };
-struct aligned64 { _Alignas(64) unsigned char b[192]; };
+struct bytes3 {
+    unsigned char b[3];
+};
+struct bytes24 {
+    uint64_t b[3];
+};
+struct bytes100 {
+    uint32_t b[25];
+};
+struct aligned32 {
+    _Alignas(32) unsigned char b[32];
+};
+struct aligned64 {
+    _Alignas(64) unsigned char b[192];
+};
 
 /* WEIR_CHAN_BYTES is enough for this type in this kind, wherever the memory starts. */
 #define CHECK_BYTES(kind, T, capacity)                                                                                 \

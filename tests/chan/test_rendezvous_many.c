@@ -76,8 +76,7 @@ static void run_crowd(const struct kind *k, weir_wait_strategy wait, int senders
     test_threads(c.senders + c.receivers, crowd_main, members, sizeof members[0]);
     for (long i = 0; i < c.senders * c.each; i++)
         CHECK_INT(c.seen[i], 1);
-    CHECK_INT(sleeping_senders(c.ch), 0);
-    CHECK_INT(sleeping_receivers(c.ch), 0);
+    CHECK(left_empty(inside(c.ch)));
     free(c.seen);
     k->free(&c.ch);
 }
@@ -122,7 +121,7 @@ TEST_EACH_KIND(a_waiting_thread_is_found_under_every_strategy)
         struct waiting w = {k, open_channel(k, 0, strategies[s / 2]), s % 2 == 0, 31};
         uint64_t v = 31;
         struct test_team *team = test_start(1, wait_once, &w, 0);
-        EVENTUALLY(sleeping_senders(w.ch) + sleeping_receivers(w.ch) == 1);
+        EVENTUALLY(senders_waiting(w.ch) + receivers_waiting(w.ch) == 1);
         give_time(); /* long enough that it sleeps, if it ever does */
         CHECK_INT(w.sends ? k->try_recv(w.ch, &v) : k->try_send(w.ch, &v), 0);
         CHECK_INT(v, 31);
@@ -195,7 +194,7 @@ TEST(a_batch_takes_all_senders_that_wait)
         prepare(&b[i], k, ch, 1);
         b[i].values[0] = (uint64_t)i;
         teams[i] = test_start(1, send_batch, &b[i], 0);
-        EVENTUALLY(sleeping_senders(ch) == i + 1);
+        EVENTUALLY(senders_waiting(ch) == i + 1);
     }
     CHECK_INT(k->recv_n(NULL, ch, v, 2, &got), 0);
     CHECK_INT(got, 2);
@@ -249,7 +248,7 @@ TEST(send_latest_meets_a_waiting_receiver_and_drops_nothing)
     CHECK_INT(weir_send_latest(chan_of(ch), &v, &dropped), EAGAIN);
     CHECK_INT(dropped, 0);
     struct test_team *team = test_start(1, wait_once, &w, 0);
-    EVENTUALLY(sleeping_receivers(ch) == 1);
+    EVENTUALLY(receivers_waiting(ch) == 1);
     CHECK_INT(weir_send_latest(chan_of(ch), &v, &dropped), 0);
     CHECK_INT(dropped, 0);
     test_join(team);

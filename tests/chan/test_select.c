@@ -177,7 +177,8 @@ TEST(nothing_ready)
     weir_ctx_init(&ctx, NULL);
     weir_ctx_init(&ended, NULL);
     weir_ctx_cancel(&ended, 0);
-    weir_case cases[] = {WEIR_SEND(idle, &v), WEIR_RECV(idle, &v), WEIR_RECV(empty, &v), WEIR_SEND(full, &v), WEIR_DONE(&ctx)};
+    weir_case cases[] = {WEIR_SEND(idle, &v), WEIR_RECV(idle, &v), WEIR_RECV(empty, &v), WEIR_SEND(full, &v),
+                         WEIR_DONE(&ctx)};
     CHECK_INT(weir_try_select(cases, 5), -EAGAIN);
     for (size_t i = 0; i < 5; i++)
         CHECK_INT(weir_try_select(&cases[i], 1), -EAGAIN);
@@ -307,7 +308,8 @@ TEST(a_select_never_meets_itself)
 {
     int_chan ch = make(0), other = make(0);
     int v = 1, w = 2;
-    weir_case cases[] = {WEIR_SEND(ch, &v), WEIR_RECV(ch, &w), WEIR_RECV(other, &w), WEIR_RECV(ch, &w), WEIR_SEND(ch, &v)};
+    weir_case cases[] = {WEIR_SEND(ch, &v), WEIR_RECV(ch, &w), WEIR_RECV(other, &w), WEIR_RECV(ch, &w),
+                         WEIR_SEND(ch, &v)};
     CHECK_INT(weir_try_select(cases, 5), -EAGAIN);
     for (int i = 0; i < 200; i++)
         CHECK_INT(weir_select_until(NULL, cases, 5, weir_now() + (i % 8 ? WEIR_US(20) : WEIR_MS(1))), -ETIMEDOUT);

@@ -62,7 +62,8 @@ static void draws(int n, int gaps, enum how how, bool trying, long rounds)
         place[i] = -1;
     }
     for (long r = 0; r < rounds; r++) {
-        const int done = trying ? weir_try_select(cases, (size_t)(n + gaps)) : weir_select(NULL, cases, (size_t)(n + gaps));
+        const int done =
+            trying ? weir_try_select(cases, (size_t)(n + gaps)) : weir_select(NULL, cases, (size_t)(n + gaps));
         if (!CHECK(done >= 0 && place[done] >= 0))
             break;
         const int i = place[done];

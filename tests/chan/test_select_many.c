@@ -108,7 +108,8 @@ static void select_receives(void *p)
     }
 }
 
-static void run_crowd(const size_t capacity[CHANNELS], weir_wait_strategy wait, int senders, int receivers, bool plain, long n)
+static void run_crowd(const size_t capacity[CHANNELS], weir_wait_strategy wait, int senders, int receivers, bool plain,
+                      long n)
 {
     struct crowd c;
     struct member in[MOST], out[MOST];
@@ -273,7 +274,8 @@ TEST(a_select_and_its_peer_tell_one_story)
         /* Sometimes one side has all the time in the world, and sometimes none. */
         const bool patient = i % 32 < 4 && !r.cancel;
         r.until = weir_now() + (patient ? WEIR_SEC(600) : (weir_ns)(draw(&random) % 20000));
-        weir_case cases[] = {WEIR_RECV(r.other, &v), r.select_sends ? WEIR_SEND(r.meet, &r.give) : WEIR_RECV(r.meet, &r.got)};
+        weir_case cases[] = {WEIR_RECV(r.other, &v),
+                             r.select_sends ? WEIR_SEND(r.meet, &r.give) : WEIR_RECV(r.meet, &r.got)};
         const weir_ns near_by = weir_now() + (weir_ns)(draw(&random) % 20000);
         const weir_ns own = patient ? WEIR_FOREVER : i % 32 < 8 ? 0 : near_by;
         duel_begin(&r.duel);

@@ -201,7 +201,8 @@ TEST(a_losing_case_is_taken_off_each_time)
     for (int r = 0; r < f.rounds; r++) {
         CHECK_INT(weir_select(NULL, both, 4), 1);
         CHECK_INT(v, r);
-        CHECK_INT(waiting_receivers(loses_meeting) + waiting_senders(loses_meeting) + waiting_receivers(loses_value), 0);
+        CHECK_INT(waiting_receivers(loses_meeting) + waiting_senders(loses_meeting) + waiting_receivers(loses_value),
+                  0);
     }
     test_join(team);
     CHECK(queues_are_empty(loses_meeting));

@@ -97,23 +97,56 @@ static void finish(struct waiter *w)
 }
 
 /* What ends the wait, and how. */
-static void give_a_value(struct waiter *w) { CHECK_INT(weir_try_send(w->in, &(int){42}), 0); }
-static void make_room(struct waiter *w) { CHECK_INT(weir_try_recv(w->out, (int *)NULL), 0); }
-static void meet_its_recv(struct waiter *w) { CHECK_INT(weir_try_send(w->meet_recv, &(int){43}), 0); }
+static void give_a_value(struct waiter *w)
+{
+    CHECK_INT(weir_try_send(w->in, &(int){42}), 0);
+}
+static void make_room(struct waiter *w)
+{
+    CHECK_INT(weir_try_recv(w->out, (int *)NULL), 0);
+}
+static void meet_its_recv(struct waiter *w)
+{
+    CHECK_INT(weir_try_send(w->meet_recv, &(int){43}), 0);
+}
 static void meet_its_send(struct waiter *w)
 {
     int v = 0;
     CHECK_INT(weir_try_recv(w->meet_send, &v), 0);
     CHECK_INT(v, 100 + MEET_SEND);
 }
-static void end_done(struct waiter *w) { weir_ctx_cancel(&w->done, 0); }
-static void start_timer(struct waiter *w) { CHECK_INT(weir_timer_reset(w->timer, 1), 0); }
-static void close_in(struct waiter *w) { CHECK_INT(weir_close(w->in), 0); }
-static void close_out(struct waiter *w) { CHECK_INT(weir_close(w->out), 0); }
-static void close_meet_recv(struct waiter *w) { CHECK_INT(weir_close(w->meet_recv), 0); }
-static void close_meet_send(struct waiter *w) { CHECK_INT(weir_close(w->meet_send), 0); }
-static void close_timer(struct waiter *w) { CHECK_INT(weir_close(w->timer), 0); }
-static void cancel(struct waiter *w) { weir_ctx_cancel(&w->ctx, 0); }
+static void end_done(struct waiter *w)
+{
+    weir_ctx_cancel(&w->done, 0);
+}
+static void start_timer(struct waiter *w)
+{
+    CHECK_INT(weir_timer_reset(w->timer, 1), 0);
+}
+static void close_in(struct waiter *w)
+{
+    CHECK_INT(weir_close(w->in), 0);
+}
+static void close_out(struct waiter *w)
+{
+    CHECK_INT(weir_close(w->out), 0);
+}
+static void close_meet_recv(struct waiter *w)
+{
+    CHECK_INT(weir_close(w->meet_recv), 0);
+}
+static void close_meet_send(struct waiter *w)
+{
+    CHECK_INT(weir_close(w->meet_send), 0);
+}
+static void close_timer(struct waiter *w)
+{
+    CHECK_INT(weir_close(w->timer), 0);
+}
+static void cancel(struct waiter *w)
+{
+    weir_ctx_cancel(&w->ctx, 0);
+}
 static void cancel_done_too(struct waiter *w)
 {
     end_done(w);
@@ -163,7 +196,8 @@ static void check_event(struct waiter *w, const struct event *e)
 
 TEST(each_event_ends_the_wait_of_a_sleeping_select)
 {
-    static const weir_wait_strategy strategies[] = {WEIR_WAIT_ADAPTIVE, WEIR_WAIT_PARK, WEIR_WAIT_YIELD, WEIR_WAIT_SPIN};
+    static const weir_wait_strategy strategies[] = {WEIR_WAIT_ADAPTIVE, WEIR_WAIT_PARK, WEIR_WAIT_YIELD,
+                                                    WEIR_WAIT_SPIN};
     static struct waiter w;
     for (int e = 0; e < EVENTS; e++)
         for (int i = 0; i < 5; i++) {
@@ -214,7 +248,8 @@ TEST(many_events_at_once_do_one_case)
         if (!CHECK(w.result == TAKE || w.result == ROOM || w.result == MEET_RECV || w.result == MEET_SEND))
             break;
         CHECK_INT(w.cases[w.result].status, 0);
-        CHECK_INT(met, w.result == MEET_RECV || w.result == MEET_SEND); /* a peer was met exactly if the select says so */
+        CHECK_INT(met,
+                  w.result == MEET_RECV || w.result == MEET_SEND); /* a peer was met exactly if the select says so */
         CHECK_INT(weir_len(w.in), w.result == TAKE ? 0 : 1);
         CHECK_INT(weir_len(w.out), w.result == ROOM ? 1 : 0);
         check_nothing_left(&w);

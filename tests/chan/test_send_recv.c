@@ -178,7 +178,7 @@ TEST_EACH_KIND(the_nearer_deadline_counts)
         uint64_t v;
         weir_ns deadline = weir_now() + WEIR_MS(5);
         weir_ctx_init_deadline(&ctx, NULL, deadline);
-        CHECK_INT(k->recv_until(&ctx, ch, &v, weir_now() - 1), ETIMEDOUT); /* the call's */
+        CHECK_INT(k->recv_until(&ctx, ch, &v, weir_now() - 1), ETIMEDOUT);            /* the call's */
         CHECK_INT(k->recv_until(&ctx, ch, &v, deadline + WEIR_SEC(1000)), ETIMEDOUT); /* the context's */
         CHECK(weir_now() >= deadline);
         CHECK_INT(weir_ctx_err(&ctx), ETIMEDOUT);
@@ -219,7 +219,7 @@ static struct test_team *start_blocked(struct blocked *b, void (*fn)(void *), we
     struct test_team *team = test_start(1, fn, b, 0);
     EVENTUALLY(load_int(&b->begun));
     if (sleeps(s) && b->ch != NULL)
-        EVENTUALLY(sleeping_receivers(b->ch) + sleeping_senders(b->ch) == 1);
+        EVENTUALLY(receivers_waiting(b->ch) + senders_waiting(b->ch) == 1);
     for (int i = 0; i < 100; i++)
         sched_yield();
     CHECK(!load_int(&b->done));
@@ -237,7 +237,7 @@ TEST_EACH_KIND(a_blocked_receiver_gets_the_value)
         test_join(team);
         CHECK_INT(b.rc, 0);
         CHECK_INT(b.v, 42);
-        CHECK_INT(sleeping_receivers(ch), 0);
+        CHECK_INT(receivers_waiting(ch), 0);
         k->free(&ch);
     }
 }
@@ -254,7 +254,7 @@ TEST_EACH_KIND(a_blocked_sender_gets_the_room)
         CHECK_INT(v, 0);
         test_join(team);
         CHECK_INT(b.rc, 0);
-        CHECK_INT(sleeping_senders(ch), 0);
+        CHECK_INT(senders_waiting(ch), 0);
         CHECK_INT(k->try_recv(ch, &v), 0);
         CHECK_INT(v, 1);
         CHECK_INT(k->try_recv(ch, &v), 0);
@@ -279,7 +279,7 @@ TEST_EACH_KIND(cancelling_ends_a_blocked_call)
         test_join(team);
         CHECK_INT(b.rc, ECANCELED);
         CHECK_INT(k->len(ch), s % 2);
-        CHECK_INT(sleeping_receivers(ch) + sleeping_senders(ch), 0);
+        CHECK_INT(receivers_waiting(ch) + senders_waiting(ch), 0);
         weir_ctx_free(&ctx);
         weir_ctx_free(&parent);
         k->free(&ch);

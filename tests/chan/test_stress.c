@@ -44,7 +44,8 @@ static void receive_share(void *p)
     add_up(l, count, sum, squares);
 }
 
-static void run_load(const struct kind *k, size_t capacity, weir_wait_strategy s, int senders, int receivers, long values)
+static void run_load(const struct kind *k, size_t capacity, weir_wait_strategy s, int senders, int receivers,
+                     long values)
 {
     struct load l = {k, open_channel(k, capacity, s), 0, values / senders + 1, 0, 0, 0};
     uint64_t count = (uint64_t)(senders * l.values), sum = 0, squares = 0;

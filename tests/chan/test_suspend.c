@@ -185,7 +185,7 @@ TEST_EACH_KIND(a_receiver_behind_a_stopped_sender_is_woken)
     struct actor s, r;
     start(&s, k, ch, SEND, 5, "send claimed");
     start(&r, k, ch, RECV, 0, NULL);
-    EVENTUALLY(sleeping_receivers(ch) == 1);
+    EVENTUALLY(receivers_waiting(ch) == 1);
     go_on(&s);
     CHECK_INT(outcome(&s), 0);
     CHECK_INT(outcome(&r), 0);
@@ -219,7 +219,7 @@ static void check_pass_on(const struct kind *k, int n)
         got |= 1U << r[i].v;
     }
     CHECK_INT(got, (1U << n) - 1);
-    CHECK_INT(sleeping_receivers(ch), 0);
+    CHECK_INT(receivers_waiting(ch), 0);
     k->free(&ch);
 }
 
@@ -296,7 +296,7 @@ TEST_EACH_KIND(a_sender_behind_a_stopped_receiver_is_woken)
     CHECK_INT(fill(k, ch, 0), 1);
     start(&r, k, ch, RECV, 99, "recv claimed");
     start(&s, k, ch, SEND, 1, NULL);
-    EVENTUALLY(sleeping_senders(ch) == 1);
+    EVENTUALLY(senders_waiting(ch) == 1);
     go_on(&r);
     CHECK_INT(outcome(&r), 0);
     CHECK_INT(outcome(&s), 0);
@@ -344,7 +344,8 @@ TEST_ONE_SENDER(a_send_that_meets_a_stopped_closer_waits_for_the_truth)
     start(&s, k, ch, SEND, 1, NULL);
     EVENTUALLY(k->len(ch) == 2); /* it has published */
     still_waits(&s);
-    start(&r, k, ch, RECV, 99, NULL); /* what was sent before any of this may be taken now, or when the limit is known */
+    start(&r, k, ch, RECV, 99,
+          NULL); /* what was sent before any of this may be taken now, or when the limit is known */
     go_on(&closer);
     CHECK_INT(outcome(&closer), 0);
     CHECK_INT(outcome(&s), 0);

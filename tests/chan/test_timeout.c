@@ -88,7 +88,7 @@ static void pair_play(struct pair *p, int round, weir_ns late)
     store_int(&p->done[1], 0);
     p->deadline = weir_now() + WEIR_US(150);
     store_int(&p->turn, 2 * round);
-    while (sleeping_receivers(p->ch) + sleeping_senders(p->ch) == 0 && !load_int(&p->done[0]))
+    while (receivers_waiting(p->ch) + senders_waiting(p->ch) == 0 && !load_int(&p->done[0]))
         sched_yield();
     store_int(&p->turn, 2 * round + 1);
     while (weir_now() < p->deadline + late)

@@ -289,7 +289,8 @@ static void put_and_take(void *p)
     const int_chan none = {NULL};
     int v = 0;
     for (long i = 0; i < b->rounds; i++) {
-        weir_case put[] = {WEIR_SEND(none, &v), WEIR_SEND(b->ch, &v)}, take[] = {WEIR_RECV(b->ch, &v), WEIR_RECV(none, &v)};
+        weir_case put[] = {WEIR_SEND(none, &v), WEIR_SEND(b->ch, &v)},
+                  take[] = {WEIR_RECV(b->ch, &v), WEIR_RECV(none, &v)};
         CHECK_INT(weir_select(NULL, put, 2), 1);
         CHECK_INT(i % 2 ? weir_try_select(take, 2) : weir_try_select(take, 1), 0);
     }

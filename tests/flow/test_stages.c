@@ -18,7 +18,7 @@ static int run_map(unsigned workers, bool ordered, size_t capacity, int n, struc
     CHECK_INT(weir_map(&p, in, out, negate, NULL, &opt), 0);
     CHECK_INT(weir_sink(&p, out, tally_up, t, NULL), 0);
     rc = weir_pipeline_wait(&p);
-    CHECK_INT(weir_close(in), EPIPE);  /* closed by the stages, once */
+    CHECK_INT(weir_close(in), EPIPE); /* closed by the stages, once */
     CHECK_INT(weir_close(out), EPIPE);
     weir_chan_free(&in);
     weir_chan_free(&out);

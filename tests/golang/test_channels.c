@@ -253,7 +253,8 @@ static int receive_among_two(int_chan ch, int *v)
 }
 
 static int (*const senders[])(int_chan, int *) = {send_plain, send_try, send_select, send_try_select};
-static int (*const receivers[])(int_chan, int *) = {receive_plain, receive_try, receive_select, receive_try_select, receive_among_two};
+static int (*const receivers[])(int_chan, int *) = {receive_plain, receive_try, receive_select, receive_try_select,
+                                                    receive_among_two};
 enum { SENDERS = sizeof senders / sizeof senders[0], RECEIVERS = sizeof receivers / sizeof receivers[0] };
 
 TEST(each_way_to_send_and_to_receive_sees_the_end_of_a_closed_channel)

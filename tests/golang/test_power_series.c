@@ -34,9 +34,12 @@ static int split_select(stage *s, struct splitter *p)
         from.answer.core = NULL;
     REQUIRE(p->count < TERMS_MAX);
     weir_case cases[] = {
-        WEIR_RECV(to[0].ask, NULL),        WEIR_RECV(to[1].ask, NULL),
-        WEIR_SEND(to[0].answer, &p->terms[p->at[0]]), WEIR_SEND(to[1].answer, &p->terms[p->at[1]]),
-        WEIR_SEND(from.ask, &nothing),     WEIR_RECV(from.answer, &p->terms[p->count]),
+        WEIR_RECV(to[0].ask, NULL),
+        WEIR_RECV(to[1].ask, NULL),
+        WEIR_SEND(to[0].answer, &p->terms[p->at[0]]),
+        WEIR_SEND(to[1].answer, &p->terms[p->at[1]]),
+        WEIR_SEND(from.ask, &nothing),
+        WEIR_RECV(from.answer, &p->terms[p->count]),
     };
     return weir_select(&s->world->ctx, cases, 6);
 }
@@ -155,7 +158,8 @@ static series *shift(struct world *w, rational c, series *u)
 static void run_tail(stage *s)
 {
     rational t;
-    if (!asked(s) || !get(s->world, s->in[0], &t) || (!ended(t) && !get(s->world, s->in[0], &t)) || !answer(s, t) || ended(t))
+    if (!asked(s) || !get(s->world, s->in[0], &t) || (!ended(t) && !get(s->world, s->in[0], &t)) || !answer(s, t) ||
+        ended(t))
         return;
     copy(s, s->in[0]);
 }
@@ -341,7 +345,8 @@ static void check_series(struct world *w, series *u, const rational *want, size_
 
 SERIES_TEST(a_sum_goes_on_with_the_longer_one_and_ends_with_it)
 {
-    CHECK_SERIES(w, add(w, repeat(w, ratio(2, 1), 2), repeat(w, ratio(1, 2), 4)), {5, 2}, {5, 2}, {1, 2}, {1, 2}, {0, 0});
+    CHECK_SERIES(w, add(w, repeat(w, ratio(2, 1), 2), repeat(w, ratio(1, 2), 4)), {5, 2}, {5, 2}, {1, 2}, {1, 2},
+                 {0, 0});
     CHECK_SERIES(w, add(w, ones(w), repeat(w, ratio(-1, 1), 3)), {0, 1}, {0, 1}, {0, 1}, {1, 1}, {1, 1});
 }
 
@@ -354,8 +359,10 @@ SERIES_TEST(derivative_and_integral_of_all_ones)
 
 SERIES_TEST(products)
 {
-    CHECK_SERIES(w, multiply(w, ones(w), ones(w)), {1, 1}, {2, 1}, {3, 1}, {4, 1}, {5, 1}, {6, 1}, {7, 1}, {8, 1}, {9, 1}, {10, 1});
-    CHECK_SERIES(w, multiply(w, repeat(w, ratio(1, 1), 2), repeat(w, ratio(1, 1), 3)), {1, 1}, {2, 1}, {2, 1}, {1, 1}, {0, 0});
+    CHECK_SERIES(w, multiply(w, ones(w), ones(w)), {1, 1}, {2, 1}, {3, 1}, {4, 1}, {5, 1}, {6, 1}, {7, 1}, {8, 1},
+                 {9, 1}, {10, 1});
+    CHECK_SERIES(w, multiply(w, repeat(w, ratio(1, 1), 2), repeat(w, ratio(1, 1), 3)), {1, 1}, {2, 1}, {2, 1}, {1, 1},
+                 {0, 0});
 }
 
 SERIES_TEST(both_halves_of_a_split_have_every_term)
@@ -369,8 +376,8 @@ SERIES_TEST(both_halves_of_a_split_have_every_term)
 
 SERIES_TEST(the_exponential_is_made_from_itself)
 {
-    CHECK_SERIES(w, exponential(w, ones(w)), {1, 1}, {1, 1}, {3, 2}, {13, 6}, {73, 24}, {167, 40}, {4051, 720}, {37633, 5040},
-                 {43817, 4480}, {4596553, 362880});
+    CHECK_SERIES(w, exponential(w, ones(w)), {1, 1}, {1, 1}, {3, 2}, {13, 6}, {73, 24}, {167, 40}, {4051, 720},
+                 {37633, 5040}, {43817, 4480}, {4596553, 362880});
 }
 
 SERIES_TEST(a_reciprocal_times_its_series_is_one)
@@ -382,7 +389,8 @@ SERIES_TEST(a_reciprocal_times_its_series_is_one)
 
 SERIES_TEST(the_arc_tangent)
 {
-    CHECK_SERIES(w, arc_tangent(w), {0, 1}, {1, 1}, {0, 1}, {-1, 3}, {0, 1}, {1, 5}, {0, 1}, {-1, 7}, {0, 1}, {1, 9}, {0, 1}, {-1, 11});
+    CHECK_SERIES(w, arc_tangent(w), {0, 1}, {1, 1}, {0, 1}, {-1, 3}, {0, 1}, {1, 5}, {0, 1}, {-1, 7}, {0, 1}, {1, 9},
+                 {0, 1}, {-1, 11});
 }
 
 TEST_LIMIT(the_tangent_is_the_arc_tangent_turned_round, 120)
@@ -390,8 +398,8 @@ TEST_LIMIT(the_tangent_is_the_arc_tangent_turned_round, 120)
     for (long round = 0; round < test_rounds(20); round++) {
         struct world w;
         world_begin(&w);
-        CHECK_SERIES(&w, reverse(&w, arc_tangent(&w)), {0, 1}, {1, 1}, {0, 1}, {1, 3}, {0, 1}, {2, 15}, {0, 1}, {17, 315}, {0, 1},
-                     {62, 2835}, {0, 1}, {1382, 155925});
+        CHECK_SERIES(&w, reverse(&w, arc_tangent(&w)), {0, 1}, {1, 1}, {0, 1}, {1, 3}, {0, 1}, {2, 15}, {0, 1},
+                     {17, 315}, {0, 1}, {62, 2835}, {0, 1}, {1382, 155925});
         const int threads = world_end(&w);
         CHECK(threads > 200);
         if (round == 0)

@@ -22,14 +22,9 @@ static int receive_in_form(int form, int_chan ch, int_chan never, int *v)
     weir_case cases[] = {WEIR_RECV(ch, v), WEIR_SEND(never, &nothing), WEIR_RECV(none, v)};
     int done;
     switch (form) {
-    case 0:
-        return weir_recv(NULL, ch, v);
-    case 1:
-        done = weir_select(NULL, cases, 1);
-        break;
-    case 2:
-        done = weir_select(NULL, cases, 3);
-        break;
+    case 0: return weir_recv(NULL, ch, v);
+    case 1: done = weir_select(NULL, cases, 1); break;
+    case 2: done = weir_select(NULL, cases, 3); break;
     case 3:
         while ((done = weir_try_select(cases, 1)) == -EAGAIN)
             sched_yield();
@@ -47,14 +42,9 @@ static int send_in_form(int form, int_chan ch, int_chan never, int *v)
     weir_case cases[] = {WEIR_SEND(ch, v), WEIR_RECV(never, &nothing), WEIR_SEND(none, v)};
     int done;
     switch (form) {
-    case 0:
-        return weir_send(NULL, ch, v);
-    case 1:
-        done = weir_select(NULL, cases, 1);
-        break;
-    case 2:
-        done = weir_select(NULL, cases, 3);
-        break;
+    case 0: return weir_send(NULL, ch, v);
+    case 1: done = weir_select(NULL, cases, 1); break;
+    case 2: done = weir_select(NULL, cases, 3); break;
     case 3:
         while ((done = weir_try_select(cases, 1)) == -EAGAIN)
             sched_yield();
@@ -86,7 +76,7 @@ TEST(each_way_to_receive_meets_each_way_to_send)
         for (int to = 0; to < FORMS; to++)
             for (int from = 0; from < FORMS; from++) {
                 if (capacities[c] == 0 && to >= 3 && from >= 3)
-                    continue; /* two tries never meet: each needs a peer that waits */
+                    continue;            /* two tries never meet: each needs a peer that waits */
                 int_chan full = make(0); /* nobody is at its other end */
                 struct meeting m = {make(capacities[c]), make(0), full, to, values};
                 struct test_team *team = test_start(1, send_all, &m, 0);
@@ -353,7 +343,8 @@ TEST(of_two_full_channels_beside_two_empty_ones_each_is_taken_half_the_time)
     struct test_team *team = test_start(2, feed, feeds, sizeof feeds[0]);
     for (int i = 0; i < n; i++) {
         int v;
-        weir_case cases[] = {WEIR_RECV(empty[0], &v), WEIR_RECV(full[0], &v), WEIR_RECV(empty[1], &v), WEIR_RECV(full[1], &v)};
+        weir_case cases[] = {WEIR_RECV(empty[0], &v), WEIR_RECV(full[0], &v), WEIR_RECV(empty[1], &v),
+                             WEIR_RECV(full[1], &v)};
         const int done = weir_select(NULL, cases, 4);
         REQUIRE(done == 1 || done == 3);
         count[done / 2]++;

@@ -30,12 +30,9 @@ static int operate(int way, weir_ctx *ctx, int_chan a, int_chan b)
     int v = 0, got = 0, done;
     weir_case cases[] = {WEIR_SEND(a, &v), WEIR_RECV(b, &got)};
     switch (way) {
-    case PLAIN_SEND:
-        return weir_send(ctx, a, &v);
-    case PLAIN_RECV:
-        return weir_recv(ctx, b, &got);
-    default:
-        break;
+    case PLAIN_SEND: return weir_send(ctx, a, &v);
+    case PLAIN_RECV: return weir_recv(ctx, b, &got);
+    default: break;
     }
     done = weir_select(ctx, cases + (way == SELECT_RECV), way == SELECT_NOTHING ? 0 : way == SELECT_BOTH ? 2 : 1);
     return done < 0 ? -done : cases[done + (way == SELECT_RECV)].status;
@@ -203,7 +200,8 @@ TEST(of_any_mixture_a_ready_case_is_done_and_no_other)
         else if (round % 4 == 1)
             done = weir_select_ordered(NULL, m.cases, (size_t)m.n);
         else
-            done = round % 4 == 2 ? weir_select(NULL, m.cases, (size_t)m.n) : weir_select_until(NULL, m.cases, (size_t)m.n, 0);
+            done = round % 4 == 2 ? weir_select(NULL, m.cases, (size_t)m.n)
+                                  : weir_select_until(NULL, m.cases, (size_t)m.n, 0);
         mix_check(&m, done, before);
         for (int i = 0; i < m.n; i++)
             weir_chan_free(&m.ch[i]);

@@ -278,6 +278,7 @@ TEST(sleepers_that_give_up_while_they_are_woken)
     test_join(sleepers);
     test_join(waker);
     CHECK_INT(crowd.woken + crowd.gave_up, 3 * crowd.rounds);
-    CHECK(wakes > 0 && (unsigned)crowd.woken >= wakes); /* those that were claimed before they slept cost no futex wake */
+    CHECK(wakes > 0 &&
+          (unsigned)crowd.woken >= wakes); /* those that were claimed before they slept cost no futex wake */
     check_empty();
 }

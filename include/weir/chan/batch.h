@@ -49,7 +49,8 @@ WEIR_INLINE size_t weir__chan_pop_run(weir__chan *c, unsigned char *dst, size_t 
     return run;
 }
 
-WEIR_INLINE int weir__send_n(weir_ctx *ctx, weir__chan *c, int kind, const void *ptr, size_t size, size_t n, size_t *sent)
+WEIR_INLINE int weir__send_n(weir_ctx *ctx, weir__chan *c, int kind, const void *ptr, size_t size, size_t n,
+                             size_t *sent)
 {
     const unsigned char *src = (const unsigned char *)ptr;
     size_t done = 0;

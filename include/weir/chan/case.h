@@ -86,16 +86,20 @@ WEIR_API uint64_t weir__case_seen(const weir_case *c)
 {
     if (c->chan != NULL && c->chan->flavor == WEIR__TIMER)
         return (uint64_t)weir__timer_due(c->chan);
-    if (c->chan == NULL || c->chan->flavor != WEIR__BUFFER)
+    if (c->chan == NULL)
         return 0;
+    if (c->chan->flavor == WEIR__RENDEZVOUS)
+        return weir__load_acq(&c->chan->lane.word);
     return weir__ring_touched(&c->chan->ring, c->chan->kind, c->what == WEIR__CASE_SEND);
 }
 
 WEIR_API bool weir__case_due(const weir_case *c, weir_ns now)
 {
     if (c->what == WEIR__CASE_DONE)
-        return weir__ctx_ended(c->ctx) != 0 || (weir_ctx_deadline(c->ctx) != WEIR_FOREVER && now >= weir_ctx_deadline(c->ctx));
-    return c->chan != NULL && c->chan->flavor == WEIR__TIMER && (weir__load_acq(&c->chan->closed) != 0 || now >= weir__timer_due(c->chan));
+        return weir__ctx_ended(c->ctx) != 0 ||
+               (weir_ctx_deadline(c->ctx) != WEIR_FOREVER && now >= weir_ctx_deadline(c->ctx));
+    return c->chan != NULL && c->chan->flavor == WEIR__TIMER &&
+           (weir__load_acq(&c->chan->closed) != 0 || now >= weir__timer_due(c->chan));
 }
 
 #endif /* WEIR_CHAN_CASE_IMPLEMENTED */

@@ -20,14 +20,21 @@
 /* What a channel is made of; chan/op.h tells them apart. */
 enum { WEIR__BUFFER, WEIR__RENDEZVOUS, WEIR__TIMER };
 
+/* A rendezvous channel's fast way: chan/lane.h. */
+typedef struct weir__lane {
+    weir__atomic_u64 word;
+    unsigned char deal[24], offer[24];
+} weir__lane;
+
 typedef struct weir__chan {
     weir__ring ring;
     WEIR__PADDED weir__waitq receivers; /* senders look at it */
     WEIR__PADDED weir__waitq senders;   /* receivers look at it */
-    WEIR__PADDED size_t size;           /* of an element */
+    WEIR__PADDED weir__lane lane;
+    WEIR__PADDED size_t size; /* of an element */
     int kind;
     int flavor;
-    int wait; /* a weir_wait_strategy */
+    int wait;                /* a weir_wait_strategy */
     weir__atomic_u32 closed; /* rendezvous and timers; a buffer's ring knows for itself */
     weir__atomic_u64 due;    /* timers: when, and for tickers how far apart */
     weir__atomic_u64 period;

@@ -40,11 +40,11 @@ char (&weir__kind_tag(const weir_chan_core *))[WEIR__MPMC + 1];
 #define WEIR__KIND(core_) ((int)sizeof(weir__kind_tag(core_)) - 1)
 #else
 #define WEIR__KIND(core_)                                                                                              \
-    _Generic((core_),                                                                                                  \
-        weir_spsc_core *: WEIR__SPSC,                                                                                  \
-        weir_mpsc_core *: WEIR__MPSC,                                                                                  \
-        weir_spmc_core *: WEIR__SPMC,                                                                                  \
-        weir_chan_core *: WEIR__MPMC)
+    _Generic((core_), weir_spsc_core *                                                                                 \
+             : WEIR__SPSC, weir_mpsc_core *                                                                            \
+             : WEIR__MPSC, weir_spmc_core *                                                                            \
+             : WEIR__SPMC, weir_chan_core *                                                                            \
+             : WEIR__MPMC)
 #endif
 
 /* The channel behind a handle; a core is a struct whose first member is the channel, so the cast is one that C allows. */

@@ -27,10 +27,12 @@
 
 #define weir_reserve(ctx, ch, slot)                                                                                    \
     weir__reserve((ctx), WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM_SLOT(ch, slot), sizeof *(ch).elem)
-#define weir_commit(ch, slot) weir__commit(WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, slot), sizeof *(ch).elem)
+#define weir_commit(ch, slot)                                                                                          \
+    weir__commit(WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, slot), sizeof *(ch).elem)
 #define weir_peek(ctx, ch, slot)                                                                                       \
     weir__peek((ctx), WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM_SLOT(ch, slot), sizeof *(ch).elem)
-#define weir_release(ch, slot) weir__release(WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, slot), sizeof *(ch).elem)
+#define weir_release(ch, slot)                                                                                         \
+    weir__release(WEIR__CHAN(ch), WEIR__KIND((ch).core), WEIR__ELEM(ch, slot), sizeof *(ch).elem)
 
 /* slot: the address of an element pointer of the channel's type. */
 WEIR_INLINE int weir__reserve(weir_ctx *ctx, weir__chan *c, int kind, void *slot, size_t size)

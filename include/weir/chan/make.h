@@ -118,6 +118,7 @@ WEIR_API int weir__chan_make(void *handle, int kind, size_t capacity, size_t siz
     weir__waitq_init(&c->receivers);
     weir__waitq_init(&c->senders);
     c->flavor = capacity == 0 ? WEIR__RENDEZVOUS : WEIR__BUFFER;
+    memset(&c->lane, 0, sizeof c->lane);
     c->closed = 0;
     c->due = c->period = 0;
     c->size = size;
@@ -150,7 +151,8 @@ WEIR_API int weir__chan_close(weir__chan *c)
         return EINVAL;
     if (c->flavor == WEIR__RENDEZVOUS)
         return weir__meet_close(c) ? 0 : EPIPE;
-    if (c->flavor == WEIR__TIMER ? !weir__cas_sc(&c->closed, &open, 1) : !weir__ring_close(&c->ring, c->kind, weir__chan_mark_closed, c))
+    if (c->flavor == WEIR__TIMER ? !weir__cas_sc(&c->closed, &open, 1)
+                                 : !weir__ring_close(&c->ring, c->kind, weir__chan_mark_closed, c))
         return EPIPE;
     /* Whoever joins a queue from here on finds the ring closed in its last look; whoever joined before is woken. The queue's lock
      * decides which. */

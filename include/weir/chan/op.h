@@ -17,8 +17,8 @@ enum { WEIR__OP_SEND, WEIR__OP_RESERVE, WEIR__OP_RECV, WEIR__OP_PEEK };
 
 typedef struct weir__op {
     int what;
-    const void *src; /* SEND */
-    void *dst;       /* RECV; may be NULL */
+    const void *src;   /* SEND */
+    void *dst;         /* RECV; may be NULL */
     weir__claim claim; /* RESERVE, PEEK: the result */
 } weir__op;
 
@@ -50,7 +50,8 @@ WEIR_API int weir__op_why(weir__chan *c, const weir__op *op)
 {
     if (c->flavor == WEIR__TIMER)
         return weir__load_acq(&c->closed) != 0 ? EPIPE : weir_now() < weir__timer_due(c) ? EAGAIN : 0;
-    return weir__op_sends(op) ? weir__ring_why_full(&c->ring, c->kind, c->size) : weir__ring_why_empty(&c->ring, c->kind, c->size);
+    return weir__op_sends(op) ? weir__ring_why_full(&c->ring, c->kind, c->size)
+                              : weir__ring_why_empty(&c->ring, c->kind, c->size);
 }
 
 WEIR_INLINE bool weir__op_move(weir__chan *c, weir__op *op, size_t size, int *rc)

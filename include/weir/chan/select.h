@@ -72,19 +72,20 @@ enum { WEIR__TICKET_CASE = WEIR__TICKET_QUEUE + 1 }; /* + index */
 /* What a select keeps per case. */
 typedef struct weir__select_slot {
     weir__waiter node;
-    uint64_t seen;     /* try: the position that shows whether the channel was touched */
-    weir__chan *meets; /* [0, meet_count): the rendezvous channels among the cases, each once, in the order of their addresses */
-    uint32_t order;    /* the permutation in which cases are tried */
+    uint64_t seen; /* try: the position that shows whether the channel was touched */
+    weir__chan *
+        meets; /* [0, meet_count): the rendezvous channels among the cases, each once, in the order of their addresses */
+    uint32_t order; /* the permutation in which cases are tried */
 } weir__select_slot;
 
 typedef struct weir__select {
     weir_case *cases;
     size_t n;
     bool ordered;
-    bool sorted;       /* meets is filled */
-    bool timed;        /* a timer or a context is among the cases */
+    bool sorted; /* meets is filled */
+    bool timed;  /* a timer or a context is among the cases */
     size_t meet_count;
-    size_t owed;       /* the case whose queue spent a wake-up on us, or n */
+    size_t owed; /* the case whose queue spent a wake-up on us, or n */
     weir__select_slot *slots;
     weir__parker parker;
 } weir__select;
@@ -194,7 +195,7 @@ static void weir__select_join(weir__select *s)
         if (c->what == WEIR__CASE_DONE && c->ctx != NULL)
             (void)weir__ctx_watch(c->ctx, node);
         else if (weir__case_meets(c))
-            weir__meet_link(c->chan, c->what == WEIR__CASE_SEND, node);
+            weir__meet_link(c->chan, c->what == WEIR__CASE_SEND, node, false);
         else if (c->chan != NULL)
             weir__waitq_join(weir__op_queue(c->chan, &op), node);
     }
@@ -218,8 +219,8 @@ static void weir__select_leave(weir__select *s)
     }
 }
 
-/* The last look, after (A): whether a buffer, a timer or a context is ready. Rendezvous peers find us by themselves. *until: when the
- * first timer or context will be. */
+/* The last look, after (A): whether a buffer, a timer or a context is ready, or a peer waits in the lane of a rendezvous (where (A) is (E),
+ * chan/lane.h; those that come to its queues find us by themselves). *until: when the first timer or context will be. */
 static bool weir__select_ready(weir__select *s, weir_ns *until)
 {
     *until = WEIR_FOREVER;
@@ -231,7 +232,10 @@ static bool weir__select_ready(weir__select *s, weir_ns *until)
             if (weir_ctx_err(c->ctx) != 0)
                 return true;
             point = weir_ctx_deadline(c->ctx);
-        } else if (c->chan != NULL && !weir__case_meets(c)) {
+        } else if (weir__case_meets(c)) {
+            if (weir__lane_there(c->chan, c->what == WEIR__CASE_SEND))
+                return true;
+        } else if (c->chan != NULL) {
             const int why = weir__op_why(c->chan, &op);
             if (why == 0 || why == EPIPE)
                 return true;
@@ -269,8 +273,10 @@ static int weir__select_park(weir__select *s, weir__wait *w, int strategy)
     s->parker.state = WEIR__PARKER_WAITING;
     weir__select_lock(s);
     done = weir__select_meet(s, &wake);
-    if (done == WEIR__SELECT_NONE)
+    if (done == WEIR__SELECT_NONE) {
+        WEIR_HOOK("lying down");
         weir__select_join(s);
+    }
     weir__select_unlock(s);
     if (wake != NULL)
         WEIR_FUTEX_WAKE(wake, 1);
@@ -385,7 +391,8 @@ static int weir__select_run(weir_ctx *ctx, weir_case *cases, size_t n, weir_ns d
     s.cases = cases;
     s.n = s.owed = n;
     s.ordered = ordered;
-    s.slots = n <= WEIR__SELECT_INLINE ? fixed : (weir__select_slot *)WEIR_ALLOC(sizeof(uint64_t) * 2, n * sizeof *s.slots);
+    s.slots =
+        n <= WEIR__SELECT_INLINE ? fixed : (weir__select_slot *)WEIR_ALLOC(sizeof(uint64_t) * 2, n * sizeof *s.slots);
     if (s.slots == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < n; i++) {

@@ -82,7 +82,8 @@ static bool weir__op_park(weir__chan *c, const weir__op *op, weir__wait *w, bool
     if (why == EAGAIN || why == WEIR__BUSY) {
         owes = false; /* not ready: whoever makes it ready sees us */
         WEIR_HOOK("parking");
-        (void)weir__wait_parked(w, &parker, WEIR_WAIT_PARK, c->flavor == WEIR__TIMER ? weir__timer_due(c) : WEIR_FOREVER);
+        (void)weir__wait_parked(w, &parker, WEIR_WAIT_PARK,
+                                c->flavor == WEIR__TIMER ? weir__timer_due(c) : WEIR_FOREVER);
     }
     weir__waitq_leave(q, &node);
     w->backoff.turn = 0;
@@ -122,8 +123,6 @@ WEIR_API WEIR_NOINLINE int weir__op_wait(weir_ctx *ctx, weir__chan *c, weir__op 
     weir__wait_init(&w, ctx, deadline, c != NULL ? c->wait : WEIR_WAIT_PARK);
     if (c == NULL)
         return weir__wait_end(&w);
-    if (c->flavor == WEIR__RENDEZVOUS && (op->what == WEIR__OP_SEND || op->what == WEIR__OP_RECV))
-        return weir__meet_wait(&w, c, weir__op_sends(op), op->src, op->dst);
     for (;;) {
         if (weir__op_spin(c, op, &w.backoff, &rc))
             break;
@@ -155,12 +154,16 @@ WEIR_API WEIR_NOINLINE int weir__op_try(weir__chan *c, weir__op *op)
 WEIR_API WEIR_NOINLINE int weir__send_slow(weir_ctx *ctx, weir__chan *c, const void *src, weir_ns deadline)
 {
     weir__op op = {WEIR__OP_SEND, src, NULL, {NULL, 0}};
+    if (c != NULL && c->flavor == WEIR__RENDEZVOUS)
+        return weir__meet_send(ctx, c, src, deadline);
     return weir__op_wait(ctx, c, &op, deadline);
 }
 
 WEIR_API WEIR_NOINLINE int weir__recv_slow(weir_ctx *ctx, weir__chan *c, void *dst, weir_ns deadline)
 {
     weir__op op = {WEIR__OP_RECV, NULL, dst, {NULL, 0}};
+    if (c != NULL && c->flavor == WEIR__RENDEZVOUS)
+        return weir__meet_recv(ctx, c, dst, deadline);
     return weir__op_wait(ctx, c, &op, deadline);
 }
 

@@ -25,7 +25,8 @@ typedef uint64_t weir__atomic_u64 __attribute__((aligned(8)));
 #ifndef WEIR_ATOMIC_LOAD
 #define WEIR_ATOMIC_LOAD(p, order) __atomic_load_n((p), (order))
 #define WEIR_ATOMIC_STORE(p, v, order) __atomic_store_n((p), (v), (order))
-#define WEIR_ATOMIC_CAS(p, expected, v, order) __atomic_compare_exchange_n((p), (expected), (v), 0, (order), __ATOMIC_RELAXED)
+#define WEIR_ATOMIC_CAS(p, expected, v, order)                                                                         \
+    __atomic_compare_exchange_n((p), (expected), (v), 0, (order), __ATOMIC_RELAXED)
 #define WEIR_ATOMIC_SWAP(p, v, order) __atomic_exchange_n((p), (v), (order))
 #define WEIR_ATOMIC_ADD(p, v, order) __atomic_fetch_add((p), (v), (order))
 #define WEIR_ATOMIC_OR(p, v, order) __atomic_fetch_or((p), (v), (order))

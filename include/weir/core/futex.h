@@ -44,7 +44,9 @@ WEIR_API int weir__futex_wait(weir__atomic_u32 *word, uint32_t value, weir_ns de
         until = &t;
     }
     /* 9 FUTEX_WAIT_BITSET | 128 FUTEX_PRIVATE_FLAG; the last argument matches every wake. */
-    return weir__system_call(SYS_futex, (long)word, 9 | 128, (long)value, (long)until, 0, 0xffffffff) == -ETIMEDOUT ? ETIMEDOUT : 0;
+    return weir__system_call(SYS_futex, (long)word, 9 | 128, (long)value, (long)until, 0, 0xffffffff) == -ETIMEDOUT
+               ? ETIMEDOUT
+               : 0;
 }
 
 WEIR_API void weir__futex_wake(weir__atomic_u32 *word, int count)

@@ -59,7 +59,8 @@ WEIR_INLINE weir__port weir__port_of(weir__chan *c, int kind, size_t size)
 #define WEIR__LOOP_PORT(ch) weir__port_of(WEIR__CHAN(ch), WEIR__KIND((ch).core), sizeof *(ch).elem + WEIR__FITS(ch))
 
 #define weir_generate_loop(ctx, out, fn, arg) weir__generate_loop((ctx), WEIR__LOOP_PORT(out), (fn), (arg))
-#define weir_map_loop(ctx, in, out, fn, arg) weir__map_loop((ctx), WEIR__LOOP_PORT(in), WEIR__LOOP_PORT(out), (fn), (arg))
+#define weir_map_loop(ctx, in, out, fn, arg)                                                                           \
+    weir__map_loop((ctx), WEIR__LOOP_PORT(in), WEIR__LOOP_PORT(out), (fn), (arg))
 #define weir_sink_loop(ctx, in, fn, arg) weir__sink_loop((ctx), WEIR__LOOP_PORT(in), (fn), (arg))
 /* outs, ins: arrays of n handles of one type; in and out of the same element type. */
 #define weir_fan_out_loop(ctx, in, outs, n)                                                                            \
@@ -114,7 +115,8 @@ WEIR_INLINE int weir__generate_body(weir_ctx *ctx, weir__port out, weir_generate
     }
 }
 
-WEIR_INLINE int weir__map_body(weir_ctx *ctx, weir__port in, weir__port out, weir_map_fn *fn, void *arg, void *from, void *to)
+WEIR_INLINE int weir__map_body(weir_ctx *ctx, weir__port in, weir__port out, weir_map_fn *fn, void *arg, void *from,
+                               void *to)
 {
     for (;;) {
         int rc = weir__port_recv(ctx, in, from);
@@ -141,8 +143,8 @@ WEIR_INLINE int weir__sink_body(weir_ctx *ctx, weir__port in, weir_sink_fn *fn, 
 }
 
 /* Moves values from in to out, each the next of its array in turn; an array of one is a plain channel. */
-WEIR_INLINE int weir__deal_body(weir_ctx *ctx, weir__port in, const void *ins, size_t in_count, weir__port out, const void *outs,
-                                size_t out_count, void *value)
+WEIR_INLINE int weir__deal_body(weir_ctx *ctx, weir__port in, const void *ins, size_t in_count, weir__port out,
+                                const void *outs, size_t out_count, void *value)
 {
     size_t i = 0, o = 0;
     for (;;) {

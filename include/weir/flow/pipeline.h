@@ -34,10 +34,10 @@ typedef int weir_task_fn(weir_ctx *ctx, void *arg);
 
 /* Zero means the default, for each. */
 typedef struct weir_stage_opt {
-    const char *name;  /* of its threads, for people; kept as a pointer. "stage" */
-    unsigned workers;  /* threads that run the task at once; 1 */
-    bool ordered;      /* weir_map, weir_fan_in: keep the order of the input */
-    const int *cpus;   /* worker i is pinned to cpus[i % cpu_count]; copied. Not pinned */
+    const char *name; /* of its threads, for people; kept as a pointer. "stage" */
+    unsigned workers; /* threads that run the task at once; 1 */
+    bool ordered;     /* weir_map, weir_fan_in: keep the order of the input */
+    const int *cpus;  /* worker i is pinned to cpus[i % cpu_count]; copied. Not pinned */
     size_t cpu_count;
 } weir_stage_opt;
 
@@ -45,7 +45,10 @@ typedef struct weir_stage_opt {
 typedef struct weir_closer {
     weir__chan *chan;
 } weir_closer;
-#define WEIR_CLOSER(ch) {WEIR__CHAN(ch)}
+#define WEIR_CLOSER(ch)                                                                                                \
+    {                                                                                                                  \
+        WEIR__CHAN(ch)                                                                                                 \
+    }
 
 typedef struct weir_pipeline {
     weir_ctx ctx;
@@ -66,13 +69,13 @@ static inline weir_ctx *weir_pipeline_ctx(weir_pipeline *p)
 /* Starts a stage: task(ctx, arg) on opt->workers threads; opt may be NULL. After the last of them has returned, closes the close_count
  * channels of `closes` (copied). 0; ENOMEM: nothing was started, and the channels are closed; EAGAIN: the system refused a thread, and EINVAL: a
  * CPU that is none: the pipeline is cancelled and wait will say so. */
-WEIR_API int weir_pipeline_go(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg, const weir_closer *closes,
-                              size_t close_count);
+WEIR_API int weir_pipeline_go(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg,
+                              const weir_closer *closes, size_t close_count);
 
 /* For flow/stages.h. weir_pipeline_go, for a task whose argument the pipeline is to release, and which is released too when this
  * fails; and a stage without workers, which only has something to release at the very end. */
-WEIR_API int weir__pipeline_start(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg, const weir_closer *closes,
-                                  size_t close_count, void (*release)(void *arg));
+WEIR_API int weir__pipeline_start(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg,
+                                  const weir_closer *closes, size_t close_count, void (*release)(void *arg));
 WEIR_API int weir__pipeline_keep(weir_pipeline *p, void *arg, void (*release)(void *arg));
 /* The pipeline has failed with rc, unless that is 0 or EPIPE. */
 WEIR_API void weir__pipeline_fail(weir_pipeline *p, int rc);
@@ -191,8 +194,8 @@ static int weir__stage_start(weir__stage *s)
     return 0;
 }
 
-WEIR_API int weir__pipeline_start(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg, const weir_closer *closes,
-                                  size_t close_count, void (*release)(void *arg))
+WEIR_API int weir__pipeline_start(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg,
+                                  const weir_closer *closes, size_t close_count, void (*release)(void *arg))
 {
     static const weir_stage_opt none = {NULL, 0, false, NULL, 0};
     weir__stage *s = weir__stage_new(p, opt == NULL ? &none : opt, task, arg, closes, close_count);
@@ -231,8 +234,8 @@ WEIR_API int weir__pipeline_keep(weir_pipeline *p, void *arg, void (*release)(vo
     return 0;
 }
 
-WEIR_API int weir_pipeline_go(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg, const weir_closer *closes,
-                              size_t close_count)
+WEIR_API int weir_pipeline_go(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg,
+                              const weir_closer *closes, size_t close_count)
 {
     return weir__pipeline_start(p, opt, task, arg, closes, close_count, NULL);
 }

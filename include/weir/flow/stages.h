@@ -45,11 +45,15 @@
 #define weir__flow_fan_out WEIR__RINGED(weir__flow_fan_out)
 #define weir__flow_fan_in WEIR__RINGED(weir__flow_fan_in)
 
-WEIR_API int weir__flow_generate(weir_pipeline *p, weir__port out, weir_generate_fn *fn, void *arg, const weir_stage_opt *opt);
-WEIR_API int weir__flow_map(weir_pipeline *p, weir__port in, weir__port out, weir_map_fn *fn, void *arg, const weir_stage_opt *opt);
+WEIR_API int weir__flow_generate(weir_pipeline *p, weir__port out, weir_generate_fn *fn, void *arg,
+                                 const weir_stage_opt *opt);
+WEIR_API int weir__flow_map(weir_pipeline *p, weir__port in, weir__port out, weir_map_fn *fn, void *arg,
+                            const weir_stage_opt *opt);
 WEIR_API int weir__flow_sink(weir_pipeline *p, weir__port in, weir_sink_fn *fn, void *arg, const weir_stage_opt *opt);
-WEIR_API int weir__flow_fan_out(weir_pipeline *p, weir__port in, weir__port out, const void *outs, size_t n, const weir_stage_opt *opt);
-WEIR_API int weir__flow_fan_in(weir_pipeline *p, weir__port in, const void *ins, size_t n, weir__port out, const weir_stage_opt *opt);
+WEIR_API int weir__flow_fan_out(weir_pipeline *p, weir__port in, weir__port out, const void *outs, size_t n,
+                                const weir_stage_opt *opt);
+WEIR_API int weir__flow_fan_in(weir_pipeline *p, weir__port in, const void *ins, size_t n, weir__port out,
+                               const weir_stage_opt *opt);
 
 #endif /* WEIR_FLOW_STAGES_H */
 
@@ -84,7 +88,8 @@ static size_t weir__flow_value_bytes(const weir__port *port)
     return (port->size + 63) / 64 * 64;
 }
 
-static weir__flow *weir__flow_new(int what, weir__port in, size_t in_count, weir__port out, size_t out_count, unsigned workers)
+static weir__flow *weir__flow_new(int what, weir__port in, size_t in_count, weir__port out, size_t out_count,
+                                  unsigned workers)
 {
     const size_t values = (size_t)workers * (weir__flow_value_bytes(&in) + weir__flow_value_bytes(&out));
     const size_t head = (sizeof(weir__flow) + (in_count + out_count) * sizeof(weir__chan *) + 63) / 64 * 64;
@@ -129,7 +134,9 @@ static int weir__flow_main(weir_ctx *ctx, void *arg)
     case WEIR__FLOW_GENERATE: rc = weir__generate_body(ctx, f->out, f->fn.generate, f->arg, to); break;
     case WEIR__FLOW_MAP: rc = weir__map_body(ctx, f->in, f->out, f->fn.map, f->arg, from, to); break;
     case WEIR__FLOW_SINK: rc = weir__sink_body(ctx, f->in, f->fn.sink, f->arg, from); break;
-    case WEIR__FLOW_DEAL: rc = weir__deal_body(ctx, f->in, f->ins, f->in_count, f->out, f->outs, f->out_count, from); break;
+    case WEIR__FLOW_DEAL:
+        rc = weir__deal_body(ctx, f->in, f->ins, f->in_count, f->out, f->outs, f->out_count, from);
+        break;
     default: /* WEIR__FLOW_PUMP: worker i empties ins[i] */
         rc = weir__deal_body(ctx, f->in, &f->ins[worker], 1, f->out, f->outs, 1, from);
         (void)weir__chan_close(f->ins[worker]);
@@ -170,7 +177,8 @@ static unsigned weir__flow_workers(const weir_stage_opt *opt)
 
 static const weir__port weir__no_port = {NULL, WEIR__MPMC, 0};
 
-WEIR_API int weir__flow_generate(weir_pipeline *p, weir__port out, weir_generate_fn *fn, void *arg, const weir_stage_opt *opt)
+WEIR_API int weir__flow_generate(weir_pipeline *p, weir__port out, weir_generate_fn *fn, void *arg,
+                                 const weir_stage_opt *opt)
 {
     const unsigned workers = weir__flow_workers(opt);
     weir__flow *f = weir__flow_new(WEIR__FLOW_GENERATE, weir__no_port, 0, out, 1, workers);
@@ -193,8 +201,8 @@ WEIR_API int weir__flow_sink(weir_pipeline *p, weir__port in, weir_sink_fn *fn, 
 }
 
 /* Deals from in_count channels to out_count, each in turn, in one thread. */
-static int weir__flow_deal(weir_pipeline *p, weir__port in, const void *ins, size_t in_count, weir__port out, const void *outs,
-                           size_t out_count, const weir_stage_opt *opt)
+static int weir__flow_deal(weir_pipeline *p, weir__port in, const void *ins, size_t in_count, weir__port out,
+                           const void *outs, size_t out_count, const weir_stage_opt *opt)
 {
     weir__flow *f = weir__flow_new(WEIR__FLOW_DEAL, in, in_count, out, out_count, 1);
     if (f != NULL) {
@@ -204,12 +212,14 @@ static int weir__flow_deal(weir_pipeline *p, weir__port in, const void *ins, siz
     return weir__flow_start(p, f, opt, 1);
 }
 
-WEIR_API int weir__flow_fan_out(weir_pipeline *p, weir__port in, weir__port out, const void *outs, size_t n, const weir_stage_opt *opt)
+WEIR_API int weir__flow_fan_out(weir_pipeline *p, weir__port in, weir__port out, const void *outs, size_t n,
+                                const weir_stage_opt *opt)
 {
     return n == 0 ? weir__flow_refuse(p, NULL, EINVAL) : weir__flow_deal(p, in, &in.chan, 1, out, outs, n, opt);
 }
 
-WEIR_API int weir__flow_fan_in(weir_pipeline *p, weir__port in, const void *ins, size_t n, weir__port out, const weir_stage_opt *opt)
+WEIR_API int weir__flow_fan_in(weir_pipeline *p, weir__port in, const void *ins, size_t n, weir__port out,
+                               const weir_stage_opt *opt)
 {
     weir__flow *f;
     if (n == 0 || n > UINT32_MAX)
@@ -222,8 +232,8 @@ WEIR_API int weir__flow_fan_in(weir_pipeline *p, weir__port in, const void *ins,
     return weir__flow_start(p, f, opt, (unsigned)n);
 }
 
-static int weir__flow_map_one(weir_pipeline *p, weir__port in, weir__port out, weir_map_fn *fn, void *arg, const weir_stage_opt *opt,
-                              unsigned workers)
+static int weir__flow_map_one(weir_pipeline *p, weir__port in, weir__port out, weir_map_fn *fn, void *arg,
+                              const weir_stage_opt *opt, unsigned workers)
 {
     weir__flow *f = weir__flow_new(WEIR__FLOW_MAP, in, 1, out, 1, workers);
     if (f != NULL) {
@@ -244,7 +254,8 @@ static int weir__flow_make_queues(void *handles, size_t n, const weir__port *por
     }
     memset(handles, 0, n * sizeof(weir__chan *));
     for (size_t i = 0; i < n && rc == 0; i++)
-        rc = weir__chan_make((unsigned char *)handles + i * sizeof(weir__chan *), WEIR__SPSC, WEIR_MAP_QUEUE, port->size, &opt);
+        rc = weir__chan_make((unsigned char *)handles + i * sizeof(weir__chan *), WEIR__SPSC, WEIR_MAP_QUEUE,
+                             port->size, &opt);
     return rc;
 }
 
@@ -277,7 +288,8 @@ static int weir__flow_map_ordered(weir_pipeline *p, weir__port in, weir__port ou
     return rc != 0 ? rc : weir__flow_deal(p, to, queues->outs, n, out, &out.chan, 1, opt);
 }
 
-WEIR_API int weir__flow_map(weir_pipeline *p, weir__port in, weir__port out, weir_map_fn *fn, void *arg, const weir_stage_opt *opt)
+WEIR_API int weir__flow_map(weir_pipeline *p, weir__port in, weir__port out, weir_map_fn *fn, void *arg,
+                            const weir_stage_opt *opt)
 {
     const unsigned workers = weir__flow_workers(opt);
     if (workers > 1 && opt->ordered)

@@ -97,6 +97,19 @@ static inline void weir__waiter_link(weir__waiter_list *l, weir__waiter *w)
     w->linked = true;
 }
 
+/* For one that has waited longer than all of them, elsewhere. */
+static inline void weir__waiter_link_first(weir__waiter_list *l, weir__waiter *w)
+{
+    w->prev = NULL;
+    w->next = l->first;
+    if (l->first != NULL)
+        l->first->prev = w;
+    else
+        l->last = w;
+    l->first = w;
+    w->linked = true;
+}
+
 static inline void weir__waiter_unlink(weir__waiter_list *l, weir__waiter *w)
 {
     if (w->prev != NULL)

@@ -35,7 +35,8 @@
 #if WEIR_RING_MPSC == WEIR_RING_CACHED || WEIR_RING_SPMC == WEIR_RING_CACHED || WEIR_RING_MPMC == WEIR_RING_CACHED
 #error "weir: WEIR_RING_CACHED is for WEIR_RING_SPSC alone: it knows one producer and one consumer"
 #endif
-#if WEIR_RING_SPSC == WEIR_RING_CK || WEIR_RING_MPSC == WEIR_RING_CK || WEIR_RING_SPMC == WEIR_RING_CK || WEIR_RING_MPMC == WEIR_RING_CK
+#if WEIR_RING_SPSC == WEIR_RING_CK || WEIR_RING_MPSC == WEIR_RING_CK || WEIR_RING_SPMC == WEIR_RING_CK ||              \
+    WEIR_RING_MPMC == WEIR_RING_CK
 #define WEIR__RING_CK_USED 1
 #else
 #define WEIR__RING_CK_USED 0
@@ -56,7 +57,10 @@ WEIR_INLINE bool weir__many_consumers(int kind)
 
 WEIR_INLINE int weir__ring_of(int kind)
 {
-    return kind == WEIR__SPSC ? WEIR_RING_SPSC : kind == WEIR__MPSC ? WEIR_RING_MPSC : kind == WEIR__SPMC ? WEIR_RING_SPMC : WEIR_RING_MPMC;
+    return kind == WEIR__SPSC   ? WEIR_RING_SPSC
+           : kind == WEIR__MPSC ? WEIR_RING_MPSC
+           : kind == WEIR__SPMC ? WEIR_RING_SPMC
+                                : WEIR_RING_MPMC;
 }
 
 /* WEIR__RINGED(weir__f) is the name under which f links in a program with this choice of rings. */

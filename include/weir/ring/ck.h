@@ -168,7 +168,8 @@ WEIR_INLINE void weir__ck_release(weir__ring *r)
 /* The claim of a reserved place. Places from p_tail to p_head are claimed, and fewer than the ring's size: the index tells which. */
 WEIR_INLINE void weir__ck_reclaim(weir__ring *r, void *value, size_t size, weir__claim *claim)
 {
-    const unsigned index = (unsigned)((size_t)((unsigned char *)value - r->slots) / size), tail = ck_pr_load_uint(&r->ck.p_tail);
+    const unsigned index = (unsigned)((size_t)((unsigned char *)value - r->slots) / size),
+                   tail = ck_pr_load_uint(&r->ck.p_tail);
     claim->value = value;
     claim->pos = tail + ((index - tail) & r->ck.mask);
 }

@@ -13,7 +13,8 @@
 #if WEIR__RING_CK_USED
 
 #if !defined(__x86_64__) && !defined(__i386__) && !defined(WEIR_CK_FIXED)
-#error "weir: ck_ring 0.7.1 has wrong fences on this processor: use weir's own rings, or a mended ck with -DWEIR_CK_FIXED"
+#error                                                                                                                 \
+    "weir: ck_ring 0.7.1 has wrong fences on this processor: use weir's own rings, or a mended ck with -DWEIR_CK_FIXED"
 #endif
 #if defined(__has_include)
 #if !__has_include(<ck_ring.h>)

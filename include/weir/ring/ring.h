@@ -315,10 +315,10 @@ WEIR_API bool weir__ring_ready(weir__ring *r, int kind, size_t size, bool pushin
     const uint64_t pos = weir__load_rlx(pushing ? &r->producer.pos : &r->consumer.pos);
     switch (weir__ring_of(kind)) {
     case WEIR_RING_CACHED:
-        return pushing ? pos - weir__load_rlx(&r->consumer.pos) != r->capacity : weir__load_rlx(&r->producer.pos) != pos;
+        return pushing ? pos - weir__load_rlx(&r->consumer.pos) != r->capacity
+                       : weir__load_rlx(&r->producer.pos) != pos;
 #if WEIR__RING_CK_USED
-    case WEIR_RING_CK:
-        return pushing ? weir__ck_why_full(r, kind) == 0 : weir__ck_why_empty(r, kind) == 0;
+    case WEIR_RING_CK: return pushing ? weir__ck_why_full(r, kind) == 0 : weir__ck_why_empty(r, kind) == 0;
 #endif
     default: return weir__load_rlx(weir__slots_stamp(r, pos, size)) == (pushing ? pos : pos + 1);
     }

@@ -37,8 +37,10 @@
 /* The largest alignment that a type of this size can have, as far as 64: the lowest bit set in the size. */
 #define WEIR__ALIGN_OF_SIZE(size) (((size) & (0 - (size))) > 64 ? (size_t)64 : ((size) & (0 - (size))))
 /* A slot: the stamp, and the value at the next multiple of its alignment. */
-#define WEIR__SLOT_VALUE(size) (WEIR__ALIGN_OF_SIZE(size) > sizeof(uint64_t) ? WEIR__ALIGN_OF_SIZE(size) : sizeof(uint64_t))
-#define WEIR__SLOT_STRIDE(size) (((size) + 2 * WEIR__SLOT_VALUE(size) - 1) / WEIR__SLOT_VALUE(size) * WEIR__SLOT_VALUE(size))
+#define WEIR__SLOT_VALUE(size)                                                                                         \
+    (WEIR__ALIGN_OF_SIZE(size) > sizeof(uint64_t) ? WEIR__ALIGN_OF_SIZE(size) : sizeof(uint64_t))
+#define WEIR__SLOT_STRIDE(size)                                                                                        \
+    (((size) + 2 * WEIR__SLOT_VALUE(size) - 1) / WEIR__SLOT_VALUE(size) * WEIR__SLOT_VALUE(size))
 
 WEIR__STATIC_ASSERT(WEIR__SLOT_STRIDE(sizeof(uint64_t)) == 16, "four slots of 8 bytes share a cache line");
 WEIR__STATIC_ASSERT(WEIR__SLOT_STRIDE(sizeof(char)) == 16, "small values take a word");
@@ -77,8 +79,8 @@ WEIR_INLINE bool weir__slots_before_limit(weir__ring *r, uint64_t pos)
 
 /* Claims at one end. `turn` is what a ready stamp exceeds the position by: 0 to push, 1 to pop. `limited`: the values end at the
  * limit of a ring that one producer fills. False: not ready at that moment. */
-WEIR_INLINE bool weir__slots_claim(weir__ring *r, weir__ring_end *end, bool many, uint64_t turn, bool limited, size_t size,
-                                   weir__claim *claim)
+WEIR_INLINE bool weir__slots_claim(weir__ring *r, weir__ring_end *end, bool many, uint64_t turn, bool limited,
+                                   size_t size, weir__claim *claim)
 {
     uint64_t pos = weir__load_rlx(&end->pos);
     for (unsigned lost = 0;;) {

@@ -21,9 +21,10 @@ WEIR_INLINE bool weir__spsc_claim_push(weir__ring *r, weir__claim *claim)
     weir__ring_end *end = &r->producer;
     const uint64_t tail = weir__load_rlx(&end->pos);
     if (WEIR_UNLIKELY(tail - end->peer == r->capacity)) {
-        end->peer = weir__load_acq(&r->consumer.pos); /* (R2) */
-        if (tail - end->peer == r->capacity)
-            return false;
+        const uint64_t head = weir__load_acq(&r->consumer.pos); /* (R2) */
+        if (tail - head == r->capacity)
+            return false; /* and nothing is written: a consumer that finds the ring empty reads this line */
+        end->peer = head;
     }
     claim->value = r->slots + end->offset;
     claim->pos = tail;
