@@ -27,7 +27,7 @@ BUILD_TESTS = $(TESTS) --output-sync=target $(if $(filter -j%,$(MAKEFLAGS)),,-j$
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
-.PHONY: help demo deps test sanitize bench single install uninstall format lint clean
+.PHONY: help demo deps test sanitize soak bench single install uninstall format lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,10 @@ sanitize: ## the test programs under thread sanitizer, then under address and un
 	@+$(subst programs,VARIANTS="$(SANITIZERS)" programs,$(BUILD_TESTS))
 	@$(TESTS) VARIANTS="$(SANITIZERS)" run
 SANITIZERS ?= tsan tsanck asan
+
+soak: ## the tests of channels and select 50 times (TIMES=50) under thread sanitizer, at 1, 4 and 16 threads a core
+	@+$(subst programs,VARIANTS=tsan programs,$(BUILD_TESTS))
+	@sh tests/soak.sh $(or $(TIMES),50) build/$(subst /,_,$(CC))/tsan
 
 # Each bench/NAME.c is a program of its own, build/bench/NAME.
 BENCHES := $(patsubst bench/%.c,build/bench/%,$(wildcard bench/*.c))

@@ -22,13 +22,13 @@
 static bool run_once(const bench *b, row_id r, column_id c, uint64_t count, child_end *end, double *ns, char *said,
                      size_t size)
 {
-    static const char *const shapes[] = {"flow", "ping", "idle"};
+    static const char *const shapes[] = {"flow", "ping", "idle", "one", "all", "try"};
     const column *col = &columns[c];
-    char program[512], senders[16], receivers[16], counts[32], cpus[2][16];
-    const char *const argv[] = {program, rows[r].kind, shapes[col->shape], senders, receivers, counts, cpus[0],
-                                cpus[1], NULL};
-    snprintf(program, sizeof program, "%s/%s", b->folder, rows[r].program);
-    snprintf(senders, sizeof senders, "%d", col->senders);
+    char program[512], kind[32], senders[16], receivers[16], counts[32], cpus[2][16];
+    const char *const argv[] = {program, kind, shapes[col->shape], senders, receivers, counts, cpus[0], cpus[1], NULL};
+    snprintf(program, sizeof program, "%s/%s", b->folder, col->channels > 0 ? rows[r].selects : rows[r].program);
+    snprintf(kind, sizeof kind, "%s%s", rows[r].kind, col->meets ? "_meet" : "");
+    snprintf(senders, sizeof senders, "%d", col->channels > 0 ? col->channels : col->senders);
     snprintf(receivers, sizeof receivers, "%d", col->receivers);
     snprintf(counts, sizeof counts, "%llu", (unsigned long long)count);
     for (int i = 0; i < 2; i++)
@@ -54,7 +54,10 @@ static void cell_failed(bench *b, row_id r, cell *x, child_end end, const char *
     }
     x->state = end == CHILD_SKIPPED ? SKIPPED : WRONG;
     if (end == CHILD_SKIPPED && said[0] == '\0') /* there is no such program */
-        snprintf(b->why[r], sizeof b->why[r], "%s", r == GO ? "needs go" : "not built");
+        snprintf(b->why[r], sizeof b->why[r], "%s",
+                 r == GO          ? "needs go"
+                 : r == CROSSBEAM ? "needs cargo and librust-crossbeam-channel-dev"
+                                  : "not built");
     else if (end == CHILD_SKIPPED)
         snprintf(b->why[r], sizeof b->why[r], "%.*s", (int)strcspn(said, "\n"), said);
 }
@@ -68,7 +71,7 @@ static void calibrate(bench *b, row_id r, column_id c)
     child_end end;
     double ns;
     char said[128];
-    x->count = s == IDLE ? (b->quick ? 50 : 1000) : s == PING ? 50 : 5000;
+    x->count = s == IDLE ? (b->quick ? 50 : 1000) : in_ns(s) ? 50 : 5000;
     if (b->why[r][0] != '\0') {
         x->state = SKIPPED;
         return;
@@ -86,12 +89,12 @@ static void calibrate(bench *b, row_id r, column_id c)
     }
 }
 
-/* M/s, ns per round trip, µs of CPU. */
+/* M/s; ns per round trip or try; µs of CPU. */
 static double figure_of(shape s, uint64_t count, double ns)
 {
-    if (s == FLOW)
-        return (double)count / ns * 1e3;
-    return s == PING ? ns / (double)count : ns / 1e3;
+    if (s == IDLE)
+        return ns / 1e3;
+    return in_ns(s) ? ns / (double)count : (double)count / ns * 1e3;
 }
 
 static void measure(bench *b, row_id r, column_id c)
@@ -110,7 +113,7 @@ static void measure(bench *b, row_id r, column_id c)
         cell_failed(b, r, x, end, said);
         if (end == CHILD_LATE) { /* the slowest of the runs, whatever it would have come to */
             x->late++;
-            x->runs[x->n++] = col->shape == FLOW ? 0 : INFINITY;
+            x->runs[x->n++] = in_ns(col->shape) || col->shape == IDLE ? INFINITY : 0;
         }
     }
     if (x->late > b->runs / 2) /* so the median is one that did not finish: no need to wait for the rest */
@@ -247,6 +250,8 @@ int main(int argc, char **argv)
     print_floors(&b);
     print_table(&b);
     print_many_threads(&b);
+    print_rendezvous(&b);
+    print_selects(&b);
     print_idle(&b);
     print_targets(&b);
     print_notes(&b);

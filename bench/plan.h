@@ -22,6 +22,7 @@ typedef enum row_id {
     RAW_CK_YIELD,
     MUTEX,
     GO,
+    CROSSBEAM,
     ROWS
 } row_id;
 
@@ -30,26 +31,28 @@ typedef struct row {
     int senders, receivers; /* at most */
     bool sleeps;            /* blocked callers go to sleep in the end */
     bool many;              /* stands in the table of many threads */
+    const char *selects;    /* the program that selects; NULL: the row has neither select nor rendezvous */
 } row;
 
 static const row rows[ROWS] = {
-    [SPSC] = {"weir spsc", "worker_weir", "spsc", 1, 1, true, false},
-    [MPSC] = {"weir mpsc", "worker_weir", "mpsc", 64, 1, false, false},
-    [SPMC] = {"weir spmc", "worker_weir", "spmc", 1, 64, false, false},
-    [MPMC] = {"weir mpmc", "worker_weir", "mpmc", 64, 64, true, true},
-    [SPSC_ON_CK] = {"weir spsc on ck", "worker_weir_ck", "spsc", 1, 1, false, false},
-    [MPSC_ON_CK] = {"weir mpsc on ck", "worker_weir_ck", "mpsc", 64, 1, false, false},
-    [SPMC_ON_CK] = {"weir spmc on ck", "worker_weir_ck", "spmc", 1, 64, false, false},
-    [MPMC_ON_CK] = {"weir mpmc on ck", "worker_weir_ck", "mpmc", 64, 64, false, true},
-    [SPSC_ON_SLOTS] = {"weir spsc on slots", "worker_weir_slots", "spsc", 1, 1, false, false},
-    [RAW_CK_SPSC] = {"raw ck_ring SPSC", "worker_rivals", "ck_spsc", 1, 1, false, false},
-    [RAW_CK_MPMC] = {"raw ck_ring MPMC", "worker_rivals", "ck_mpmc", 64, 64, false, true},
-    [RAW_CK_YIELD] = {"raw ck_ring MPMC + yield", "worker_rivals", "ck_mpmc_yield", 64, 64, false, true},
-    [MUTEX] = {"mutex and condition", "worker_rivals", "mutex", 64, 64, true, true},
-    [GO] = {"Go channel", "chan_go", "chan", 64, 64, true, true},
+    [SPSC] = {"weir spsc", "worker_weir", "spsc", 1, 1, true, false, "worker_select"},
+    [MPSC] = {"weir mpsc", "worker_weir", "mpsc", 64, 1, false, false, NULL},
+    [SPMC] = {"weir spmc", "worker_weir", "spmc", 1, 64, false, false, NULL},
+    [MPMC] = {"weir mpmc", "worker_weir", "mpmc", 64, 64, true, true, "worker_select"},
+    [SPSC_ON_CK] = {"weir spsc on ck", "worker_weir_ck", "spsc", 1, 1, false, false, NULL},
+    [MPSC_ON_CK] = {"weir mpsc on ck", "worker_weir_ck", "mpsc", 64, 1, false, false, NULL},
+    [SPMC_ON_CK] = {"weir spmc on ck", "worker_weir_ck", "spmc", 1, 64, false, false, NULL},
+    [MPMC_ON_CK] = {"weir mpmc on ck", "worker_weir_ck", "mpmc", 64, 64, false, true, NULL},
+    [SPSC_ON_SLOTS] = {"weir spsc on slots", "worker_weir_slots", "spsc", 1, 1, false, false, NULL},
+    [RAW_CK_SPSC] = {"raw ck_ring SPSC", "worker_rivals", "ck_spsc", 1, 1, false, false, NULL},
+    [RAW_CK_MPMC] = {"raw ck_ring MPMC", "worker_rivals", "ck_mpmc", 64, 64, false, true, NULL},
+    [RAW_CK_YIELD] = {"raw ck_ring MPMC + yield", "worker_rivals", "ck_mpmc_yield", 64, 64, false, true, NULL},
+    [MUTEX] = {"mutex and condition", "worker_rivals", "mutex", 64, 64, true, true, NULL},
+    [GO] = {"Go channel", "chan_go", "chan", 64, 64, true, true, "chan_go"},
+    [CROSSBEAM] = {"crossbeam-channel", "chan_crossbeam", "chan", 64, 64, true, true, "chan_crossbeam"},
 };
 
-typedef enum shape { FLOW, PING, IDLE } shape;
+typedef enum shape { FLOW, PING, IDLE, ONE, ALL, TRY } shape; /* from ONE on: select (bench/worker_select.c) */
 
 typedef enum column_id {
     C_1P1C_PINNED,
@@ -62,8 +65,27 @@ typedef enum column_id {
     C_PING,
     C_4P4C,
     C_16P16C,
-    C_32P32C, /* only rows with `many` */
-    C_IDLE,   /* only rows with `sleeps` */
+    C_32P32C,      /* only rows with `many` */
+    C_IDLE,        /* only rows with `sleeps` */
+    C_MEET_PINNED, /* from here on only rows that select */
+    C_MEET,
+    C_MEET_PING_PINNED,
+    C_MEET_PING,
+    C_ONE_2_PINNED,
+    C_ONE_8_PINNED,
+    C_ONE_64_PINNED,
+    C_ALL_2_PINNED,
+    C_ALL_8_PINNED,
+    C_ALL_64_PINNED,
+    C_ONE_2,
+    C_ONE_8,
+    C_ONE_64,
+    C_ALL_2,
+    C_ALL_8,
+    C_ALL_64,
+    C_TRY_2,
+    C_TRY_8,
+    C_TRY_64,
     COLUMNS
 } column_id;
 
@@ -73,15 +95,42 @@ typedef struct column {
     int senders, receivers;
     bool pinned;
     const char *unit;
+    bool meets;   /* capacity 0 */
+    int channels; /* of a select */
 } column;
 
 static const column columns[COLUMNS] = {
-    [C_1P1C_PINNED] = {"1P1C pin", FLOW, 1, 1, true, "M/s"}, [C_1P1C] = {"1P1C", FLOW, 1, 1, false, "M/s"},
-    [C_4P1C] = {"4P1C", FLOW, 4, 1, false, "M/s"},           [C_1P4C] = {"1P4C", FLOW, 1, 4, false, "M/s"},
-    [C_2P2C] = {"2P2C", FLOW, 2, 2, false, "M/s"},           [C_8P8C] = {"8P8C", FLOW, 8, 8, false, "M/s"},
-    [C_PING_PINNED] = {"trip pin", PING, 1, 1, true, "ns"},  [C_PING] = {"trip", PING, 1, 1, false, "ns"},
-    [C_4P4C] = {"4P4C", FLOW, 4, 4, false, "M/s"},           [C_16P16C] = {"16P16C", FLOW, 16, 16, false, "M/s"},
-    [C_32P32C] = {"32P32C", FLOW, 32, 32, false, "M/s"},     [C_IDLE] = {"idle", IDLE, 1, 1, false, "us"},
+    [C_1P1C_PINNED] = {"1P1C pin", FLOW, 1, 1, true, "M/s", false, 0},
+    [C_1P1C] = {"1P1C", FLOW, 1, 1, false, "M/s", false, 0},
+    [C_4P1C] = {"4P1C", FLOW, 4, 1, false, "M/s", false, 0},
+    [C_1P4C] = {"1P4C", FLOW, 1, 4, false, "M/s", false, 0},
+    [C_2P2C] = {"2P2C", FLOW, 2, 2, false, "M/s", false, 0},
+    [C_8P8C] = {"8P8C", FLOW, 8, 8, false, "M/s", false, 0},
+    [C_PING_PINNED] = {"trip pin", PING, 1, 1, true, "ns", false, 0},
+    [C_PING] = {"trip", PING, 1, 1, false, "ns", false, 0},
+    [C_4P4C] = {"4P4C", FLOW, 4, 4, false, "M/s", false, 0},
+    [C_16P16C] = {"16P16C", FLOW, 16, 16, false, "M/s", false, 0},
+    [C_32P32C] = {"32P32C", FLOW, 32, 32, false, "M/s", false, 0},
+    [C_IDLE] = {"idle", IDLE, 1, 1, false, "us", false, 0},
+    [C_MEET_PINNED] = {"1P1C pin", FLOW, 1, 1, true, "M/s", true, 0},
+    [C_MEET] = {"1P1C", FLOW, 1, 1, false, "M/s", true, 0},
+    [C_MEET_PING_PINNED] = {"trip pin", PING, 1, 1, true, "ns", true, 0},
+    [C_MEET_PING] = {"trip", PING, 1, 1, false, "ns", true, 0},
+    [C_ONE_2_PINNED] = {"one of 2", ONE, 1, 1, true, "M/s", false, 2},
+    [C_ONE_8_PINNED] = {"one of 8", ONE, 1, 1, true, "M/s", false, 8},
+    [C_ONE_64_PINNED] = {"one of 64", ONE, 1, 1, true, "M/s", false, 64},
+    [C_ALL_2_PINNED] = {"all of 2", ALL, 1, 1, true, "M/s", false, 2},
+    [C_ALL_8_PINNED] = {"all of 8", ALL, 1, 1, true, "M/s", false, 8},
+    [C_ALL_64_PINNED] = {"all of 64", ALL, 1, 1, true, "M/s", false, 64},
+    [C_ONE_2] = {"one of 2", ONE, 1, 1, false, "M/s", false, 2},
+    [C_ONE_8] = {"one of 8", ONE, 1, 1, false, "M/s", false, 8},
+    [C_ONE_64] = {"one of 64", ONE, 1, 1, false, "M/s", false, 64},
+    [C_ALL_2] = {"all of 2", ALL, 1, 1, false, "M/s", false, 2},
+    [C_ALL_8] = {"all of 8", ALL, 1, 1, false, "M/s", false, 8},
+    [C_ALL_64] = {"all of 64", ALL, 1, 1, false, "M/s", false, 64},
+    [C_TRY_2] = {"try 2", TRY, 1, 1, true, "ns", false, 2},
+    [C_TRY_8] = {"try 8", TRY, 1, 1, true, "ns", false, 8},
+    [C_TRY_64] = {"try 64", TRY, 1, 1, true, "ns", false, 64},
 };
 
 /* clang-format on */
@@ -126,7 +175,13 @@ static inline bool applies(const bench *b, row_id r, column_id c)
     if (b->only != NULL && strstr(rows[r].name, b->only) == NULL)
         return false;
     return columns[c].senders <= rows[r].senders && columns[c].receivers <= rows[r].receivers &&
-           (b->pinning || !columns[c].pinned) && (rows[r].many || !extra) && (rows[r].sleeps || c != C_IDLE);
+           (b->pinning || !columns[c].pinned) && (rows[r].many || !extra) && (rows[r].sleeps || c != C_IDLE) &&
+           (rows[r].selects != NULL || c < C_MEET_PINNED);
+}
+
+static inline bool in_ns(shape s)
+{
+    return s == PING || s == TRY;
 }
 
 static inline double cell_median(const cell *x)

@@ -140,6 +140,35 @@ static inline void print_many_threads(const bench *b)
             print_row(b, (row_id)r, list, n);
 }
 
+static inline void print_selecting_rows(const bench *b, const column_id *list, size_t n)
+{
+    print_heads(list, n);
+    for (int r = 0; r < ROWS; r++)
+        if (rows[r].selects != NULL && row_wanted(b, (row_id)r))
+            print_row(b, (row_id)r, list, n);
+}
+
+static inline void print_rendezvous(const bench *b)
+{
+    static const column_id list[] = {C_MEET_PINNED, C_MEET, C_MEET_PING_PINNED, C_MEET_PING};
+    printf("\nRendezvous (capacity 0): million messages a second, and round trips in ns\n");
+    print_selecting_rows(b, list, sizeof list / sizeof list[0]);
+}
+
+static inline void print_selects(const bench *b)
+{
+    static const column_id pinned[] = {C_ONE_2_PINNED, C_ONE_8_PINNED, C_ONE_64_PINNED,
+                                       C_ALL_2_PINNED, C_ALL_8_PINNED, C_ALL_64_PINNED};
+    static const column_id loose[] = {C_ONE_2, C_ONE_8, C_ONE_64, C_ALL_2, C_ALL_8, C_ALL_64};
+    static const column_id tries[] = {C_TRY_2, C_TRY_8, C_TRY_64};
+    printf("\nSelect over 2, 8, 64 channels, one or all of them active: million values a second, pinned\n");
+    print_selecting_rows(b, pinned, sizeof pinned / sizeof pinned[0]);
+    printf("\nThe same, free\n");
+    print_selecting_rows(b, loose, sizeof loose / sizeof loose[0]);
+    printf("\nA try over 2, 8, 64 idle channels, in ns\n");
+    print_selecting_rows(b, tries, sizeof tries / sizeof tries[0]);
+}
+
 static inline void print_idle(const bench *b)
 {
     char text[16];

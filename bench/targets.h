@@ -19,6 +19,12 @@ static const target targets[] = {
     {"mpmc over Go, 4P1C", MPMC, GO, C_4P1C, 2},
     {"mpmc over Go, 1P4C", MPMC, GO, C_1P4C, 2},
     {"mpmc over Go, 8P8C", MPMC, GO, C_8P8C, 2},
+    {"mpmc over Go, select over 8, all active", MPMC, GO, C_ALL_8, 1},
+    {"mpmc over crossbeam, select over 8, all", MPMC, CROSSBEAM, C_ALL_8, 1},
+    {"the same, pinned: over Go", MPMC, GO, C_ALL_8_PINNED, 1},
+    {"the same, pinned: over crossbeam", MPMC, CROSSBEAM, C_ALL_8_PINNED, 1},
+    {"mpmc rendezvous over crossbeam, pinned", MPMC, CROSSBEAM, C_MEET_PINNED, 3},
+    {"the same, round trips", MPMC, CROSSBEAM, C_MEET_PING_PINNED, 3},
     {"spsc over Go, 1P1C pinned", SPSC, GO, C_1P1C_PINNED, 0},
     {"mpsc over Go, 4P1C", MPSC, GO, C_4P1C, 0},
     {"spmc over Go, 1P4C", SPMC, GO, C_1P4C, 0},
@@ -26,12 +32,14 @@ static const target targets[] = {
 };
 #define TARGETS (sizeof targets / sizeof targets[0])
 
-/* The ratio, or 0 if one of the two has no figure. */
+/* How many times as fast; 0 if one of the two has no figure. */
 static inline double target_ratio(const bench *b, const target *t)
 {
     const cell *ours = &b->cells[t->ours][t->column], *theirs = &b->cells[t->theirs][t->column];
     if (ours->state != MEASURED || theirs->state != MEASURED)
         return 0;
+    if (in_ns(columns[t->column].shape))
+        return cell_median(theirs) / cell_median(ours);
     return cell_median(ours) / cell_median(theirs);
 }
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # tests/deps.sh: installs what the tests and the benchmark need, on Debian and its relatives. Does nothing when all of it
-# is there. (The library itself needs a C compiler and nothing else.)
+# is there. RIVALS=1: also what one
+# row of the benchmark needs, half a gigabyte. (The library itself needs a C compiler and nothing else.)
 dir=build/deps
 mkdir -p "$dir"
 printf 'int main(void) { return 0; }\n' >"$dir/empty.c"
@@ -9,7 +10,7 @@ printf 'int main() { return 0; }\n' >"$dir/empty.cc"
 have() { command -v "$1" >/dev/null 2>&1; }
 builds() { "$@" -o "$dir/probe" 2>/dev/null; }
 
-packages=
+packages= rivals=
 need() # PACKAGE WHAT-FOR
 {
     echo "deps: $1 is missing ($2)"
@@ -32,6 +33,16 @@ else
 fi
 builds clang++ -x c++ "$dir/empty.cc" || have clang || need g++ "the C++ library that clang++ uses"
 have go || need golang-go "the benchmark compares with Go's channels"
+crates=/usr/share/cargo/registry
+if have cargo; then
+    ls $crates/crossbeam-channel-* >/dev/null 2>&1 || rivals=librust-crossbeam-channel-dev
+else
+    rivals="cargo librust-crossbeam-channel-dev"
+fi
+if [ -n "$rivals" ]; then
+    echo "deps: $rivals: not there; the benchmark then has no row for crossbeam-channel. make deps RIVALS=1 installs it"
+    [ -n "${RIVALS:-}" ] && packages="$packages $rivals"
+fi
 if [ -z "$packages" ]; then
     echo "deps: all there"
     exit 0

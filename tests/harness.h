@@ -185,6 +185,17 @@ static inline long test_rounds(long n)
     return scaled > 0 ? scaled : 1;
 }
 
+/* How many threads make one side of a crowd: `usual`; or, with WEIR_TEST_THREADS=X, so many that both sides come to X times the cores. */
+enum { TEST_WIDEST = 64 };
+static inline int test_wide(int usual)
+{
+    const char *times = getenv("WEIR_TEST_THREADS");
+    if (!times || atoi(times) <= 0)
+        return usual;
+    const long n = atoi(times) * sysconf(_SC_NPROCESSORS_ONLN) / 2;
+    return n < 1 ? 1 : n > TEST_WIDEST ? TEST_WIDEST : (int)n;
+}
+
 /* Whether to go on waiting: false, and a failure, when half of the time from `since` to the test's limit has gone. */
 static inline bool test_patient(double *give_up, const char *text, const char *file, int line)
 {

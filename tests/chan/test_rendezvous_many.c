@@ -33,10 +33,10 @@ static void crowd_send(struct crowd *c, int sender)
 
 static void crowd_receive(struct crowd *c)
 {
-    long last[THREADS];
+    long last[TEST_WIDEST];
     uint64_t v;
     int rc;
-    for (int i = 0; i < THREADS; i++)
+    for (int i = 0; i < TEST_WIDEST; i++)
         last[i] = -1;
     while ((rc = c->k->recv(NULL, c->ch, &v)) == 0) {
         if (!CHECK(v < (uint64_t)c->senders * (uint64_t)c->each))
@@ -61,7 +61,7 @@ static void crowd_main(void *p)
 static void run_crowd(const struct kind *k, weir_wait_strategy wait, int senders, int receivers, long values)
 {
     struct crowd c;
-    struct member members[2 * THREADS];
+    struct member members[2 * TEST_WIDEST];
     c.k = k;
     c.ch = open_channel(k, 0, wait);
     c.senders = c.senders_left = senders_of(k, senders);
@@ -83,21 +83,21 @@ static void run_crowd(const struct kind *k, weir_wait_strategy wait, int senders
 
 TEST_EACH_KIND(more_threads_than_cores)
 {
-    run_crowd(k, WEIR_WAIT_ADAPTIVE, THREADS, THREADS, test_rounds(100000));
+    run_crowd(k, WEIR_WAIT_ADAPTIVE, test_wide(THREADS), test_wide(THREADS), test_rounds(100000));
 }
 
 TEST_EACH_KIND(one_against_many)
 {
-    run_crowd(k, WEIR_WAIT_ADAPTIVE, 1, THREADS, test_rounds(30000));
-    run_crowd(k, WEIR_WAIT_ADAPTIVE, THREADS, 1, test_rounds(30000));
+    run_crowd(k, WEIR_WAIT_ADAPTIVE, 1, test_wide(THREADS), test_rounds(30000));
+    run_crowd(k, WEIR_WAIT_ADAPTIVE, test_wide(THREADS), 1, test_rounds(30000));
 }
 
 TEST_EACH_KIND(every_strategy)
 {
     for (int s = 0; s < STRATEGIES; s++)
         run_crowd(k, strategies[s], 1, 1, test_rounds(4000));
-    run_crowd(k, WEIR_WAIT_PARK, 3, 3, test_rounds(10000));
-    run_crowd(k, WEIR_WAIT_YIELD, 3, 3, test_rounds(10000));
+    run_crowd(k, WEIR_WAIT_PARK, test_wide(3), test_wide(3), test_rounds(10000));
+    run_crowd(k, WEIR_WAIT_YIELD, test_wide(3), test_wide(3), test_rounds(10000));
 }
 
 /* ---- a waiting thread is found in each phase of its wait, also when it is the one that sleeps ---- */

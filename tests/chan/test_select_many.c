@@ -3,7 +3,7 @@
 
 typedef weir_chan(uint64_t) u64_chan;
 
-enum { CHANNELS = 3, MOST = 8 };
+enum { CHANNELS = 3 };
 
 /* Values 0 .. n-1 go through; each is marked by whoever receives it. */
 struct crowd {
@@ -108,13 +108,16 @@ static void select_receives(void *p)
     }
 }
 
-static void run_crowd(const size_t capacity[CHANNELS], weir_wait_strategy wait, int senders, int receivers, bool plain,
-                      long n)
+static void run_crowd(const size_t capacity[CHANNELS], weir_wait_strategy wait, int usual_senders, int usual_receivers,
+                      bool plain, long n)
 {
+    const bool spins = wait == WEIR_WAIT_SPIN; /* a crowd that spins takes for ever */
+    const int senders = spins ? usual_senders : test_wide(usual_senders);
+    const int receivers = spins ? usual_receivers : test_wide(usual_receivers);
     struct crowd c;
-    struct member in[MOST], out[MOST];
+    struct member in[TEST_WIDEST], out[TEST_WIDEST];
     open_crowd(&c, capacity, (uint64_t)n, wait);
-    for (unsigned i = 0; i < MOST; i++) {
+    for (unsigned i = 0; i < TEST_WIDEST; i++) {
         in[i].crowd = out[i].crowd = &c;
         in[i].number = i;
         out[i].number = i + 1;
@@ -209,7 +212,7 @@ static void exchange_main(void *p)
 
 TEST(selects_that_both_send_and_receive_meet_each_other)
 {
-    for (int threads = 2; threads <= MOST; threads += 3) {
+    for (int threads = 2; threads <= 2 * test_wide(4); threads += 3 * test_wide(1)) {
         struct exchange x;
         memset(&x, 0, sizeof x);
         x.wanted = test_rounds(50000);

@@ -167,16 +167,16 @@ TEST(one_sender_and_one_receiver_keep_the_order)
 
 TEST(four_senders_and_four_receivers_deliver_each_value_once)
 {
-    enum { THREADS = 4 };
+    const int threads = test_wide(4);
     for (int c = 0; c < CAPACITIES; c++) {
         struct side s = {make(capacities[c]), 0, (int)test_rounds(10000), NULL};
         s.counts = (long *)calloc((size_t)s.n, sizeof *s.counts);
         REQUIRE(s.counts != NULL);
-        struct test_team *in = test_start(THREADS, send_many, &s, 0), *out = test_start(THREADS, recv_many, &s, 0);
+        struct test_team *in = test_start(threads, send_many, &s, 0), *out = test_start(threads, recv_many, &s, 0);
         test_join(in);
         test_join(out);
         for (int i = 0; i < s.n; i++)
-            CHECK_INT(s.counts[i], THREADS);
+            CHECK_INT(s.counts[i], threads);
         CHECK_INT(weir_len(s.ch), 0);
         free(s.counts);
         weir_chan_free(&s.ch);
@@ -239,9 +239,9 @@ static void put_and_take(void *p)
 
 TEST(who_has_sent_can_receive_at_once)
 {
-    enum { THREADS = 4 };
-    struct balanced b = {make(THREADS), test_rounds(50000)};
-    test_threads(THREADS, put_and_take, &b, 0);
+    const int threads = test_wide(4);
+    struct balanced b = {make((size_t)threads), test_rounds(50000)};
+    test_threads(threads, put_and_take, &b, 0);
     CHECK_INT(weir_len(b.ch), 0);
     weir_chan_free(&b.ch);
 }

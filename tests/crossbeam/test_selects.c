@@ -298,9 +298,9 @@ static void put_and_take(void *p)
 
 TEST(who_has_sent_by_select_can_receive_by_a_try_at_once)
 {
-    enum { THREADS = 4 };
-    struct balanced b = {make(THREADS), test_rounds(50000)};
-    test_threads(THREADS, put_and_take, &b, 0);
+    const int threads = test_wide(4);
+    struct balanced b = {make((size_t)threads), test_rounds(50000)};
+    test_threads(threads, put_and_take, &b, 0);
     CHECK_INT(weir_len(b.ch), 0);
     weir_chan_free(&b.ch);
 }
