@@ -2,30 +2,8 @@
  * either.
  *
  * In each round another thread makes the second case ready before it makes the first one not so: at every moment one is. A select that only looks at one after the other can miss both. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include <stdint.h>
-
-/* The real clock plus what a test has added; the next look of this thread at it may be followed by an action. */
-static int64_t clock_added;
-static __thread void (*after_look)(void);
-static int64_t test_clock(void);
-#define WEIR_CLOCK_NOW() test_clock()
+#include "clock.h"
 #include "queues.h"
-
-static int64_t test_clock(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    const int64_t now = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec + __atomic_load_n(&clock_added, __ATOMIC_RELAXED);
-    if (after_look != NULL) {
-        void (*act)(void) = after_look;
-        after_look = NULL;
-        act();
-    }
-    return now;
-}
 
 typedef weir_chan(int) int_chan;
 
@@ -195,7 +173,7 @@ static int_chan drained;
 static void time_passes_then_drain(void)
 {
     int v;
-    __atomic_add_fetch(&clock_added, WEIR_SEC(100), __ATOMIC_RELAXED);
+    pass(WEIR_SEC(100));
     (void)weir_try_recv(drained, &v);
 }
 
