@@ -2840,6 +2840,12 @@ static inline bool weir__case_meets(const weir_case *c)
     return c->chan != NULL && c->chan->flavor == WEIR__RENDEZVOUS;
 }
 
+/* Whether time alone can make it ready. */
+static inline bool weir__case_timed(const weir_case *c)
+{
+    return c->what == WEIR__CASE_DONE || (c->chan != NULL && c->chan->flavor == WEIR__TIMER);
+}
+
 /* Tries one case: true if it was done, with its status. *busy: a peer stands in the middle of it. */
 WEIR_API bool weir__case_try(weir_case *c, bool *busy);
 /* The word of a channel that changes whenever it becomes ready for this case, and its state with it; a timer's due changes when its value
@@ -5033,9 +5039,8 @@ enum { WEIR__TICKET_CASE = WEIR__TICKET_QUEUE + 1 }; /* + index */
 typedef struct weir__select_slot {
     weir__waiter node;
     uint64_t seen; /* try: the position that shows whether the channel was touched */
-    weir__chan *
-        meets; /* [0, meet_count): the rendezvous channels among the cases, each once, in the order of their addresses */
-    uint32_t order; /* the permutation in which cases are tried */
+    /* [0, meet_count): the rendezvous channels among the cases, each once, in the order of their addresses */
+    weir__chan *meets;
 } weir__select_slot;
 
 typedef struct weir__select {
@@ -5043,10 +5048,12 @@ typedef struct weir__select {
     size_t n;
     bool ordered;
     bool sorted; /* meets is filled */
-    bool timed;  /* a timer or a context is among the cases */
+    bool timed;  /* try: a timer or a context is among the cases */
     size_t meet_count;
     size_t owed; /* the case whose queue spent a wake-up on us, or n */
     weir__select_slot *slots;
+    uint32_t
+        *order; /* the permutation in which cases are tried; apart from the slots, which a ready select never touches */
     weir__parker parker;
 } weir__select;
 
@@ -5060,9 +5067,9 @@ static size_t weir__select_draw(weir__select *s, size_t turn)
     if (s->ordered)
         return turn;
     other = turn + weir__random_below((uint32_t)(s->n - turn));
-    drawn = s->slots[other].order;
-    s->slots[other].order = s->slots[turn].order;
-    s->slots[turn].order = drawn;
+    drawn = s->order[other];
+    s->order[other] = s->order[turn];
+    s->order[turn] = drawn;
     return drawn;
 }
 
@@ -5145,7 +5152,7 @@ static int weir__select_meet(weir__select *s, weir__atomic_u32 **wake)
 static void weir__select_join(weir__select *s)
 {
     for (size_t turn = 0; turn < s->n; turn++) {
-        const size_t i = s->slots[turn].order;
+        const size_t i = s->order[turn];
         weir_case *c = &s->cases[i];
         weir__waiter *node = &s->slots[i].node;
         const weir__op op = weir__case_op(c);
@@ -5331,6 +5338,8 @@ static int weir__select_try(weir__select *s)
 {
     weir__backoff b = {WEIR_WAIT_YIELD, 0};
     int done;
+    for (size_t i = 0; i < s->n && !s->timed; i++)
+        s->timed = weir__case_timed(&s->cases[i]);
     while ((done = weir__select_try_once(s)) == WEIR__SELECT_BUSY)
         weir__backoff_peer(&b);
     return done >= 0 ? done : -EAGAIN;
@@ -5340,9 +5349,10 @@ static int weir__select_try(weir__select *s)
 static int weir__select_run(weir_ctx *ctx, weir_case *cases, size_t n, weir_ns deadline, bool wait, bool ordered)
 {
     weir__select_slot fixed[WEIR__SELECT_INLINE];
+    uint32_t fixed_order[WEIR__SELECT_INLINE];
     weir__select s;
     int done;
-    if (n > INT_MAX / 2 || n > SIZE_MAX / sizeof *fixed || (cases == NULL && n > 0))
+    if (n > INT_MAX / 2 || n > SIZE_MAX / (2 * sizeof *fixed) || (cases == NULL && n > 0))
         return -EINVAL;
     for (size_t i = 0; i < n; i++)
         if (cases[i].what == WEIR__CASE_SEND && cases[i].chan != NULL && cases[i].chan->flavor == WEIR__TIMER)
@@ -5351,15 +5361,16 @@ static int weir__select_run(weir_ctx *ctx, weir_case *cases, size_t n, weir_ns d
     s.cases = cases;
     s.n = s.owed = n;
     s.ordered = ordered;
-    s.slots =
-        n <= WEIR__SELECT_INLINE ? fixed : (weir__select_slot *)WEIR_ALLOC(sizeof(uint64_t) * 2, n * sizeof *s.slots);
-    if (s.slots == NULL)
-        return -ENOMEM;
-    for (size_t i = 0; i < n; i++) {
-        s.slots[i].order = (uint32_t)i;
-        if (cases[i].what == WEIR__CASE_DONE || (cases[i].chan != NULL && cases[i].chan->flavor == WEIR__TIMER))
-            s.timed = true;
+    s.slots = fixed;
+    s.order = fixed_order;
+    if (n > WEIR__SELECT_INLINE) {
+        s.slots = (weir__select_slot *)WEIR_ALLOC(sizeof(uint64_t) * 2, n * (sizeof *s.slots + sizeof *s.order));
+        if (s.slots == NULL)
+            return -ENOMEM;
+        s.order = (uint32_t *)(void *)(s.slots + n);
     }
+    for (size_t i = 0; i < n; i++)
+        s.order[i] = (uint32_t)i;
     done = wait ? weir__select_wait(&s, ctx, deadline) : weir__select_try(&s);
     if (s.owed < n) { /* whether that case was done or another: there may be a value for the next sleeper */
         const weir__op op = weir__case_op(&cases[s.owed]);

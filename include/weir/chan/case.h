@@ -51,6 +51,12 @@ static inline bool weir__case_meets(const weir_case *c)
     return c->chan != NULL && c->chan->flavor == WEIR__RENDEZVOUS;
 }
 
+/* Whether time alone can make it ready. */
+static inline bool weir__case_timed(const weir_case *c)
+{
+    return c->what == WEIR__CASE_DONE || (c->chan != NULL && c->chan->flavor == WEIR__TIMER);
+}
+
 /* Tries one case: true if it was done, with its status. *busy: a peer stands in the middle of it. */
 WEIR_API bool weir__case_try(weir_case *c, bool *busy);
 /* The word of a channel that changes whenever it becomes ready for this case, and its state with it; a timer's due changes when its value
