@@ -6,7 +6,8 @@
 
 #define RUNS_MAX 64 /* as many as bench_quantile sorts */
 
-/* clang-format off: these are tables */
+/* These are tables. */
+/* clang-format off */
 typedef enum row_id {
     SPSC,
     MPSC,

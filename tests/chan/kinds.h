@@ -36,6 +36,7 @@ struct kind {
     const char *(*label)(void *ch);
 };
 
+/* clang-format off */
 #define KIND_FUNCTIONS(kind)                                                                                           \
     typedef weir_##kind(uint64_t) kind##_u64;                                                                          \
     static kind##_u64 kind##_of(void *ch)                                                                              \
@@ -57,18 +58,9 @@ struct kind {
         weir_chan_free(&handle);                                                                                       \
         *ch = handle.core;                                                                                             \
     }                                                                                                                  \
-    static int kind##_close(void *ch)                                                                                  \
-    {                                                                                                                  \
-        return weir_close(kind##_of(ch));                                                                              \
-    }                                                                                                                  \
-    static int kind##_send(weir_ctx *ctx, void *ch, const uint64_t *v)                                                 \
-    {                                                                                                                  \
-        return weir_send(ctx, kind##_of(ch), v);                                                                       \
-    }                                                                                                                  \
-    static int kind##_recv(weir_ctx *ctx, void *ch, uint64_t *v)                                                       \
-    {                                                                                                                  \
-        return weir_recv(ctx, kind##_of(ch), v);                                                                       \
-    }                                                                                                                  \
+    static int kind##_close(void *ch) { return weir_close(kind##_of(ch)); }                                            \
+    static int kind##_send(weir_ctx *ctx, void *ch, const uint64_t *v) { return weir_send(ctx, kind##_of(ch), v); }    \
+    static int kind##_recv(weir_ctx *ctx, void *ch, uint64_t *v) { return weir_recv(ctx, kind##_of(ch), v); }          \
     static int kind##_send_until(weir_ctx *ctx, void *ch, const uint64_t *v, weir_ns deadline)                         \
     {                                                                                                                  \
         return weir_send_until(ctx, kind##_of(ch), v, deadline);                                                       \
@@ -77,14 +69,8 @@ struct kind {
     {                                                                                                                  \
         return weir_recv_until(ctx, kind##_of(ch), v, deadline);                                                       \
     }                                                                                                                  \
-    static int kind##_try_send(void *ch, const uint64_t *v)                                                            \
-    {                                                                                                                  \
-        return weir_try_send(kind##_of(ch), v);                                                                        \
-    }                                                                                                                  \
-    static int kind##_try_recv(void *ch, uint64_t *v)                                                                  \
-    {                                                                                                                  \
-        return weir_try_recv(kind##_of(ch), v);                                                                        \
-    }                                                                                                                  \
+    static int kind##_try_send(void *ch, const uint64_t *v) { return weir_try_send(kind##_of(ch), v); }                \
+    static int kind##_try_recv(void *ch, uint64_t *v) { return weir_try_recv(kind##_of(ch), v); }                      \
     static int kind##_send_n(weir_ctx *ctx, void *ch, const uint64_t *v, size_t n, size_t *sent)                       \
     {                                                                                                                  \
         kind##_u64 handle = kind##_of(ch);                                                                             \
@@ -100,43 +86,26 @@ struct kind {
         kind##_u64 handle = kind##_of(ch);                                                                             \
         return weir_reserve(ctx, handle, slot);                                                                        \
     }                                                                                                                  \
-    static int kind##_commit(void *ch, uint64_t *slot)                                                                 \
-    {                                                                                                                  \
-        return weir_commit(kind##_of(ch), slot);                                                                       \
-    }                                                                                                                  \
+    static int kind##_commit(void *ch, uint64_t *slot) { return weir_commit(kind##_of(ch), slot); }                    \
     static int kind##_peek(weir_ctx *ctx, void *ch, uint64_t **slot)                                                   \
     {                                                                                                                  \
         kind##_u64 handle = kind##_of(ch);                                                                             \
         return weir_peek(ctx, handle, slot);                                                                           \
     }                                                                                                                  \
-    static int kind##_release(void *ch, uint64_t *slot)                                                                \
-    {                                                                                                                  \
-        return weir_release(kind##_of(ch), slot);                                                                      \
-    }                                                                                                                  \
-    static size_t kind##_len(void *ch)                                                                                 \
-    {                                                                                                                  \
-        return weir_len(kind##_of(ch));                                                                                \
-    }                                                                                                                  \
-    static size_t kind##_cap(void *ch)                                                                                 \
-    {                                                                                                                  \
-        return weir_cap(kind##_of(ch));                                                                                \
-    }                                                                                                                  \
-    static bool kind##_is_closed(void *ch)                                                                             \
-    {                                                                                                                  \
-        return weir_is_closed(kind##_of(ch));                                                                          \
-    }                                                                                                                  \
-    static const char *kind##_label(void *ch)                                                                          \
-    {                                                                                                                  \
-        return weir_chan_name(kind##_of(ch));                                                                          \
-    }
+    static int kind##_release(void *ch, uint64_t *slot) { return weir_release(kind##_of(ch), slot); }                  \
+    static size_t kind##_len(void *ch) { return weir_len(kind##_of(ch)); }                                             \
+    static size_t kind##_cap(void *ch) { return weir_cap(kind##_of(ch)); }                                             \
+    static bool kind##_is_closed(void *ch) { return weir_is_closed(kind##_of(ch)); }                                   \
+    static const char *kind##_label(void *ch) { return weir_chan_name(kind##_of(ch)); }
 
 #define KIND_ENTRY(kind, many_senders, many_receivers, ring)                                                           \
     {                                                                                                                  \
-#kind, many_senders, many_receivers, ring, kind##_make, kind##_free, kind##_close, kind##_send, kind##_recv,   \
+        #kind, many_senders, many_receivers, ring, kind##_make, kind##_free, kind##_close, kind##_send, kind##_recv,   \
             kind##_send_until, kind##_recv_until, kind##_try_send, kind##_try_recv, kind##_send_n, kind##_recv_n,      \
             kind##_reserve, kind##_commit, kind##_peek, kind##_release, kind##_len, kind##_cap, kind##_is_closed,      \
             kind##_label                                                                                               \
     }
+/* clang-format on */
 
 KIND_FUNCTIONS(chan)
 KIND_FUNCTIONS(spsc)
@@ -151,59 +120,30 @@ static const struct kind kinds[KINDS] = {
     KIND_ENTRY(spmc, false, true, WEIR_RING_SPMC),
 };
 
+/* clang-format off */
 #define TEST_EACH_KIND_LIMIT(name, seconds)                                                                            \
     static void name(const struct kind *k);                                                                            \
-    TEST_LIMIT(name##_chan, seconds)                                                                                   \
-    {                                                                                                                  \
-        name(&kinds[0]);                                                                                               \
-    }                                                                                                                  \
-    TEST_LIMIT(name##_spsc, seconds)                                                                                   \
-    {                                                                                                                  \
-        name(&kinds[1]);                                                                                               \
-    }                                                                                                                  \
-    TEST_LIMIT(name##_mpsc, seconds)                                                                                   \
-    {                                                                                                                  \
-        name(&kinds[2]);                                                                                               \
-    }                                                                                                                  \
-    TEST_LIMIT(name##_spmc, seconds)                                                                                   \
-    {                                                                                                                  \
-        name(&kinds[3]);                                                                                               \
-    }                                                                                                                  \
+    TEST_LIMIT(name##_chan, seconds) { name(&kinds[0]); }                                                              \
+    TEST_LIMIT(name##_spsc, seconds) { name(&kinds[1]); }                                                              \
+    TEST_LIMIT(name##_mpsc, seconds) { name(&kinds[2]); }                                                              \
+    TEST_LIMIT(name##_spmc, seconds) { name(&kinds[3]); }                                                              \
     static void name(const struct kind *k)
 #define TEST_EACH_KIND(name) TEST_EACH_KIND_LIMIT(name, 0)
 /* For what needs several senders, or several receivers. */
 #define TEST_MANY_SENDERS(name)                                                                                        \
     static void name(const struct kind *k);                                                                            \
-    TEST(name##_chan)                                                                                                  \
-    {                                                                                                                  \
-        name(&kinds[0]);                                                                                               \
-    }                                                                                                                  \
-    TEST(name##_mpsc)                                                                                                  \
-    {                                                                                                                  \
-        name(&kinds[2]);                                                                                               \
-    }                                                                                                                  \
+    TEST(name##_chan) { name(&kinds[0]); }                                                                             \
+    TEST(name##_mpsc) { name(&kinds[2]); }                                                                             \
     static void name(const struct kind *k)
 #define TEST_MANY_RECEIVERS(name)                                                                                      \
     static void name(const struct kind *k);                                                                            \
-    TEST(name##_chan)                                                                                                  \
-    {                                                                                                                  \
-        name(&kinds[0]);                                                                                               \
-    }                                                                                                                  \
-    TEST(name##_spmc)                                                                                                  \
-    {                                                                                                                  \
-        name(&kinds[3]);                                                                                               \
-    }                                                                                                                  \
+    TEST(name##_chan) { name(&kinds[0]); }                                                                             \
+    TEST(name##_spmc) { name(&kinds[3]); }                                                                             \
     static void name(const struct kind *k)
 #define TEST_ONE_SENDER(name)                                                                                          \
     static void name(const struct kind *k);                                                                            \
-    TEST(name##_spsc)                                                                                                  \
-    {                                                                                                                  \
-        name(&kinds[1]);                                                                                               \
-    }                                                                                                                  \
-    TEST(name##_spmc)                                                                                                  \
-    {                                                                                                                  \
-        name(&kinds[3]);                                                                                               \
-    }                                                                                                                  \
+    TEST(name##_spsc) { name(&kinds[1]); }                                                                             \
+    TEST(name##_spmc) { name(&kinds[3]); }                                                                             \
     static void name(const struct kind *k)
 
 /* ---- what tests ask of a kind ---- */
@@ -252,6 +192,7 @@ static inline bool sleeps(weir_wait_strategy s)
     (void)strategies;
     return s == WEIR_WAIT_ADAPTIVE || s == WEIR_WAIT_PARK;
 }
+/* clang-format on */
 
 static inline void *open_channel(const struct kind *k, size_t capacity, weir_wait_strategy wait)
 {
