@@ -1955,6 +1955,33 @@ WEIR_API int weir__wait_end(weir__wait *w);
  *       receive:  pop;   (B);  does a sender need attention?    then wake it
  *
  * (B), the light fence, pairs with (A) of whoever goes to sleep (chan/wait.h) and with (C) of whoever closes (ring/ring.h).
+ *
+ * What full, empty and closed mean
+ *   A channel is, at every moment, a list of at most `capacity` values and a flag, closed. Each call takes effect at one moment between
+ *   its begin and its end, whole, and in one order for all threads (linearizability: M. Herlihy, J. Wing, 1990). At that moment:
+ *
+ *       a send that returns 0         finds the flag down and fewer than `capacity` values; its value becomes the last
+ *       a receive that returns 0      takes the first value, whether the flag is up or down
+ *       EAGAIN from a try to send     the flag is down, and `capacity` values are in the list
+ *       EAGAIN from a try to receive  the flag is down, and the list is empty
+ *       EPIPE from a send             the flag is up; the value has not been in the list, and stays the caller's
+ *       EPIPE from a receive          the flag is up, and the list is empty: for good
+ *       close                         raises the flag: 0 for the one call that found it down, EPIPE for the others
+ *       select                        is the one call that it says it has done; EAGAIN from its try: none of the cases could have
+ *                                     been done, all of them looked at at the same moment
+ *       a batch                       is as many single calls in a row; others may come between
+ *       send_latest                   is a receive and a send, at one moment each, as often as it takes
+ *
+ *   Capacity 0: a send and a receive that return 0 have one moment together. EAGAIN from a try: no counterpart was waiting at some moment of
+ *   it; who begins to wait counts as waiting once it has announced itself, at the latest when it sleeps.
+ *
+ *   So a try may not contradict a call that has ended: after a send has returned 0, and before anybody has received, no try_recv says
+ *   EAGAIN. This is what a ring alone does not give. A thread that stands between claim and publish hides the values that later senders
+ *   have published behind its own; a try that meets such a thread waits for it, which is a few instructions, rather than call
+ *   the channel empty (WEIR__BUSY in ring/ring.h).
+ *
+ *   ETIMEDOUT and ECANCELED say nothing about the list, except that the call has not changed it. is_closed tells of one moment; len also
+ *   counts what a send in progress has claimed room for.
  */
 #ifndef WEIR_CHAN_CHANNEL_H
 #define WEIR_CHAN_CHANNEL_H
