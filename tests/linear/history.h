@@ -29,7 +29,7 @@ struct history {
 
 static inline void history_print(const struct history *h)
 {
-    static const char *const names[] = {"sent",  "full",        "send: closed", "received",
+    static const char *const names[] = {"sent",  "full",         "send: closed", "received",
                                         "empty", "recv: closed", "closed",       "closed again"};
     for (int i = 0; i < h->n; i++)
         printf("#   [%d, %d] %s %d\n", h->calls[i].begin, h->calls[i].end, names[h->calls[i].what], h->calls[i].value);

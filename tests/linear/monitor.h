@@ -26,8 +26,8 @@
 
 struct monitor {
     const struct history *h;
-    int close_begin, close_end;                                  /* its one moment lies in between; NEVER: there was none */
-    int send_begin[HISTORY_CALLS], send_end[HISTORY_CALLS];      /* of a value: NEVER: not sent */
+    int close_begin, close_end;                             /* its one moment lies in between; NEVER: there was none */
+    int send_begin[HISTORY_CALLS], send_end[HISTORY_CALLS]; /* of a value: NEVER: not sent */
     int receive_begin[HISTORY_CALLS], receive_end[HISTORY_CALLS];
     int certain[HISTORY_TICKS + 1], possible[HISTORY_TICKS + 1]; /* values in between tick t and t + 1 */
     int oldest[HISTORY_TICKS + 1]; /* of the values whose send ended by tick t: the last begin of a receive */

@@ -8,12 +8,17 @@
 #endif
 #include <stdint.h>
 
-/* Threads stop at the library's hook points for a random time, so that others meet them half way. */
+#include <sched.h>
+
+/* Between calls and at the library's hook points a thread stops now and then, for a short while or until all others have had their turn: so
+ * they meet it half way, also when there are fewer cores than threads. */
 static __thread unsigned hesitation;
 static inline void hesitate(void)
 {
     hesitation = hesitation * 1664525U + 1013904223U;
     if (hesitation >> 28 == 0)
+        (void)sched_yield();
+    else if (hesitation >> 28 == 1)
         for (volatile unsigned i = hesitation >> 8 & 511; i > 0; i--) {}
 }
 #define WEIR_HOOK(point) hesitate()
@@ -79,8 +84,12 @@ static void log_call(struct actor *a, int rc, int value, int begin)
     if (rc == ETIMEDOUT)
         return;
     CHECK(rc == 0 || rc == EAGAIN || rc == EPIPE);
-    c->what = a->sends ? rc == 0 ? SENT : rc == EPIPE ? SEND_CLOSED : FULL
-                       : rc == 0 ? RECEIVED : rc == EPIPE ? RECV_CLOSED : EMPTY;
+    c->what = a->sends      ? rc == 0       ? SENT
+                              : rc == EPIPE ? SEND_CLOSED
+                                            : FULL
+              : rc == 0     ? RECEIVED
+              : rc == EPIPE ? RECV_CLOSED
+                            : EMPTY;
     a->logged++;
 }
 

@@ -9,8 +9,9 @@ static struct history history_of(int capacity, const char *text)
     static const struct {
         const char *name;
         enum what what;
-    } names[] = {{"sent", SENT},   {"full", FULL},           {"send-closed", SEND_CLOSED}, {"got", RECEIVED},
-                 {"empty", EMPTY}, {"closed", RECV_CLOSED},  {"close", CLOSED},            {"again", CLOSED_AGAIN}};
+    } names[] = {{"sent", SENT},    {"full", FULL},         {"send-closed", SEND_CLOSED},
+                 {"got", RECEIVED}, {"empty", EMPTY},       {"closed", RECV_CLOSED},
+                 {"close", CLOSED}, {"again", CLOSED_AGAIN}};
     struct history h = {capacity, 0, {{SENT, 0, 0, 0}}};
     char name[16];
     int used;
