@@ -198,7 +198,7 @@ TEST_EACH_KIND_LIMIT(every_history_is_one_of_a_channel, 300)
     record(k, test_rounds(25000));
 }
 
-TEST_MANUAL(a_million)
+TEST_DEFINE(a_million, 1200, true)
 {
     for (int k = 0; k < KINDS; k++)
         record(&kinds[k], 250000);
