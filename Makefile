@@ -27,10 +27,10 @@ BUILD_TESTS = $(TESTS) --output-sync=target $(if $(filter -j%,$(MAKEFLAGS)),,-j$
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
-.PHONY: help demo deps test sanitize soak bench single install uninstall format lint clean
+.PHONY: help demo deps test sanitize model model-long model-counts soak bench single install uninstall format lint clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: build/demo/market_data ## builds and runs the example, with a C compiler and nothing else
 	./build/demo/market_data --book examples/data/aapl_2012-06-21_head_book10.csv
@@ -50,6 +50,17 @@ sanitize: ## the test programs under thread sanitizer, then under address and un
 	@+$(subst programs,VARIANTS="$(SANITIZERS)" programs,$(BUILD_TESTS))
 	@$(TESTS) VARIANTS="$(SANITIZERS)" run
 SANITIZERS ?= tsan tsanck asan
+
+# The model checker's programs run side by side: one is one thread.
+MODEL = $(MAKE) -f tests/model/model.mk --no-print-directory --output-sync=target $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
+model: ## every interleaving of small programs on the shipped headers, within bounds (T=NAME: some)
+	@+$(MODEL) run
+
+model-long: ## random and PCT schedules of the same programs, N in all (100 million)
+	@+$(MODEL) long
+
+model-counts: ## records how much `make model` searches, in tests/model/counts
+	@+$(MODEL) counts
 
 soak: ## the tests of channels and select 50 times (TIMES=50) under thread sanitizer, at 1, 4 and 16 threads a core
 	@+$(subst programs,VARIANTS=tsan programs,$(BUILD_TESTS))

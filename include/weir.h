@@ -73,9 +73,10 @@
  *   WEIR_ALLOC, WEIR_FREE the allocator (core/memory.h); both or neither
  *   WEIR_RING_SPSC, _MPSC, _SPMC, _MPMC   which ring a kind of channel stands on (ring/choice.h)
  *   WEIR_SPIN_TURNS, WEIR_YIELD_TURNS, WEIR_BURST_TURNS     lengths of the waiting phases (park/backoff.h)
+ *   WEIR_LOCK_TURNS, WEIR_LANE_GLANCES   how often a taken lock, an empty lane is looked at first (park/lock.h, chan/rendezvous.h)
  *   WEIR_FENCE_SYMMETRIC  never use membarrier (core/fence.h); read by the implementation alone
  *   WEIR_PLATFORM_H       a header to include first: it may replace any WEIR_ macro of core (atomics, fences, futex, clock,
- *                         thread start, allocation). The model checker is such a header; a port can be another.
+ *                         threads, random numbers, allocation). The model checker is such a header; a port can be another.
  */
 #ifndef WEIR_CORE_CONFIG_H
 #define WEIR_CORE_CONFIG_H
@@ -536,10 +537,11 @@ typedef struct weir__backoff {
     unsigned turn; /* turns taken since the wait began, or since the last wake-up */
 } weir__backoff;
 
-/* Whether the next turn would be in the phase of spinning: too short to look at a clock. */
+/* Whether the next turn would be in the phase of spinning: too short to look at a clock. (`turn + 1 <=`, because compilers warn of
+ * `turn < 0`, which a program without that phase would get.) */
 static inline bool weir__backoff_spinning(const weir__backoff *b)
 {
-    return b->strategy == WEIR_WAIT_SPIN || (b->strategy != WEIR_WAIT_PARK && b->turn < WEIR_SPIN_TURNS);
+    return b->strategy == WEIR_WAIT_SPIN || (b->strategy != WEIR_WAIT_PARK && b->turn + 1 <= WEIR_SPIN_TURNS);
 }
 
 /* Takes one turn. Returns false, at once, when it is time to park. */
@@ -548,7 +550,7 @@ static inline bool weir__backoff_turn(weir__backoff *b)
     if (weir__backoff_spinning(b)) {
         WEIR_CPU_PAUSE();
     } else if (b->strategy == WEIR_WAIT_YIELD ||
-               (b->strategy == WEIR_WAIT_ADAPTIVE && b->turn < WEIR_SPIN_TURNS + WEIR_YIELD_TURNS)) {
+               (b->strategy == WEIR_WAIT_ADAPTIVE && b->turn + 1 <= WEIR_SPIN_TURNS + WEIR_YIELD_TURNS)) {
         WEIR_CPU_YIELD();
     } else {
         return false;
@@ -966,6 +968,14 @@ WEIR_INLINE int weir__ring_of(int kind)
  *       state was written before the fence and the tail after; so it asks for the limit too, and never takes what lies beyond.
  *   The consumer looks at the state only when it reads a new tail, which a cached index makes rare. The producer looks at a word
  *   that it looks at anyway. Nobody pays for close until it happens.
+ *
+ *   Where (C) is an ordinary fence (core/fence.h), "before" means that it came before the producer's fence, which follows the store of
+ *   tail, and the store may have come first. Without (F):
+ *       closer: state = CLOSING;  (C);  limit = old tail          consumer: reads the new tail;  reads state: still OPEN
+ *   and the consumer takes a value that its sender is told is refused. No processor with one order of stores for all does this, but C11
+ *   allows it. (F), a fence between the consumer's two reads, pairs with (C): before it in their one order, the closer reads the new tail
+ *   too; after it, the consumer reads CLOSING. Such a ring starts in the state OPEN_SYMMETRIC, which no fast path takes for OPEN: so they all
+ *   go where (F) stands.
  */
 #ifndef WEIR_RING_BASE_H
 #define WEIR_RING_BASE_H
@@ -979,7 +989,7 @@ WEIR_INLINE int weir__ring_of(int kind)
 #define WEIR_RING_START 0
 #endif
 
-enum { WEIR__RING_OPEN = 0, WEIR__RING_CLOSING = 1, WEIR__RING_CLOSED = 2 };
+enum { WEIR__RING_OPEN = 0, WEIR__RING_OPEN_SYMMETRIC = 1, WEIR__RING_CLOSING = 2, WEIR__RING_CLOSED = 3 };
 
 /* One end of a ring, alone on its cache lines. */
 typedef struct weir__ring_end {
@@ -1014,13 +1024,22 @@ typedef struct weir__claim {
 /* Waits until a close that has begun has fixed the limit: the closer is between two instructions, or inside membarrier. */
 WEIR_API WEIR_COLD void weir__ring_await_limit(weir__ring *r);
 
-/* Whether pos lies before the limit of a ring with one producer that is closing or closed. */
-static inline bool weir__ring_counts(weir__ring *r, uint64_t pos)
+WEIR_INLINE bool weir__ring_is_open(uint32_t state)
+{
+    return state <= WEIR__RING_OPEN_SYMMETRIC;
+}
+
+/* Where the values of a closed ring, or one that is being closed, end. */
+static inline uint64_t weir__ring_limit(weir__ring *r)
 {
     if (weir__load_acq(&r->state) != WEIR__RING_CLOSED)
         weir__ring_await_limit(r);
-    return (int64_t)(pos - weir__load_rlx(&r->limit)) < 0;
+    return weir__load_rlx(&r->limit);
 }
+
+/* Where the values end for the consumer of a ring with one producer, which has just read this tail (acquire). Not WEIR_COLD: gcc
+ * then takes the ways that may lead here for cold as well, and moves the whole of a receive out of the way. */
+WEIR_API WEIR_NOINLINE uint64_t weir__ring_bound(weir__ring *r, uint64_t tail);
 
 /* Whether a ring with one producer takes no more. While its closer stands before the limit this is not decided: a send could still
  * be accepted, and may not follow one that was refused. So it waits for the limit. */
@@ -1029,7 +1048,7 @@ static inline bool weir__ring_closing(weir__ring *r)
     const uint32_t state = weir__load_acq(&r->state);
     if (state == WEIR__RING_CLOSING)
         weir__ring_await_limit(r);
-    return state != WEIR__RING_OPEN;
+    return !weir__ring_is_open(state);
 }
 
 #endif /* WEIR_RING_BASE_H */
@@ -1110,11 +1129,17 @@ WEIR_INLINE int weir__spsc_why_full(weir__ring *r)
 WEIR_INLINE int weir__spsc_why_empty(weir__ring *r)
 {
     const uint64_t head = weir__load_rlx(&r->consumer.pos);
-    if (weir__load_acq(&r->state) == WEIR__RING_OPEN)
-        return weir__load_acq(&r->producer.pos) == head ? EAGAIN : 0;
-    if (!weir__ring_counts(r, head))
+    const uint32_t state = weir__load_acq(&r->state);
+    const uint64_t tail = weir__load_acq(&r->producer.pos);
+    uint64_t bound;
+    if (tail == head && weir__ring_is_open(state))
+        return EAGAIN;
+    if (state == WEIR__RING_OPEN)
+        return 0;
+    bound = weir__ring_bound(r, tail);
+    if ((int64_t)(head - bound) >= 0)
         return EPIPE;
-    r->consumer.peer = weir__load_rlx(&r->limit); /* nothing beyond it is ever looked at */
+    r->consumer.peer = bound; /* nothing beyond it is ever looked at */
     return 0;
 }
 
@@ -1194,10 +1219,11 @@ WEIR_INLINE uint64_t weir__slots_next(const weir__ring *r, uint64_t pos)
     return index + 1 < r->capacity ? pos + 1 : pos - index + weir__slots_lap(r);
 }
 
-/* Whether a position read from a slot may be taken, when there is one producer (base.h). */
+/* Whether the value of a slot whose stamp has just been read may be taken, when there is one producer (base.h). */
 WEIR_INLINE bool weir__slots_before_limit(weir__ring *r, uint64_t pos)
 {
-    return WEIR_LIKELY(weir__load_rlx(&r->state) == WEIR__RING_OPEN) || weir__ring_counts(r, pos);
+    return WEIR_LIKELY(weir__load_rlx(&r->state) == WEIR__RING_OPEN) ||
+           (int64_t)(pos - weir__ring_bound(r, pos + 1)) < 0;
 }
 
 /* Claims at one end. `turn` is what a ready stamp exceeds the position by: 0 to push, 1 to pop. `limited`: the values end at the
@@ -1276,7 +1302,7 @@ WEIR_INLINE int weir__slots_why_full(weir__ring *r, bool many, size_t size)
 WEIR_INLINE int weir__slots_why_empty(weir__ring *r, bool many_producers, size_t size)
 {
     const uint64_t head = weir__load_sc(&r->consumer.pos);
-    if (!many_producers && weir__load_acq(&r->state) != WEIR__RING_OPEN && !weir__ring_counts(r, head))
+    if (!many_producers && weir__ring_closing(r) && (int64_t)(head - weir__ring_limit(r)) >= 0)
         return EPIPE;
     if (weir__load_acq(weir__slots_stamp(r, head, size)) == head + 1)
         return 0;
@@ -1347,12 +1373,15 @@ static inline unsigned weir__ck_ahead(weir__ring *r, unsigned *tail)
     return *tail - head;
 }
 
-/* weir__ring_counts for counters of 32 bits. */
+static inline bool weir__ck_before_limit(weir__ring *r, unsigned pos)
+{
+    return (int32_t)(pos - (unsigned)weir__ring_limit(r)) < 0;
+}
+
+/* weir__slots_before_limit for counters of 32 bits. */
 static inline bool weir__ck_counts(weir__ring *r, unsigned pos)
 {
-    if (weir__load_acq(&r->state) != WEIR__RING_CLOSED)
-        weir__ring_await_limit(r);
-    return (int32_t)(pos - (unsigned)weir__load_rlx(&r->limit)) < 0;
+    return (int32_t)(pos - (unsigned)weir__ring_bound(r, pos + 1)) < 0;
 }
 
 WEIR_INLINE bool weir__ck_claim_many(weir__ring *r, size_t size, weir__claim *claim)
@@ -1678,7 +1707,7 @@ WEIR_INLINE bool weir__ring_pop(weir__ring *r, int kind, void *dst, size_t size)
  * value is published. */
 WEIR_INLINE bool weir__ring_reserve(weir__ring *r, int kind, size_t size, weir__claim *claim)
 {
-    if (weir__ring_has_limit(kind) && weir__load_rlx(&r->state) != WEIR__RING_OPEN)
+    if (weir__ring_has_limit(kind) && !weir__ring_is_open(weir__load_rlx(&r->state)))
         return false;
     return weir__ring_claim_push(r, kind, size, claim);
 }
@@ -1690,9 +1719,9 @@ WEIR_INLINE int weir__ring_settle(weir__ring *r, int kind, uint64_t pos)
         return 0;
 #if WEIR__RING_CK_USED
     if (weir__ring_of(kind) == WEIR_RING_CK)
-        return weir__ck_counts(r, (unsigned)pos) ? 0 : EPIPE;
+        return weir__ck_before_limit(r, (unsigned)pos) ? 0 : EPIPE;
 #endif
-    return weir__ring_counts(r, pos) ? 0 : EPIPE;
+    return (int64_t)(pos - weir__ring_limit(r)) < 0 ? 0 : EPIPE;
 }
 
 #endif /* WEIR_RING_RING_H */
@@ -3460,6 +3489,12 @@ WEIR_API weir_ns weir_now(void)
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CORE_RANDOM_IMPLEMENTED)
 #define WEIR_CORE_RANDOM_IMPLEMENTED
 
+#ifdef WEIR_RANDOM_BELOW
+WEIR_API uint32_t weir__random_below(uint32_t below)
+{
+    return WEIR_RANDOM_BELOW(below);
+}
+#else
 static WEIR_THREAD_LOCAL uint64_t weir__random_state;
 
 WEIR_API uint32_t weir__random_below(uint32_t below)
@@ -3473,6 +3508,7 @@ WEIR_API uint32_t weir__random_below(uint32_t below)
     weir__random_state = x;
     return (uint32_t)(((x * 0x2545f4914f6cdd1dU >> 32) * below) >> 32);
 }
+#endif
 
 #endif /* WEIR_CORE_RANDOM_IMPLEMENTED */
 
@@ -3576,11 +3612,13 @@ WEIR_API void weir_thread_name(const char *name)
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_PARK_LOCK_IMPLEMENTED)
 #define WEIR_PARK_LOCK_IMPLEMENTED
 
-#define WEIR__LOCK_SPINS 40
+#ifndef WEIR_LOCK_TURNS
+#define WEIR_LOCK_TURNS 40
+#endif
 
 WEIR_API void weir__lock_slow(weir__lock *l)
 {
-    for (int i = 0; i < WEIR__LOCK_SPINS; i++) {
+    for (int i = 0; i < WEIR_LOCK_TURNS; i++) {
         uint32_t seen = weir__load_rlx(l);
         if (seen == 0 && weir__cas_acq(l, &seen, 1))
             return;
@@ -3719,6 +3757,13 @@ WEIR_API WEIR_COLD void weir__ring_await_limit(weir__ring *r)
         weir__backoff_peer(&b);
 }
 
+WEIR_API WEIR_NOINLINE uint64_t weir__ring_bound(weir__ring *r, uint64_t tail)
+{
+    if (weir__load_rlx(&r->state) == WEIR__RING_OPEN_SYMMETRIC)
+        WEIR_FENCE(__ATOMIC_SEQ_CST); /* (F) pairs with (C) */
+    return weir__ring_is_open(weir__load_acq(&r->state)) ? tail : weir__ring_limit(r);
+}
+
 #endif /* WEIR_RING_BASE_IMPLEMENTED */
 
 /* ==== weir/ring/ring.h: implementation ==== */
@@ -3755,6 +3800,7 @@ WEIR_API void weir__ring_init(weir__ring *r, int kind, size_t capacity, size_t s
 {
     uint64_t start = WEIR_RING_START;
     memset(r, 0, sizeof *r);
+    r->state = weir__ring_has_limit(kind) && !weir__fence_asymmetric() ? WEIR__RING_OPEN_SYMMETRIC : WEIR__RING_OPEN;
     r->slots = (unsigned char *)storage;
     r->bytes = capacity * size;
     r->capacity = capacity;
@@ -3822,8 +3868,8 @@ WEIR_API bool weir__ring_is_closed(weir__ring *r, int kind)
 /* The three steps of base.h. */
 static bool weir__ring_close_limit(weir__ring *r, int kind, void (*mark)(void *), void *arg)
 {
-    uint32_t open = WEIR__RING_OPEN;
-    if (!weir__cas_ar(&r->state, &open, WEIR__RING_CLOSING)) {
+    uint32_t open = weir__load_acq(&r->state);
+    if (!weir__ring_is_open(open) || !weir__cas_ar(&r->state, &open, WEIR__RING_CLOSING)) {
         (void)weir__ring_closing(r); /* whoever is told that it is closed may rely on that */
         return false;
     }
@@ -3925,7 +3971,7 @@ WEIR_API void weir__hooks_run(weir__hook_tree *tree, weir__hook_run *run)
         weir__lock_take(&tree->lock);
         run->current = NULL;
         run->current_ctx = NULL;
-        weir__add_rlx(&tree->runs_changed, 1);
+        (void)weir__add_rlx(&tree->runs_changed, 1);
         WEIR_FUTEX_WAKE(&tree->runs_changed, WEIR__WAKE_ALL);
     }
     for (link = &tree->runs; *link != run; link = &(*link)->next)
@@ -4600,11 +4646,14 @@ static WEIR_NOINLINE int weir__meet_wait_on(weir_ctx *ctx, weir__chan *c, bool s
     return 0;
 }
 
+#ifndef WEIR_LANE_GLANCES
+#define WEIR_LANE_GLANCES 8
+#endif
+
 /* Two threads at full speed meet here within some 50 ns, so what a longer wait needs is left for later. */
 WEIR_INLINE int weir__meet_wait(weir_ctx *ctx, weir__chan *c, bool sending, const void *src, void *dst,
                                 weir_ns deadline)
 {
-    enum { GLANCES = 8 };
     weir__lane_entry entry = WEIR__LANE_TAKEN;
     uint64_t mine = 0;
     if (weir__load_acq(&c->closed) != 0)
@@ -4613,7 +4662,7 @@ WEIR_INLINE int weir__meet_wait(weir_ctx *ctx, weir__chan *c, bool sending, cons
         entry = weir__lane_enter(c, sending, src, dst, &mine);
     if (entry == WEIR__LANE_DONE)
         return 0;
-    for (int i = 0; i < GLANCES && entry == WEIR__LANE_STAY; i++) {
+    for (int i = 0; i < WEIR_LANE_GLANCES && entry == WEIR__LANE_STAY; i++) {
         WEIR_CPU_PAUSE();
         if (weir__lane_gone(c, sending, dst, mine))
             return 0;
@@ -4924,8 +4973,8 @@ static bool weir__op_park(weir__chan *c, const weir__op *op, weir__wait *w, bool
 static bool weir__op_spin(weir__chan *c, weir__op *op, weir__backoff *b, int *rc)
 {
     enum { TURNS = 16 };
-    if (c->flavor != WEIR__BUFFER)
-        return false;
+    if (c->flavor != WEIR__BUFFER || weir__load_rlx(&c->ring.state) == WEIR__RING_OPEN_SYMMETRIC)
+        return false; /* the second shows new values only to those who ask why (ring/base.h) */
     for (int i = 0; i < TURNS && weir__backoff_spinning(b); i++) {
         const bool first = b->turn == 0 && b->strategy != WEIR_WAIT_SPIN;
         (void)weir__backoff_turn(b);
@@ -5076,6 +5125,8 @@ typedef struct weir__select {
     bool ordered;
     bool sorted; /* meets is filled */
     bool timed;  /* try: a timer or a context is among the cases */
+    bool
+        hasty; /* the last look before sleeping found a case ready: if it still cannot be done, a peer stands in the middle of it */
     size_t meet_count;
     size_t owed; /* the case whose queue spent a wake-up on us, or n */
     weir__select_slot *slots;
@@ -5277,7 +5328,8 @@ static int weir__select_park(weir__select *s, weir__wait *w, int strategy)
     if (done != WEIR__SELECT_NONE)
         return done;
     WEIR_FENCE_HEAVY(); /* (A) pairs with (B) in weir__chan_sent and weir__chan_received */
-    if (!weir__select_ready(s, &until)) {
+    s->hasty = weir__select_ready(s, &until);
+    if (!s->hasty) {
         s->owed = s->n; /* chan/wait.h: whoever makes a channel ready from here on sees us */
         WEIR_HOOK("parking");
         ticket = weir__wait_parked(w, &s->parker, strategy, until);
@@ -5317,6 +5369,7 @@ static int weir__select_wait(weir__select *s, weir_ctx *ctx, weir_ns deadline)
 {
     bool polls;
     const int strategy = weir__select_strategy(s, &polls);
+    weir__backoff peer = {WEIR_WAIT_YIELD, 0};
     weir__wait w;
     int done;
     weir__wait_init(&w, ctx, deadline, polls ? strategy : WEIR_WAIT_PARK);
@@ -5328,7 +5381,9 @@ static int weir__select_wait(weir__select *s, weir_ctx *ctx, weir_ns deadline)
         over = weir__wait_over(&w);
         if (over != 0)
             return -over;
-        if (weir__backoff_turn(&w.backoff))
+        if (s->hasty)
+            weir__backoff_peer(&peer); /* which may have lost its core to us */
+        else if (weir__backoff_turn(&w.backoff))
             continue;
         done = weir__select_park(s, &w, polls ? WEIR_WAIT_PARK : strategy);
         if (done >= 0)

@@ -48,9 +48,10 @@ run_one()
         echo "# $path was not built" >"$log"
         status=127
     else
-        # All rounds run on the default rings and on ck; the variants that differ from the first in little run a quarter.
+        # All rounds run on the default rings, half of them on ck; the variants that differ from the first in little run a quarter.
         case $variant in
         single | slots | symmetric) scale=${WEIR_TEST_SCALE:-0.25} ;;
+        ck) scale=${WEIR_TEST_SCALE:-0.5} ;;
         *) scale=$WEIR_TEST_SCALE ;;
         esac
         case $variant in

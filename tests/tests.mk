@@ -14,10 +14,10 @@ FLAGS.single    := -DWEIR_TEST_SINGLE
 FLAGS.ck        := $(call RINGS,WEIR_RING_CK)
 FLAGS.slots     := -DWEIR_RING_SPSC=WEIR_RING_SLOTS
 FLAGS.symmetric := -DWEIR_FENCE_SYMMETRIC
-FLAGS.tsan      := -fsanitize=thread
+FLAGS.tsan      := -fsanitize=thread -O1
 # Before the system's <ck_pr.h>: tests/tsan-shim/ck_pr.h says why.
-FLAGS.tsanck    := -fsanitize=thread -Itests/tsan-shim $(FLAGS.ck)
-FLAGS.asan      := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+FLAGS.tsanck    := -fsanitize=thread -O1 -Itests/tsan-shim $(FLAGS.ck)
+FLAGS.asan      := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 VARIANTS ?= modules single ck slots symmetric
 CHECKED  := $(filter modules,$(VARIANTS))# the scripts go with this one
 

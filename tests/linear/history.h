@@ -14,12 +14,18 @@
 
 enum { HISTORY_CALLS = 512, HISTORY_TICKS = 2 * HISTORY_CALLS, NEVER = HISTORY_TICKS };
 
-enum what { SENT, FULL, SEND_CLOSED, RECEIVED, EMPTY, RECV_CLOSED, CLOSED, CLOSED_AGAIN };
+enum what { SENT, FULL, SEND_CLOSED, RECEIVED, EMPTY, RECV_CLOSED, CLOSED, CLOSED_AGAIN, NONE_READY };
+
+/* NONE_READY, a select that did nothing: its cases. */
+#define NONE_RECV(channel) (1U << 2 * (channel))
+#define NONE_SEND(channel) (2U << 2 * (channel))
 
 struct call {
     enum what what;
     int value; /* SENT, FULL, SEND_CLOSED, RECEIVED; from 0, below HISTORY_CALLS */
     int begin, end;
+    int channel;    /* from 0; the monitor knows one only */
+    unsigned cases; /* NONE_READY */
 };
 
 struct history {
@@ -29,8 +35,8 @@ struct history {
 
 static inline void history_print(const struct history *h)
 {
-    static const char *const names[] = {"sent",  "full",         "send: closed", "received",
-                                        "empty", "recv: closed", "closed",       "closed again"};
+    static const char *const names[] = {"sent",         "full",   "send: closed", "received",  "empty",
+                                        "recv: closed", "closed", "closed again", "none ready"};
     for (int i = 0; i < h->n; i++)
         printf("#   [%d, %d] %s %d\n", h->calls[i].begin, h->calls[i].end, names[h->calls[i].what], h->calls[i].value);
 }

@@ -101,7 +101,7 @@ static void act(struct actor *a)
         if (a == &s->actor[0] && i == s->closes_at) {
             const int begin = tick(s);
             CHECK_INT(s->k->close(s->ch), 0);
-            const struct call closing = {CLOSED, 0, begin, tick(s)};
+            const struct call closing = {CLOSED, 0, begin, tick(s), 0, 0};
             a->log[a->logged++] = closing;
             continue;
         }

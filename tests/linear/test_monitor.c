@@ -12,10 +12,10 @@ static struct history history_of(int capacity, const char *text)
     } names[] = {{"sent", SENT},    {"full", FULL},         {"send-closed", SEND_CLOSED},
                  {"got", RECEIVED}, {"empty", EMPTY},       {"closed", RECV_CLOSED},
                  {"close", CLOSED}, {"again", CLOSED_AGAIN}};
-    struct history h = {capacity, 0, {{SENT, 0, 0, 0}}};
+    struct history h = {capacity, 0, {{SENT, 0, 0, 0, 0, 0}}};
     char name[16];
     int used;
-    struct call c;
+    struct call c = {SENT, 0, 0, 0, 0, 0};
     while (sscanf(text, "%15s %d %d %d%n", name, &c.value, &c.begin, &c.end, &used) == 4) {
         size_t k = 0;
         while (strcmp(names[k].name, name) != 0)
@@ -83,7 +83,7 @@ static int below(int n)
 /* What a channel would say to a random call. */
 static struct call sequential_call(int capacity, bool *closed, int *first, int *last, int *refused)
 {
-    struct call c = {EMPTY, 0, 0, 0};
+    struct call c = {EMPTY, 0, 0, 0, 0, 0};
     const int choice = below(9);
     if (choice < 4) {
         c.what = *closed ? SEND_CLOSED : *last - *first >= capacity ? FULL : SENT;

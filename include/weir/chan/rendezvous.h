@@ -244,11 +244,14 @@ static WEIR_NOINLINE int weir__meet_wait_on(weir_ctx *ctx, weir__chan *c, bool s
     return 0;
 }
 
+#ifndef WEIR_LANE_GLANCES
+#define WEIR_LANE_GLANCES 8
+#endif
+
 /* Two threads at full speed meet here within some 50 ns, so what a longer wait needs is left for later. */
 WEIR_INLINE int weir__meet_wait(weir_ctx *ctx, weir__chan *c, bool sending, const void *src, void *dst,
                                 weir_ns deadline)
 {
-    enum { GLANCES = 8 };
     weir__lane_entry entry = WEIR__LANE_TAKEN;
     uint64_t mine = 0;
     if (weir__load_acq(&c->closed) != 0)
@@ -257,7 +260,7 @@ WEIR_INLINE int weir__meet_wait(weir_ctx *ctx, weir__chan *c, bool sending, cons
         entry = weir__lane_enter(c, sending, src, dst, &mine);
     if (entry == WEIR__LANE_DONE)
         return 0;
-    for (int i = 0; i < GLANCES && entry == WEIR__LANE_STAY; i++) {
+    for (int i = 0; i < WEIR_LANE_GLANCES && entry == WEIR__LANE_STAY; i++) {
         WEIR_CPU_PAUSE();
         if (weir__lane_gone(c, sending, dst, mine))
             return 0;

@@ -83,6 +83,8 @@ typedef struct weir__select {
     bool ordered;
     bool sorted; /* meets is filled */
     bool timed;  /* try: a timer or a context is among the cases */
+    bool
+        hasty; /* the last look before sleeping found a case ready: if it still cannot be done, a peer stands in the middle of it */
     size_t meet_count;
     size_t owed; /* the case whose queue spent a wake-up on us, or n */
     weir__select_slot *slots;
@@ -284,7 +286,8 @@ static int weir__select_park(weir__select *s, weir__wait *w, int strategy)
     if (done != WEIR__SELECT_NONE)
         return done;
     WEIR_FENCE_HEAVY(); /* (A) pairs with (B) in weir__chan_sent and weir__chan_received */
-    if (!weir__select_ready(s, &until)) {
+    s->hasty = weir__select_ready(s, &until);
+    if (!s->hasty) {
         s->owed = s->n; /* chan/wait.h: whoever makes a channel ready from here on sees us */
         WEIR_HOOK("parking");
         ticket = weir__wait_parked(w, &s->parker, strategy, until);
@@ -324,6 +327,7 @@ static int weir__select_wait(weir__select *s, weir_ctx *ctx, weir_ns deadline)
 {
     bool polls;
     const int strategy = weir__select_strategy(s, &polls);
+    weir__backoff peer = {WEIR_WAIT_YIELD, 0};
     weir__wait w;
     int done;
     weir__wait_init(&w, ctx, deadline, polls ? strategy : WEIR_WAIT_PARK);
@@ -335,7 +339,9 @@ static int weir__select_wait(weir__select *s, weir_ctx *ctx, weir_ns deadline)
         over = weir__wait_over(&w);
         if (over != 0)
             return -over;
-        if (weir__backoff_turn(&w.backoff))
+        if (s->hasty)
+            weir__backoff_peer(&peer); /* which may have lost its core to us */
+        else if (weir__backoff_turn(&w.backoff))
             continue;
         done = weir__select_park(s, &w, polls ? WEIR_WAIT_PARK : strategy);
         if (done >= 0)

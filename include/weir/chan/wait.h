@@ -102,8 +102,8 @@ static bool weir__op_park(weir__chan *c, const weir__op *op, weir__wait *w, bool
 static bool weir__op_spin(weir__chan *c, weir__op *op, weir__backoff *b, int *rc)
 {
     enum { TURNS = 16 };
-    if (c->flavor != WEIR__BUFFER)
-        return false;
+    if (c->flavor != WEIR__BUFFER || weir__load_rlx(&c->ring.state) == WEIR__RING_OPEN_SYMMETRIC)
+        return false; /* the second shows new values only to those who ask why (ring/base.h) */
     for (int i = 0; i < TURNS && weir__backoff_spinning(b); i++) {
         const bool first = b->turn == 0 && b->strategy != WEIR_WAIT_SPIN;
         (void)weir__backoff_turn(b);

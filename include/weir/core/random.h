@@ -21,6 +21,12 @@ WEIR_API uint32_t weir__random_below(uint32_t below);
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CORE_RANDOM_IMPLEMENTED)
 #define WEIR_CORE_RANDOM_IMPLEMENTED
 
+#ifdef WEIR_RANDOM_BELOW
+WEIR_API uint32_t weir__random_below(uint32_t below)
+{
+    return WEIR_RANDOM_BELOW(below);
+}
+#else
 static WEIR_THREAD_LOCAL uint64_t weir__random_state;
 
 WEIR_API uint32_t weir__random_below(uint32_t below)
@@ -34,5 +40,6 @@ WEIR_API uint32_t weir__random_below(uint32_t below)
     weir__random_state = x;
     return (uint32_t)(((x * 0x2545f4914f6cdd1dU >> 32) * below) >> 32);
 }
+#endif
 
 #endif /* WEIR_CORE_RANDOM_IMPLEMENTED */

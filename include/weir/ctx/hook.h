@@ -124,7 +124,7 @@ WEIR_API void weir__hooks_run(weir__hook_tree *tree, weir__hook_run *run)
         weir__lock_take(&tree->lock);
         run->current = NULL;
         run->current_ctx = NULL;
-        weir__add_rlx(&tree->runs_changed, 1);
+        (void)weir__add_rlx(&tree->runs_changed, 1);
         WEIR_FUTEX_WAKE(&tree->runs_changed, WEIR__WAKE_ALL);
     }
     for (link = &tree->runs; *link != run; link = &(*link)->next)

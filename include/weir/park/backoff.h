@@ -42,10 +42,11 @@ typedef struct weir__backoff {
     unsigned turn; /* turns taken since the wait began, or since the last wake-up */
 } weir__backoff;
 
-/* Whether the next turn would be in the phase of spinning: too short to look at a clock. */
+/* Whether the next turn would be in the phase of spinning: too short to look at a clock. (`turn + 1 <=`, because compilers warn of
+ * `turn < 0`, which a program without that phase would get.) */
 static inline bool weir__backoff_spinning(const weir__backoff *b)
 {
-    return b->strategy == WEIR_WAIT_SPIN || (b->strategy != WEIR_WAIT_PARK && b->turn < WEIR_SPIN_TURNS);
+    return b->strategy == WEIR_WAIT_SPIN || (b->strategy != WEIR_WAIT_PARK && b->turn + 1 <= WEIR_SPIN_TURNS);
 }
 
 /* Takes one turn. Returns false, at once, when it is time to park. */
@@ -54,7 +55,7 @@ static inline bool weir__backoff_turn(weir__backoff *b)
     if (weir__backoff_spinning(b)) {
         WEIR_CPU_PAUSE();
     } else if (b->strategy == WEIR_WAIT_YIELD ||
-               (b->strategy == WEIR_WAIT_ADAPTIVE && b->turn < WEIR_SPIN_TURNS + WEIR_YIELD_TURNS)) {
+               (b->strategy == WEIR_WAIT_ADAPTIVE && b->turn + 1 <= WEIR_SPIN_TURNS + WEIR_YIELD_TURNS)) {
         WEIR_CPU_YIELD();
     } else {
         return false;

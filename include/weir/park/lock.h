@@ -33,11 +33,13 @@ static inline void weir__lock_release(weir__lock *l)
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_PARK_LOCK_IMPLEMENTED)
 #define WEIR_PARK_LOCK_IMPLEMENTED
 
-#define WEIR__LOCK_SPINS 40
+#ifndef WEIR_LOCK_TURNS
+#define WEIR_LOCK_TURNS 40
+#endif
 
 WEIR_API void weir__lock_slow(weir__lock *l)
 {
-    for (int i = 0; i < WEIR__LOCK_SPINS; i++) {
+    for (int i = 0; i < WEIR_LOCK_TURNS; i++) {
         uint32_t seen = weir__load_rlx(l);
         if (seen == 0 && weir__cas_acq(l, &seen, 1))
             return;

@@ -26,6 +26,14 @@
  *       state was written before the fence and the tail after; so it asks for the limit too, and never takes what lies beyond.
  *   The consumer looks at the state only when it reads a new tail, which a cached index makes rare. The producer looks at a word
  *   that it looks at anyway. Nobody pays for close until it happens.
+ *
+ *   Where (C) is an ordinary fence (core/fence.h), "before" means that it came before the producer's fence, which follows the store of
+ *   tail, and the store may have come first. Without (F):
+ *       closer: state = CLOSING;  (C);  limit = old tail          consumer: reads the new tail;  reads state: still OPEN
+ *   and the consumer takes a value that its sender is told is refused. No processor with one order of stores for all does this, but C11
+ *   allows it. (F), a fence between the consumer's two reads, pairs with (C): before it in their one order, the closer reads the new tail
+ *   too; after it, the consumer reads CLOSING. Such a ring starts in the state OPEN_SYMMETRIC, which no fast path takes for OPEN: so they all
+ *   go where (F) stands.
  */
 #ifndef WEIR_RING_BASE_H
 #define WEIR_RING_BASE_H
@@ -46,7 +54,7 @@
 #define WEIR_RING_START 0
 #endif
 
-enum { WEIR__RING_OPEN = 0, WEIR__RING_CLOSING = 1, WEIR__RING_CLOSED = 2 };
+enum { WEIR__RING_OPEN = 0, WEIR__RING_OPEN_SYMMETRIC = 1, WEIR__RING_CLOSING = 2, WEIR__RING_CLOSED = 3 };
 
 /* One end of a ring, alone on its cache lines. */
 typedef struct weir__ring_end {
@@ -81,13 +89,22 @@ typedef struct weir__claim {
 /* Waits until a close that has begun has fixed the limit: the closer is between two instructions, or inside membarrier. */
 WEIR_API WEIR_COLD void weir__ring_await_limit(weir__ring *r);
 
-/* Whether pos lies before the limit of a ring with one producer that is closing or closed. */
-static inline bool weir__ring_counts(weir__ring *r, uint64_t pos)
+WEIR_INLINE bool weir__ring_is_open(uint32_t state)
+{
+    return state <= WEIR__RING_OPEN_SYMMETRIC;
+}
+
+/* Where the values of a closed ring, or one that is being closed, end. */
+static inline uint64_t weir__ring_limit(weir__ring *r)
 {
     if (weir__load_acq(&r->state) != WEIR__RING_CLOSED)
         weir__ring_await_limit(r);
-    return (int64_t)(pos - weir__load_rlx(&r->limit)) < 0;
+    return weir__load_rlx(&r->limit);
 }
+
+/* Where the values end for the consumer of a ring with one producer, which has just read this tail (acquire). Not WEIR_COLD: gcc
+ * then takes the ways that may lead here for cold as well, and moves the whole of a receive out of the way. */
+WEIR_API WEIR_NOINLINE uint64_t weir__ring_bound(weir__ring *r, uint64_t tail);
 
 /* Whether a ring with one producer takes no more. While its closer stands before the limit this is not decided: a send could still
  * be accepted, and may not follow one that was refused. So it waits for the limit. */
@@ -96,7 +113,7 @@ static inline bool weir__ring_closing(weir__ring *r)
     const uint32_t state = weir__load_acq(&r->state);
     if (state == WEIR__RING_CLOSING)
         weir__ring_await_limit(r);
-    return state != WEIR__RING_OPEN;
+    return !weir__ring_is_open(state);
 }
 
 #endif /* WEIR_RING_BASE_H */
@@ -109,6 +126,13 @@ WEIR_API WEIR_COLD void weir__ring_await_limit(weir__ring *r)
     weir__backoff b = {WEIR_WAIT_YIELD, 0};
     while (weir__load_acq(&r->state) != WEIR__RING_CLOSED)
         weir__backoff_peer(&b);
+}
+
+WEIR_API WEIR_NOINLINE uint64_t weir__ring_bound(weir__ring *r, uint64_t tail)
+{
+    if (weir__load_rlx(&r->state) == WEIR__RING_OPEN_SYMMETRIC)
+        WEIR_FENCE(__ATOMIC_SEQ_CST); /* (F) pairs with (C) */
+    return weir__ring_is_open(weir__load_acq(&r->state)) ? tail : weir__ring_limit(r);
 }
 
 #endif /* WEIR_RING_BASE_IMPLEMENTED */

@@ -48,12 +48,15 @@ static inline unsigned weir__ck_ahead(weir__ring *r, unsigned *tail)
     return *tail - head;
 }
 
-/* weir__ring_counts for counters of 32 bits. */
+static inline bool weir__ck_before_limit(weir__ring *r, unsigned pos)
+{
+    return (int32_t)(pos - (unsigned)weir__ring_limit(r)) < 0;
+}
+
+/* weir__slots_before_limit for counters of 32 bits. */
 static inline bool weir__ck_counts(weir__ring *r, unsigned pos)
 {
-    if (weir__load_acq(&r->state) != WEIR__RING_CLOSED)
-        weir__ring_await_limit(r);
-    return (int32_t)(pos - (unsigned)weir__load_rlx(&r->limit)) < 0;
+    return (int32_t)(pos - (unsigned)weir__ring_bound(r, pos + 1)) < 0;
 }
 
 WEIR_INLINE bool weir__ck_claim_many(weir__ring *r, size_t size, weir__claim *claim)

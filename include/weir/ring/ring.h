@@ -145,7 +145,7 @@ WEIR_INLINE bool weir__ring_pop(weir__ring *r, int kind, void *dst, size_t size)
  * value is published. */
 WEIR_INLINE bool weir__ring_reserve(weir__ring *r, int kind, size_t size, weir__claim *claim)
 {
-    if (weir__ring_has_limit(kind) && weir__load_rlx(&r->state) != WEIR__RING_OPEN)
+    if (weir__ring_has_limit(kind) && !weir__ring_is_open(weir__load_rlx(&r->state)))
         return false;
     return weir__ring_claim_push(r, kind, size, claim);
 }
@@ -157,9 +157,9 @@ WEIR_INLINE int weir__ring_settle(weir__ring *r, int kind, uint64_t pos)
         return 0;
 #if WEIR__RING_CK_USED
     if (weir__ring_of(kind) == WEIR_RING_CK)
-        return weir__ck_counts(r, (unsigned)pos) ? 0 : EPIPE;
+        return weir__ck_before_limit(r, (unsigned)pos) ? 0 : EPIPE;
 #endif
-    return weir__ring_counts(r, pos) ? 0 : EPIPE;
+    return (int64_t)(pos - weir__ring_limit(r)) < 0 ? 0 : EPIPE;
 }
 
 #endif /* WEIR_RING_RING_H */
@@ -196,6 +196,7 @@ WEIR_API void weir__ring_init(weir__ring *r, int kind, size_t capacity, size_t s
 {
     uint64_t start = WEIR_RING_START;
     memset(r, 0, sizeof *r);
+    r->state = weir__ring_has_limit(kind) && !weir__fence_asymmetric() ? WEIR__RING_OPEN_SYMMETRIC : WEIR__RING_OPEN;
     r->slots = (unsigned char *)storage;
     r->bytes = capacity * size;
     r->capacity = capacity;
@@ -263,8 +264,8 @@ WEIR_API bool weir__ring_is_closed(weir__ring *r, int kind)
 /* The three steps of base.h. */
 static bool weir__ring_close_limit(weir__ring *r, int kind, void (*mark)(void *), void *arg)
 {
-    uint32_t open = WEIR__RING_OPEN;
-    if (!weir__cas_ar(&r->state, &open, WEIR__RING_CLOSING)) {
+    uint32_t open = weir__load_acq(&r->state);
+    if (!weir__ring_is_open(open) || !weir__cas_ar(&r->state, &open, WEIR__RING_CLOSING)) {
         (void)weir__ring_closing(r); /* whoever is told that it is closed may rely on that */
         return false;
     }

@@ -71,10 +71,11 @@ WEIR_INLINE uint64_t weir__slots_next(const weir__ring *r, uint64_t pos)
     return index + 1 < r->capacity ? pos + 1 : pos - index + weir__slots_lap(r);
 }
 
-/* Whether a position read from a slot may be taken, when there is one producer (base.h). */
+/* Whether the value of a slot whose stamp has just been read may be taken, when there is one producer (base.h). */
 WEIR_INLINE bool weir__slots_before_limit(weir__ring *r, uint64_t pos)
 {
-    return WEIR_LIKELY(weir__load_rlx(&r->state) == WEIR__RING_OPEN) || weir__ring_counts(r, pos);
+    return WEIR_LIKELY(weir__load_rlx(&r->state) == WEIR__RING_OPEN) ||
+           (int64_t)(pos - weir__ring_bound(r, pos + 1)) < 0;
 }
 
 /* Claims at one end. `turn` is what a ready stamp exceeds the position by: 0 to push, 1 to pop. `limited`: the values end at the
@@ -153,7 +154,7 @@ WEIR_INLINE int weir__slots_why_full(weir__ring *r, bool many, size_t size)
 WEIR_INLINE int weir__slots_why_empty(weir__ring *r, bool many_producers, size_t size)
 {
     const uint64_t head = weir__load_sc(&r->consumer.pos);
-    if (!many_producers && weir__load_acq(&r->state) != WEIR__RING_OPEN && !weir__ring_counts(r, head))
+    if (!many_producers && weir__ring_closing(r) && (int64_t)(head - weir__ring_limit(r)) >= 0)
         return EPIPE;
     if (weir__load_acq(weir__slots_stamp(r, head, size)) == head + 1)
         return 0;

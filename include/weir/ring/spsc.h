@@ -73,11 +73,17 @@ WEIR_INLINE int weir__spsc_why_full(weir__ring *r)
 WEIR_INLINE int weir__spsc_why_empty(weir__ring *r)
 {
     const uint64_t head = weir__load_rlx(&r->consumer.pos);
-    if (weir__load_acq(&r->state) == WEIR__RING_OPEN)
-        return weir__load_acq(&r->producer.pos) == head ? EAGAIN : 0;
-    if (!weir__ring_counts(r, head))
+    const uint32_t state = weir__load_acq(&r->state);
+    const uint64_t tail = weir__load_acq(&r->producer.pos);
+    uint64_t bound;
+    if (tail == head && weir__ring_is_open(state))
+        return EAGAIN;
+    if (state == WEIR__RING_OPEN)
+        return 0;
+    bound = weir__ring_bound(r, tail);
+    if ((int64_t)(head - bound) >= 0)
         return EPIPE;
-    r->consumer.peer = weir__load_rlx(&r->limit); /* nothing beyond it is ever looked at */
+    r->consumer.peer = bound; /* nothing beyond it is ever looked at */
     return 0;
 }
 

@@ -1,0 +1,174 @@
+/* tests/model/litmus.c: the memory model against small programs whose outcomes under C11 are known. Each scenario lists all outcomes that
+ * must be seen, and by that those that must not. The names are those of the literature (J. Alglave, L. Maranget, M. Tautschnig,
+ * "Herding cats", 2014).
+ */
+#define MODEL_WITHOUT_WEIR
+#include "model/model.h"
+
+#define RLX __ATOMIC_RELAXED
+#define ACQ __ATOMIC_ACQUIRE
+#define REL __ATOMIC_RELEASE
+#define AR __ATOMIC_ACQ_REL
+#define SC __ATOMIC_SEQ_CST
+#define ST(variable, n, order) WEIR_ATOMIC_STORE(&variable, n, order)
+#define LD(variable, order) WEIR_ATOMIC_LOAD(&variable, order)
+#define THREAD(name, ...)                                                                                              \
+    static void name(void)                                                                                             \
+    {                                                                                                                  \
+        __VA_ARGS__;                                                                                                   \
+    }
+
+static uint32_t x, y, r1, r2, r3, r4;
+THREAD(zero, x = y = r1 = r2 = r3 = r4 = 0; MODEL_NAME(x); MODEL_NAME(y))
+/* The outcome is the two registers, as a number from 0 to 3. */
+THREAD(two, MODEL_SAW(r1 * 2 + r2))
+
+#define LITMUS(id, outcome, outcomes, ...)                                                                             \
+    MODEL(id, .setup = zero, .finish = outcome, .preemptions = 4, .stale = 4, .sees = outcomes,                        \
+          .threads = {__VA_ARGS__})
+
+/* ---- SB, store buffering: both have missed the other's store (0) ---- */
+
+THREAD(sb_a, ST(x, 1, RLX); r1 = LD(y, RLX))
+THREAD(sb_b, ST(y, 1, RLX); r2 = LD(x, RLX))
+LITMUS(sb_relaxed, two, 0xf, sb_a, sb_b)
+THREAD(sb_rel_a, ST(x, 1, REL); r1 = LD(y, ACQ))
+THREAD(sb_rel_b, ST(y, 1, REL); r2 = LD(x, ACQ))
+LITMUS(sb_release_acquire, two, 0xf, sb_rel_a, sb_rel_b)
+THREAD(sb_sc_a, ST(x, 1, SC); r1 = LD(y, SC))
+THREAD(sb_sc_b, ST(y, 1, SC); r2 = LD(x, SC))
+LITMUS(sb_seq_cst, two, 0xe, sb_sc_a, sb_sc_b)
+LITMUS(sb_seq_cst_on_one_side, two, 0xf, sb_sc_a, sb_b)
+THREAD(sb_fence_a, ST(x, 1, RLX); WEIR_FENCE(SC); r1 = LD(y, RLX))
+THREAD(sb_fence_b, ST(y, 1, RLX); WEIR_FENCE(SC); r2 = LD(x, RLX))
+LITMUS(sb_fences, two, 0xe, sb_fence_a, sb_fence_b)
+LITMUS(sb_fence_on_one_side, two, 0xf, sb_fence_a, sb_b)
+THREAD(sb_ar_fence_a, ST(x, 1, RLX); WEIR_FENCE(AR); r1 = LD(y, RLX))
+THREAD(sb_ar_fence_b, ST(y, 1, RLX); WEIR_FENCE(AR); r2 = LD(x, RLX))
+LITMUS(sb_acquire_release_fences, two, 0xf, sb_ar_fence_a, sb_ar_fence_b)
+THREAD(sb_light, ST(x, 1, RLX); WEIR_FENCE_LIGHT(); r1 = LD(y, RLX))
+THREAD(sb_heavy, ST(y, 1, RLX); WEIR_FENCE_HEAVY(); r2 = LD(x, RLX))
+LITMUS(sb_light_and_heavy_fence, two, 0xe, sb_light, sb_heavy)
+THREAD(sb_light_b, ST(y, 1, RLX); WEIR_FENCE_LIGHT(); r2 = LD(x, RLX))
+LITMUS(sb_two_light_fences, two, 0xf, sb_light, sb_light_b)
+THREAD(sb_swap_a, (void)WEIR_ATOMIC_SWAP(&x, 1, SC); r1 = LD(y, RLX))
+THREAD(sb_swap_b, (void)WEIR_ATOMIC_SWAP(&y, 1, SC); r2 = LD(x, RLX))
+LITMUS(sb_seq_cst_swap_is_no_fence, two, 0xf, sb_swap_a, sb_swap_b)
+THREAD(sb_swap_sc_a, (void)WEIR_ATOMIC_SWAP(&x, 1, SC); r1 = LD(y, SC))
+THREAD(sb_swap_sc_b, (void)WEIR_ATOMIC_SWAP(&y, 1, SC); r2 = LD(x, SC))
+LITMUS(sb_seq_cst_swap_and_load, two, 0xe, sb_swap_sc_a, sb_swap_sc_b)
+
+/* ---- MP, message passing: the flag has come, and the message has not (2) ---- */
+
+THREAD(mp_send, ST(x, 1, RLX); ST(y, 1, RLX))
+THREAD(mp_send_rel, ST(x, 1, RLX); ST(y, 1, REL))
+THREAD(mp_send_fence, ST(x, 1, RLX); WEIR_FENCE(REL); ST(y, 1, RLX))
+THREAD(mp_recv, r1 = LD(y, RLX); r2 = LD(x, RLX))
+THREAD(mp_recv_acq, r1 = LD(y, ACQ); r2 = LD(x, RLX))
+THREAD(mp_recv_fence, r1 = LD(y, RLX); WEIR_FENCE(ACQ); r2 = LD(x, RLX))
+LITMUS(mp_relaxed, two, 0xf, mp_send, mp_recv)
+LITMUS(mp_release_acquire, two, 0xb, mp_send_rel, mp_recv_acq)
+LITMUS(mp_release_only, two, 0xf, mp_send_rel, mp_recv)
+LITMUS(mp_acquire_only, two, 0xf, mp_send, mp_recv_acq)
+LITMUS(mp_fences, two, 0xb, mp_send_fence, mp_recv_fence)
+LITMUS(mp_release_fence_and_acquire, two, 0xb, mp_send_fence, mp_recv_acq)
+LITMUS(mp_release_and_acquire_fence, two, 0xb, mp_send_rel, mp_recv_fence)
+LITMUS(mp_release_fence_only, two, 0xf, mp_send_fence, mp_recv)
+
+/* ---- LB, load buffering: both have read the store that the other made afterwards (3) ---- */
+
+THREAD(lb_a, r1 = LD(y, RLX); ST(x, 1, RLX))
+THREAD(lb_b, r2 = LD(x, RLX); ST(y, 1, RLX))
+LITMUS(lb_relaxed_known_missed, two, 0x7, lb_a, lb_b) /* C11 allows 3; this model never gets there */
+THREAD(lb_acq_a, r1 = LD(y, ACQ); ST(x, 1, REL))
+THREAD(lb_acq_b, r2 = LD(x, ACQ); ST(y, 1, REL))
+LITMUS(lb_release_acquire, two, 0x7, lb_acq_a, lb_acq_b)
+
+/* ---- IRIW: two readers see two stores in opposite orders (1) ---- */
+
+THREAD(iriw_outcome, MODEL_SAW(r1 == 1 && r2 == 0 && r3 == 1 && r4 == 0))
+THREAD(store_x_rel, ST(x, 1, REL))
+THREAD(store_y_rel, ST(y, 1, REL))
+THREAD(iriw_acq_a, r1 = LD(x, ACQ); r2 = LD(y, ACQ))
+THREAD(iriw_acq_b, r3 = LD(y, ACQ); r4 = LD(x, ACQ))
+LITMUS(iriw_acquire, iriw_outcome, 0x3, store_x_rel, store_y_rel, iriw_acq_a, iriw_acq_b)
+THREAD(store_x_sc, ST(x, 1, SC))
+THREAD(store_y_sc, ST(y, 1, SC))
+THREAD(iriw_sc_a, r1 = LD(x, SC); r2 = LD(y, SC))
+THREAD(iriw_sc_b, r3 = LD(y, SC); r4 = LD(x, SC))
+LITMUS(iriw_seq_cst, iriw_outcome, 0x1, store_x_sc, store_y_sc, iriw_sc_a, iriw_sc_b)
+THREAD(iriw_fence_a, r1 = LD(x, RLX); WEIR_FENCE(SC); r2 = LD(y, RLX))
+THREAD(iriw_fence_b, r3 = LD(y, RLX); WEIR_FENCE(SC); r4 = LD(x, RLX))
+LITMUS(iriw_fences, iriw_outcome, 0x1, store_x_rel, store_y_rel, iriw_fence_a, iriw_fence_b)
+
+/* ---- 2+2W: the first store of each has come last (1) ---- */
+
+THREAD(ww_outcome, MODEL_SAW(LD(x, RLX) == 1 && LD(y, RLX) == 1))
+THREAD(ww_a, ST(x, 1, RLX); ST(y, 2, RLX))
+THREAD(ww_b, ST(y, 1, RLX); ST(x, 2, RLX))
+LITMUS(ww_relaxed, ww_outcome, 0x3, ww_a, ww_b)
+THREAD(ww_rel_a, ST(x, 1, REL); ST(y, 2, REL))
+THREAD(ww_rel_b, ST(y, 1, REL); ST(x, 2, REL))
+LITMUS(ww_release, ww_outcome, 0x3, ww_rel_a, ww_rel_b)
+THREAD(ww_sc_a, ST(x, 1, SC); ST(y, 2, SC))
+THREAD(ww_sc_b, ST(y, 1, SC); ST(x, 2, SC))
+LITMUS(ww_seq_cst, ww_outcome, 0x1, ww_sc_a, ww_sc_b)
+
+/* ---- R and S: a store, and a load or another store of the same word (1) ---- */
+
+THREAD(r_outcome, MODEL_SAW(LD(y, RLX) == 2 && r1 == 0))
+THREAD(r_b, ST(y, 2, RLX); r1 = LD(x, RLX))
+LITMUS(r_relaxed, r_outcome, 0x3, mp_send, r_b)
+THREAD(r_sc_a, ST(x, 1, SC); ST(y, 1, SC))
+THREAD(r_sc_b, ST(y, 2, SC); r1 = LD(x, SC))
+LITMUS(r_seq_cst, r_outcome, 0x1, r_sc_a, r_sc_b)
+THREAD(s_outcome, MODEL_SAW(r1 == 1 && LD(x, RLX) == 2))
+THREAD(s_a, ST(x, 2, RLX); ST(y, 1, RLX))
+THREAD(s_b, r1 = LD(y, RLX); ST(x, 1, RLX))
+LITMUS(s_relaxed, s_outcome, 0x3, s_a, s_b)
+THREAD(s_rel_a, ST(x, 2, RLX); ST(y, 1, REL))
+THREAD(s_acq_b, r1 = LD(y, ACQ); ST(x, 1, RLX))
+LITMUS(s_release_acquire, s_outcome, 0x1, s_rel_a, s_acq_b)
+
+/* ---- one word ---- */
+
+THREAD(store_one, ST(x, 1, RLX))
+THREAD(store_two, ST(x, 2, RLX))
+THREAD(load_twice, r1 = LD(x, RLX); r2 = LD(x, RLX))
+LITMUS(corr_a_word_does_not_go_back, two, 0xb, store_one, load_twice)
+THREAD(cowr_outcome, MODEL_SAW(r1))
+THREAD(store_load, ST(x, 1, RLX); r1 = LD(x, RLX))
+LITMUS(cowr_a_thread_sees_its_own_store, cowr_outcome, 0x6, store_load, store_two)
+THREAD(corw_outcome, MODEL_SAW(r1 == 2 && LD(x, RLX) == 2 ? 3 : r1))
+THREAD(load_store, r1 = LD(x, RLX); ST(x, 1, RLX))
+LITMUS(corw_a_store_comes_after_what_was_read, corw_outcome, 0x5, load_store, store_two)
+THREAD(add_outcome, MODEL_SAW(LD(x, RLX)))
+THREAD(add_one, (void)WEIR_ATOMIC_ADD(&x, 1, RLX))
+LITMUS(rmw_none_is_lost, add_outcome, 0x8, add_one, add_one, add_one)
+THREAD(load_then_store, ST(x, LD(x, RLX) + 1, RLX))
+LITMUS(load_and_store_lose_one, add_outcome, 0x6, load_then_store, load_then_store)
+
+/* ---- chains ---- */
+
+THREAD(chain_outcome, MODEL_SAW(r1 == 2 ? r2 : 2)) /* 0: the flag of the second, without the message of the first */
+THREAD(chain_add, (void)WEIR_ATOMIC_ADD(&y, 1, RLX))
+LITMUS(release_sequence_through_an_add, chain_outcome, 0x6, mp_send_rel, chain_add, mp_recv_acq)
+THREAD(chain_store, if (LD(y, RLX) == 1) ST(y, 2, RLX))
+LITMUS(a_plain_store_ends_it, chain_outcome, 0x7, mp_send_rel, chain_store, mp_recv_acq)
+THREAD(wrc_outcome, MODEL_SAW(r1 == 1 && r2 == 1 && r3 == 0))
+THREAD(wrc_b, r1 = LD(x, ACQ); ST(y, 1, REL))
+THREAD(wrc_c, r2 = LD(y, ACQ); r3 = LD(x, RLX))
+LITMUS(wrc_release_acquire, wrc_outcome, 0x1, store_x_rel, wrc_b, wrc_c)
+THREAD(wrc_relaxed_b, r1 = LD(x, RLX); ST(y, 1, RLX))
+LITMUS(wrc_relaxed, wrc_outcome, 0x3, store_x_rel, wrc_relaxed_b, wrc_c)
+
+/* ---- plain memory ---- */
+
+static int plain_data;
+THREAD(plain_send, MODEL_WRITE(&plain_data); plain_data = 1; ST(y, 1, REL))
+THREAD(plain_send_relaxed, MODEL_WRITE(&plain_data); plain_data = 1; ST(y, 1, RLX))
+THREAD(plain_recv, if (LD(y, ACQ) == 1) MODEL_READ(&plain_data))
+MODEL(a_message_that_is_released_is_no_race, .setup = zero, .preemptions = 3, .stale = 2,
+      .threads = {plain_send, plain_recv})
+MODEL(a_message_that_is_not_is_one, .setup = zero, .preemptions = 3, .stale = 2,
+      .threads = {plain_send_relaxed, plain_recv}, .finds = "data race")

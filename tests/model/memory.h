@@ -1,0 +1,343 @@
+/* tests/model/memory.h: what a load may read under the C11 memory model.
+ *
+ * Every atomic word has the list of its stores, oldest first: its modification order. A thread has a view: for each word the oldest store
+ * that it may still read. A load takes any store from there on and moves its view up to it; so a thread never sees a word go back
+ * (coherence), but may see an old value of it long after another thread has written a new one. What makes it see more is synchronization:
+ *
+ *   a release store carries the view of its thread; an acquire load that reads it joins that into its own
+ *   a read-modify-write reads the last store, and passes on the view of the one that it read (release sequence)
+ *   a release fence lends later relaxed stores the view of now; an acquire fence joins what earlier relaxed loads have read
+ *   a seq_cst fence joins the one view that all seq_cst operations share, both ways
+ *   a seq_cst load or store of a word goes past, and into, that word's place in the shared view
+ *   the heavy fence is a seq_cst fence executed by every thread (membarrier(2)); the light one is nothing
+ *
+ * This is the view machine of J. Kang, C. Hur, O. Lahav, V. Vafeiadis, D. Dreyer, "A promising semantics for relaxed-memory concurrency"
+ * (2017), without its promises: a load never reads a store that comes later in the execution. So load buffering is not found.
+ * Stores are placed at the end of the list, or by choice before stores that the thread has not seen. How many loads and stores do the
+ * unexpected is bounded per execution (`stale`).
+ *
+ * A view also holds a vector clock: what happens before what. It orders plain accesses (plain.h). Fences alone do not move it: two seq_cst
+ * fences restrict what is read, and synchronize nothing.
+ *
+ * A view is a row of bytes, so that a join is a few vector instructions: the place of a store is its index in the list, and a store
+ * that is inserted before others renumbers them in all views, which is rare.
+ */
+#ifndef WEIR_MODEL_MEMORY_H
+#define WEIR_MODEL_MEMORY_H
+
+#include "choice.h"
+
+#include <stddef.h>
+
+enum { THREADS_MAX = 8, WORDS_MAX = 112, STORES_MAX = 250, WORD_TABLE = 512 };
+
+typedef struct view {
+    unsigned char oldest[WORDS_MAX]; /* of a word: a place in its list */
+    int16_t clock[THREADS_MAX];
+} view;
+
+typedef struct store {
+    uint64_t value, id; /* id: tells it from every store with another past */
+    view carries;
+    bool updates; /* a read-modify-write: it stands behind the store that it read for good */
+} store;
+
+typedef struct word {
+    void *address;
+    int count;
+    bool restarts; /* has been written as plain memory: the next access starts it anew */
+    uint64_t hash; /* of the list */
+    store stores[STORES_MAX];
+} word;
+
+typedef struct memory_thread {
+    view now, acquirable, released; /* what it knows; what an acquire fence would add; what a release fence has lent */
+    int16_t wrote;                  /* its clock at its last write: what a fence for stores alone lends */
+} memory_thread;
+
+static struct memory {
+    int words, stale; /* stale: how many accesses may still do the unexpected */
+    word word[WORDS_MAX];
+    struct word_entry {
+        uint32_t execution;
+        int word;
+        const void *address;
+    } table[WORD_TABLE];
+    uint32_t execution, filter[WORD_TABLE]; /* filter: whether a word of this execution may stand at such an address */
+    uint64_t hash;                          /* of all lists */
+    view shared;                            /* by the seq_cst operations; its clock stays 0 */
+    uint64_t shared_id;
+    memory_thread thread[THREADS_MAX];
+    const char *wrong; /* first thing that was: too many words, a data race */
+} memory;
+
+static uint64_t mix(uint64_t h, uint64_t x)
+{
+    h = (h ^ (x + 0x2545f4914f6cdd1dU)) * 0x9e3779b97f4a7c15U; /* the sum: so that zeros are not lost in each other */
+    return (h ^ h >> 29) + 0x632be59bd9b4e019U;
+}
+
+static void view_join_places(view *into, const view *from)
+{
+    for (int w = 0; w < WORDS_MAX; w++)
+        into->oldest[w] = into->oldest[w] > from->oldest[w] ? into->oldest[w] : from->oldest[w];
+}
+
+static void view_join(view *into, const view *from)
+{
+    view_join_places(into, from);
+    for (int t = 0; t < THREADS_MAX; t++)
+        into->clock[t] = into->clock[t] > from->clock[t] ? into->clock[t] : from->clock[t];
+}
+
+static uint64_t word_real(const word *w, size_t size)
+{
+    uint64_t value = 0;
+    memcpy(&value, w->address, size); /* little-endian, as x86-64 and aarch64 are */
+    return value;
+}
+
+static void word_rehash(word *w, uint64_t hash)
+{
+    memory.hash -= w->hash;
+    w->hash = hash;
+    memory.hash += hash;
+}
+
+static void word_restart(word *w, size_t size, uint64_t id)
+{
+    w->count = 1;
+    w->restarts = false;
+    memset(&w->stores[0], 0, sizeof w->stores[0]);
+    w->stores[0].value = word_real(w, size);
+    w->stores[0].id = id;
+    word_rehash(w, mix(mix((uintptr_t)w->address, id), w->stores[0].value));
+}
+
+/* f(view, argument) for every view that there is. */
+static void memory_each_view(void (*f)(view *, int, int), int i, int place)
+{
+    for (int t = 0; t < THREADS_MAX; t++) {
+        f(&memory.thread[t].now, i, place);
+        f(&memory.thread[t].acquirable, i, place);
+        f(&memory.thread[t].released, i, place);
+    }
+    f(&memory.shared, i, place);
+    for (int o = 0; o < memory.words; o++)
+        for (int s = 0; s < memory.word[o].count; s++)
+            f(&memory.word[o].stores[s].carries, i, place);
+}
+
+static void view_forget(view *v, int i, int place)
+{
+    (void)place;
+    v->oldest[i] = 0;
+}
+
+static void view_shift(view *v, int i, int place)
+{
+    v->oldest[i] = (unsigned char)(v->oldest[i] + (v->oldest[i] >= place));
+}
+
+static uint32_t *memory_filter(const void *address)
+{
+    return &memory.filter[((uintptr_t)address >> 2) % WORD_TABLE];
+}
+
+static struct word_entry *memory_entry(const void *address)
+{
+    size_t at = (size_t)(((uintptr_t)address >> 2) * 0x9e3779b97f4a7c15U >> 55);
+    while (memory.table[at].execution == memory.execution && memory.table[at].address != address)
+        at = (at + 1) % WORD_TABLE;
+    return &memory.table[at];
+}
+
+/* The word at an address. One that the program has set by a plain store meanwhile, as it does before others know of it, starts anew. */
+static int memory_word(void *address, size_t size)
+{
+    struct word_entry *e = memory_entry(address);
+    if (e->execution != memory.execution) {
+        if (memory.words == WORDS_MAX) {
+            memory.wrong = "more atomic words than the model has room for";
+            return 0;
+        }
+        e->execution = *memory_filter(address) = memory.execution;
+        e->address = address;
+        e->word = memory.words++;
+        word *new = &memory.word[e->word];
+        new->address = address;
+        new->hash = 0;
+        word_restart(new, size, 0);
+        return e->word;
+    }
+    word *w = &memory.word[e->word];
+    const store *last = &w->stores[w->count - 1];
+    if (w->restarts || word_real(w, size) != last->value) {
+        word_restart(w, size, mix(last->id, 1));
+        memory_each_view(view_forget, e->word, 0);
+    }
+    return e->word;
+}
+
+/* A plain store to whatever stands at this address. */
+static void memory_plain_store(const void *address)
+{
+    if (*memory_filter(address) != memory.execution)
+        return;
+    const struct word_entry *e = memory_entry(address);
+    if (e->execution == memory.execution)
+        memory.word[e->word].restarts = true;
+}
+
+static bool acquires(int order)
+{
+    return order == __ATOMIC_ACQUIRE || order == __ATOMIC_ACQ_REL || order == __ATOMIC_SEQ_CST ||
+           order == __ATOMIC_CONSUME;
+}
+
+static bool releases(int order)
+{
+    return order == __ATOMIC_RELEASE || order == __ATOMIC_ACQ_REL || order == __ATOMIC_SEQ_CST;
+}
+
+/* The oldest store that a thread may read. */
+static int memory_from(int t, int i, int order)
+{
+    const int seen = memory.thread[t].now.oldest[i], shared = memory.shared.oldest[i];
+    return order == __ATOMIC_SEQ_CST && shared > seen ? shared : seen;
+}
+
+static const store *memory_read(int t, int i, int place, int order)
+{
+    memory_thread *self = &memory.thread[t];
+    const store *s = &memory.word[i].stores[place];
+    self->now.oldest[i] = (unsigned char)place;
+    view_join(&self->acquirable, &s->carries);
+    if (acquires(order))
+        view_join(&self->now, &s->carries);
+    if (order == __ATOMIC_SEQ_CST && memory.shared.oldest[i] < place)
+        memory.shared.oldest[i] = (unsigned char)place;
+    return s;
+}
+
+/* The store that a load reads; *old: it is not the last one. */
+static const store *memory_load(int t, int i, int order, bool *old)
+{
+    const int last = memory.word[i].count - 1;
+    const int place = last - (memory.stale > 0 ? choose_rarely(last - memory_from(t, i, order) + 1) : 0);
+    *old = place != last;
+    memory.stale -= *old;
+    return memory_read(t, i, place, order);
+}
+
+/* Puts a store into the list at a place. */
+static store *word_insert(int i, int place)
+{
+    word *w = &memory.word[i];
+    if (w->count == STORES_MAX) {
+        memory.wrong = "more stores to one word than the model has room for";
+        return &w->stores[STORES_MAX - 1];
+    }
+    if (place < w->count) {
+        memmove(&w->stores[place + 1], &w->stores[place], (size_t)(w->count - place) * sizeof *w->stores);
+        memset(&w->stores[place].carries, 0, sizeof(view));
+        w->count++;
+        memory_each_view(view_shift, i, place);
+    } else {
+        w->count++;
+    }
+    return &w->stores[place];
+}
+
+/* read: the store that a read-modify-write has read, the last one; NULL for a plain store. */
+static void memory_append(int t, int i, size_t size, uint64_t value, int order, int place, const store *read,
+                          uint64_t id)
+{
+    memory_thread *self = &memory.thread[t];
+    word *w = &memory.word[i];
+    store *s = word_insert(i, place);
+    self->now.oldest[i] = (unsigned char)place;
+    s->value = value;
+    s->id = id;
+    s->updates = read != NULL;
+    s->carries = releases(order) ? self->now : self->released;
+    if (read != NULL)
+        view_join(&s->carries, &read->carries);
+    s->carries.oldest[i] = (unsigned char)place;
+    if (order == __ATOMIC_SEQ_CST && memory.shared.oldest[i] < place)
+        memory.shared.oldest[i] = (unsigned char)place;
+    if (place == w->count - 1) {
+        memcpy(w->address, &value, size);
+        word_rehash(w, mix(w->hash, id));
+    } else {
+        uint64_t hash = (uintptr_t)w->address;
+        for (int p = 0; p < w->count; p++)
+            hash = mix(hash, w->stores[p].id);
+        word_rehash(w, hash);
+    }
+    self->wrote = self->now.clock[t]++; /* what comes after is not part of what was released */
+}
+
+/* *early: stores that it had not seen come after it. */
+static void memory_store(int t, int i, size_t size, uint64_t value, int order, uint64_t id, bool *early)
+{
+    const word *w = &memory.word[i];
+    int places[STORES_MAX + 1], n = 0, place = w->count;
+    if (memory.stale > 0 && order != __ATOMIC_SEQ_CST) {
+        for (int p = w->count; p > memory.thread[t].now.oldest[i]; p--)
+            if (p == w->count || !w->stores[p].updates)
+                places[n++] = p;
+        place = places[choose_rarely(n)];
+    }
+    *early = place != w->count;
+    memory.stale -= *early;
+    memory_append(t, i, size, value, order, place, NULL, id);
+}
+
+/* A read-modify-write in two steps: the caller computes in between. */
+static const store *memory_update_load(int t, int i, int order)
+{
+    return memory_read(t, i, memory.word[i].count - 1, order);
+}
+
+static void memory_update_store(int t, int i, size_t size, uint64_t value, int order, uint64_t id)
+{
+    const int count = memory.word[i].count;
+    memory_append(t, i, size, value, order, count, &memory.word[i].stores[count - 1], id);
+}
+
+static void memory_fence(int t, int order)
+{
+    memory_thread *self = &memory.thread[t];
+    if (acquires(order))
+        view_join(&self->now, &self->acquirable);
+    if (order == __ATOMIC_SEQ_CST) {
+        view_join_places(&self->now, &memory.shared);
+        view_join_places(&memory.shared, &self->now);
+    }
+    if (releases(order)) {
+        self->released = self->now;
+        self->now.clock[t]++;
+    }
+}
+
+/* After a pause a thread reads what there is: on no machine does a store stay hidden for ever. */
+static void memory_refresh(int t)
+{
+    for (int i = 0; i < memory.words; i++)
+        memory.thread[t].now.oldest[i] = (unsigned char)(memory.word[i].count - 1);
+}
+
+static void memory_begin(void)
+{
+    memory.execution++;
+    memory.words = memory.stale = 0;
+    memory.hash = memory.shared_id = 0;
+    memory.wrong = NULL;
+    memset(&memory.shared, 0, sizeof memory.shared);
+    memset(memory.thread, 0, sizeof memory.thread);
+    for (int t = 0; t < THREADS_MAX; t++)
+        memory.thread[t].now.clock[t] = 1;
+}
+
+#endif /* WEIR_MODEL_MEMORY_H */

@@ -1,0 +1,124 @@
+/* tests/model/model.c: the checker, as one unit; model.h says how to use it. */
+#define _POSIX_C_SOURCE 200809L
+#define MODEL_WITHOUT_WEIR
+#include "search.h"
+
+#include "instrument.h"
+
+static struct options {
+    bool verbose, counts;
+    enum choice_mode mode;
+    long count;
+    uint64_t seed;
+    int names;
+    char **name;
+} options;
+
+static bool main_chosen(const scenario *s)
+{
+    for (int i = 0; i < options.names; i++)
+        if (strstr(s->name, options.name[i]) != NULL)
+            return true;
+    return options.names == 0;
+}
+
+/* What a scenario asks for, against what was found. */
+static bool main_judge(const scenario *s, const char *wrong)
+{
+    const bool found = wrong != NULL && s->finds != NULL && strstr(wrong, s->finds) != NULL;
+    if (wrong != NULL && (!found || options.verbose))
+        search_show(s, wrong);
+    if (s->finds != NULL) {
+        if (wrong == NULL)
+            printf("#   not found: %s\n", s->finds);
+        return found;
+    }
+    if (wrong == NULL && s->sees != 0 && options.mode == CHOICE_ALL && search.saw != s->sees) {
+        printf("#   saw outcomes %llx, not %llx\n", (unsigned long long)search.saw, (unsigned long long)s->sees);
+        return false;
+    }
+    return wrong == NULL;
+}
+
+static double main_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static bool main_run(const scenario *s)
+{
+    const double begin = main_seconds();
+    int steps = 0, blocking = 0;
+    const char *wrong;
+    search.saw = 0;
+    if (s->suspends)
+        wrong = search_suspended(s, &steps, &blocking, options.verbose);
+    else if (options.mode == CHOICE_ALL)
+        wrong = search_all(s);
+    else
+        wrong = search_random(s, options.mode, options.seed, options.count);
+    const long executions = search.executions; /* main_judge makes more */
+    const bool passed = main_judge(s, wrong);
+    if (options.counts && s->suspends)
+        printf("%s %d of %d steps\n", s->name, blocking, steps);
+    else if (options.counts)
+        printf("%s %ld executions %zu states\n", s->name, executions, visited.used);
+    else if (s->suspends)
+        printf("%sok - %s (%d of %d steps, %.1f s)\n", passed ? "" : "not ", s->name, blocking, steps,
+               main_seconds() - begin);
+    else
+        printf("%sok - %s (%ld executions, %zu states, %.1f s)\n", passed ? "" : "not ", s->name, executions,
+               visited.used, main_seconds() - begin);
+    fflush(stdout);
+    return passed;
+}
+
+static int main_replay(const char *name, const char *text)
+{
+    for (const scenario *s = search.first; s != NULL; s = s->next) {
+        if (strcmp(s->name, name) != 0)
+            continue;
+        if (!choices_read(text))
+            break;
+        trace.on = true;
+        const char *wrong = search_execute(s, 0);
+        printf("#   %s\n", wrong != NULL ? wrong : "nothing went wrong");
+        return wrong != NULL;
+    }
+    fprintf(stderr, "no such scenario, or not a list of choices\n");
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    int i = 1, passed = 0, failed = 0;
+    schedule.stop_thread = -1;
+    if (argc == 4 && strcmp(argv[1], "--replay") == 0)
+        return main_replay(argv[2], argv[3]);
+    for (; i < argc && argv[i][0] == '-'; i++) {
+        const bool pct = strcmp(argv[i], "--pct") == 0;
+        if (strcmp(argv[i], "-v") == 0)
+            options.verbose = true;
+        else if (strcmp(argv[i], "--counts") == 0)
+            options.counts = true;
+        else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
+            options.seed = strtoull(argv[++i], NULL, 10);
+        else if ((pct || strcmp(argv[i], "--random") == 0) && i + 1 < argc) {
+            options.mode = pct ? CHOICE_PCT : CHOICE_RANDOM;
+            options.count = atol(argv[++i]);
+        } else {
+            fprintf(stderr, "%s: %s: model.h says what there is\n", argv[0], argv[i]);
+            return 2;
+        }
+    }
+    options.names = argc - i;
+    options.name = argv + i;
+    for (const scenario *s = search.first; s != NULL; s = s->next)
+        if (main_chosen(s) && !(options.mode != CHOICE_ALL && s->suspends))
+            *(main_run(s) ? &passed : &failed) += 1;
+    if (!options.counts)
+        printf("%d passed, %d failed\n", passed, failed);
+    return failed > 0;
+}

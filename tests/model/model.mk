@@ -1,0 +1,76 @@
+# tests/model/model.mk: builds and runs the model checker's programs. Called by the Makefile of the top folder, from there.
+#
+#   make model                all scenarios to exhaustion within their bounds, and the seeded bugs
+#   make model T=select       what has this in its name
+#   make model-long           random and PCT schedules: N (100 million) in all
+#   make model-counts         writes tests/model/counts anew
+
+OUT    := build/model
+WARN   := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-qual -Wstrict-prototypes $(WERROR)
+# Plain accesses are checked where the compiler can report them (model.h). The library of that sanitizer is not linked.
+PLAIN  := $(shell printf 'int main(void) { return 0; }' | $(CC) -fsanitize=thread -x c -c - -o /dev/null 2>/dev/null && echo -fsanitize=thread)
+HASH   := \#
+HAS_CK := $(shell printf '$(HASH)include <ck_ring.h>\nint main(void) { return 0; }' | $(CC) -x c -c - -o /dev/null 2>/dev/null && echo yes)
+
+# A program is a source and flags.
+ON_CK := -Itests/model/ck -DMODEL_COPY_CK -DWEIR_RING_SPSC=WEIR_RING_CK -DWEIR_RING_MPSC=WEIR_RING_CK \
+	-DWEIR_RING_SPMC=WEIR_RING_CK -DWEIR_RING_MPMC=WEIR_RING_CK
+SOURCE.litmus := litmus
+$(foreach s,park ctx timers rendezvous select progress,$(eval SOURCE.$s := scenarios/$s))
+$(foreach k,chan spsc mpsc spmc,$(eval SOURCE.channels-$k := scenarios/channels) $(eval FLAGS.channels-$k := -DKIND=$k) \
+	$(eval SOURCE.channels-$k-ck := scenarios/channels) $(eval FLAGS.channels-$k-ck := -DKIND=$k $(ON_CK)))
+SOURCE.channels-spsc-slots := scenarios/channels
+FLAGS.channels-spsc-slots  := -DKIND=spsc -DWEIR_RING_SPSC=WEIR_RING_SLOTS
+SOURCE.channels-spsc-symmetric := scenarios/channels
+FLAGS.channels-spsc-symmetric  := -DKIND=spsc -DWEIR_FENCE_SYMMETRIC
+SOURCE.ck-x86 := scenarios/ck
+FLAGS.ck-x86  := -Itests/model/ck
+SOURCE.ck-any := scenarios/ck
+FLAGS.ck-any  := -Itests/model/ck -DMODEL_CK_PORTABLE
+SOURCE.ck-fixed := scenarios/ck
+FLAGS.ck-fixed  := -Itests/model/ck -DMODEL_CK_PORTABLE -DMODEL_CK_FIXED
+
+# The longest first, so that two cores end at about the same time.
+NAMES := select channels-chan rendezvous channels-spmc channels-mpsc channels-spsc channels-spsc-slots channels-spsc-symmetric park ctx timers \
+	litmus progress
+CK    := channels-chan-ck channels-spmc-ck channels-mpsc-ck channels-spsc-ck ck-x86 ck-any ck-fixed
+ALL   := $(NAMES) $(if $(HAS_CK),$(CK))
+NOW   := $(if $(T),$(foreach n,$(ALL),$(if $(findstring $(T),$n),$n)),$(ALL))
+
+.PHONY: run long counts programs FORCE
+.DELETE_ON_ERROR:
+
+HEADERS := $(shell find include/weir tests/model tests/linear -name '*.h')
+COMPILE = $(CC) -std=c11 -Iinclude -Itests $(WARN)
+
+$(OUT)/model.o: tests/model/model.c $(HEADERS) $(OUT)/command
+	$(COMPILE) -O3 -c $< -o $@
+define program
+$(OUT)/$1: tests/model/$(SOURCE.$1).c $(OUT)/model.o $(HEADERS) $(OUT)/command
+	$(COMPILE) -O2 $(FLAGS.$1) $(PLAIN) -fno-pie -c $$< -o $$@.o
+	$(CC) -no-pie $$@.o $(OUT)/model.o -o $$@
+$(OUT)/$1.out: $(OUT)/$1 FORCE
+	@./$$< $(ARGS) > $$@.new; mv $$@.new $$@
+endef
+$(foreach p,$(ALL),$(eval $(call program,$p)))
+$(OUT)/command: FORCE
+	@mkdir -p $(@D)
+	@echo '$(COMPILE) $(PLAIN)' | cmp -s - $@ || echo '$(COMPILE) $(PLAIN)' > $@
+
+programs: $(addprefix $(OUT)/,$(NOW))
+# The bugs are put in by a script, which compiles as above.
+run: $(patsubst %,$(OUT)/%.out,$(NOW)) $(if $(T),,$(OUT)/bugs.out)
+	@SKIPPED=$(if $(HAS_CK),,$(words $(CK))) sh tests/model/report.sh $(OUT) tests/model/counts $(NOW) $(if $(T),,bugs)
+$(OUT)/bugs.out: $(OUT)/model.o FORCE
+	@sh tests/model/bugs.sh $(OUT)/bugs "$(COMPILE) -O1 $(PLAIN) -fno-pie" $(OUT)/model.o > $@.new; mv $@.new $@
+# Half of them random, half PCT, the same number of each scenario. SEED: the first; each execution has the next, and what fails prints the
+# line that repeats it.
+LONG := $(filter-out progress ck-any,$(NOW))
+EACH  = $$(( $(or $(N),100000000) / 2 / $$(cat tests/model/counts | grep -cv '^progress') ))
+$(OUT)/%.long: $(OUT)/% FORCE
+	@./$< --random $(EACH) --seed $(or $(SEED),1) > $@ && ./$< --pct $(EACH) --seed $(or $(SEED),1) >> $@ || { grep -E '^(#|not ok)' $@; exit 1; }
+	@echo "$*: $$(grep -c '^ok' $@) searches, $$(sed -n 's/.*(\([0-9]*\) exec.*/\1/p' $@ | awk '{ n += $$1 } END { print n }') executions"
+long: $(addprefix $(OUT)/,$(addsuffix .long,$(LONG)))
+	@echo "seeds from $(or $(SEED),1) on: $$(cat $^ | sed -n 's/.*(\([0-9]*\) exec.*/\1/p' | awk '{ n += $$1 } END { print n }') executions, nothing found"
+counts: $(patsubst %,$(OUT)/%.out,$(filter-out litmus ck-any,$(NOW)))
+	@awk -f tests/model/counts.awk $^ > tests/model/counts

@@ -1,0 +1,147 @@
+/* tests/model/scenarios/progress.c: at how many of a call's atomic steps does a thread that stops for ever keep others from finishing?
+ *
+ * The first thread makes one call, undisturbed, and is suspended before each of its atomic steps in turn. Then one other thread tries to send
+ * and one to receive, twice each (or the like), in all their interleavings: a try that comes back, with whatever result, was not kept.
+ * "0 of n" is what is called lock-free: whoever stops, stops alone. The numbers stand in README, and are compared with tests/model/counts.
+ *
+ * Waiting calls are taken both ways: where they need not wait; and where they do, with their steps on the way to sleep, and from there once
+ * the others have woken them.
+ */
+#include "model/model.h"
+
+static weir_chan(uint64_t) many;
+static weir_spsc(uint64_t) line;
+static weir_chan(uint64_t) other;
+static weir_timer timer;
+static weir_ctx root, child;
+static weir_ctx_hook hook;
+
+#define THREAD(name, ...)                                                                                              \
+    static void name(void)                                                                                             \
+    {                                                                                                                  \
+        uint64_t v = 1;                                                                                                \
+        __VA_ARGS__;                                                                                                   \
+        (void)v;                                                                                                       \
+    }
+
+static void setup(size_t capacity, size_t values)
+{
+    uint64_t v = 9;
+    MODEL_CHECK(weir_chan_make(&many, capacity) == 0 && weir_chan_make(&line, capacity) == 0 &&
+                weir_chan_make(&other, capacity) == 0);
+    weir_ctx_init(&root, NULL);
+    weir_ctx_init(&child, &root);
+    MODEL_CHECK(weir_after(&timer, 0) == 0);
+    for (size_t i = 0; i < values; i++)
+        MODEL_CHECK(weir_try_send(many, &v) == 0 && weir_try_send(line, &v) == 0 && weir_try_send(other, &v) == 0);
+}
+THREAD(empty, setup(2, 0))
+THREAD(half, setup(2, 1))
+THREAD(full, setup(2, 2))
+THREAD(meeting, setup(0, 0))
+
+#define OTHERS_MANY send_many_twice, recv_many_twice
+THREAD(try_send_many, (void)weir_try_send(many, &v))
+THREAD(try_recv_many, (void)weir_try_recv(many, &v))
+THREAD(send_many_twice, (void)weir_try_send(many, &v); (void)weir_try_send(many, &v))
+THREAD(recv_many_twice, (void)weir_try_recv(many, &v); (void)weir_try_recv(many, &v))
+THREAD(try_send_line, (void)weir_try_send(line, &v))
+THREAD(try_recv_line, (void)weir_try_recv(line, &v))
+THREAD(send_line_twice, (void)weir_try_send(line, &v); (void)weir_try_send(line, &v))
+THREAD(recv_line_twice, (void)weir_try_recv(line, &v); (void)weir_try_recv(line, &v))
+
+#define PROGRESS(name, setup_, ...)                                                                                    \
+    MODEL(progress_##name, .setup = setup_, .preemptions = 2, .suspends = true, .threads = {__VA_ARGS__})
+
+THREAD(send_many, (void)weir_send(NULL, many, &v))
+THREAD(recv_many, (void)weir_recv(NULL, many, &v))
+PROGRESS(chan_send, half, send_many, OTHERS_MANY)
+PROGRESS(chan_send_waiting, full, send_many, OTHERS_MANY)
+PROGRESS(chan_recv, half, recv_many, OTHERS_MANY)
+PROGRESS(chan_recv_waiting, empty, recv_many, OTHERS_MANY)
+PROGRESS(chan_try_send, half, try_send_many, OTHERS_MANY)
+PROGRESS(chan_try_send_full, full, try_send_many, OTHERS_MANY)
+PROGRESS(chan_try_recv, half, try_recv_many, OTHERS_MANY)
+PROGRESS(chan_try_recv_empty, empty, try_recv_many, OTHERS_MANY)
+THREAD(latest_many, (void)weir_send_latest(many, &v, NULL))
+PROGRESS(chan_send_latest, full, latest_many, OTHERS_MANY)
+THREAD(close_many, (void)weir_close(many))
+PROGRESS(chan_close, half, close_many, OTHERS_MANY)
+THREAD(len_many, (void)weir_len(many); (void)weir_is_closed(many))
+PROGRESS(chan_len_and_is_closed, half, len_many, OTHERS_MANY)
+THREAD(batch_many, const uint64_t two[] = {1, 2}; (void)weir_send_n(NULL, many, two, 2, NULL))
+PROGRESS(chan_send_n, empty, batch_many, OTHERS_MANY)
+THREAD(get_batch_many, uint64_t two[2]; (void)weir_recv_n(NULL, many, two, 2, NULL))
+PROGRESS(chan_recv_n, full, get_batch_many, OTHERS_MANY)
+THREAD(build_many, uint64_t *at; if (weir_reserve(NULL, many, &at) == 0)(void) weir_commit(many, at))
+PROGRESS(chan_reserve_and_commit, half, build_many, OTHERS_MANY)
+THREAD(peek_many, uint64_t *at; if (weir_peek(NULL, many, &at) == 0)(void) weir_release(many, at))
+PROGRESS(chan_peek_and_release, half, peek_many, OTHERS_MANY)
+
+THREAD(send_line, (void)weir_send(NULL, line, &v))
+THREAD(recv_line, (void)weir_recv(NULL, line, &v))
+PROGRESS(spsc_send, half, send_line, recv_line_twice)
+PROGRESS(spsc_send_waiting, full, send_line, recv_line_twice)
+PROGRESS(spsc_recv, half, recv_line, send_line_twice)
+PROGRESS(spsc_recv_waiting, empty, recv_line, send_line_twice)
+PROGRESS(spsc_try_send, half, try_send_line, recv_line_twice)
+PROGRESS(spsc_try_recv, half, try_recv_line, send_line_twice)
+THREAD(close_line, (void)weir_close(line))
+PROGRESS(spsc_close, half, close_line, send_line_twice, recv_line_twice)
+
+PROGRESS(meet_send_waiting, meeting, send_many, OTHERS_MANY)
+PROGRESS(meet_recv_waiting, meeting, recv_many, OTHERS_MANY)
+PROGRESS(meet_try_send, meeting, try_send_many, OTHERS_MANY)
+PROGRESS(meet_try_recv, meeting, try_recv_many, OTHERS_MANY)
+/* The same where a counterpart waits already: it gives up after a while, unless it is kept from that. */
+MODEL_OUTSIDE static bool somebody_waits(void)
+{
+    const weir__chan *c = WEIR__CHAN(many);
+    return (c->lane.word & (WEIR__LANE_TURN - 1)) != 0 || c->senders.attention + c->receivers.attention != 0;
+}
+static void once_somebody_waits(void (*call)(void))
+{
+    while (!somebody_waits())
+        model_wait();
+    call();
+}
+THREAD(send_late, (void)weir_send_until(NULL, many, &v, 1500))
+THREAD(recv_late, (void)weir_recv_until(NULL, many, &v, 1500))
+THREAD(send_met, once_somebody_waits(send_late))
+THREAD(recv_met, once_somebody_waits(recv_late))
+THREAD(try_send_met, once_somebody_waits(try_send_many))
+THREAD(try_recv_met, once_somebody_waits(try_recv_many))
+PROGRESS(meet_send_met, meeting, send_met, recv_late)
+PROGRESS(meet_recv_met, meeting, recv_met, send_late)
+PROGRESS(meet_try_send_met, meeting, try_send_met, recv_late)
+PROGRESS(meet_try_recv_met, meeting, try_recv_met, send_late)
+PROGRESS(meet_close, meeting, close_many, OTHERS_MANY)
+
+THREAD(select_two, weir_case cases[] = {WEIR_RECV(many, &v), WEIR_RECV(other, &v)};
+       (void)weir_select_ordered(NULL, cases, 2))
+THREAD(try_select_two, weir_case cases[] = {WEIR_RECV(many, &v), WEIR_RECV(other, &v)}; (void)weir_try_select(cases, 2))
+PROGRESS(select, half, select_two, OTHERS_MANY)
+PROGRESS(select_waiting, empty, select_two, OTHERS_MANY)
+PROGRESS(select_waiting_to_meet, meeting, select_two, OTHERS_MANY)
+PROGRESS(try_select, half, try_select_two, OTHERS_MANY)
+PROGRESS(try_select_empty, empty, try_select_two, OTHERS_MANY)
+
+THREAD(take_timer, weir_ns at; (void)weir_try_recv(timer, &at))
+THREAD(stop_timer, (void)weir_timer_stop(timer))
+THREAD(reset_timer, (void)weir_timer_reset(timer, 0))
+PROGRESS(timer_recv, empty, take_timer, take_timer, stop_timer)
+PROGRESS(timer_stop, empty, stop_timer, take_timer, reset_timer)
+PROGRESS(timer_reset, empty, reset_timer, take_timer, stop_timer)
+
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+THREAD(ctx_err, (void)weir_ctx_err(&child))
+THREAD(ctx_cancel, weir_ctx_cancel(&root, 0))
+THREAD(ctx_child, weir_ctx c; weir_ctx_init(&c, &root); weir_ctx_free(&c))
+THREAD(ctx_hook, (void)weir_ctx_on_cancel(&child, &hook, nothing, NULL); (void)weir_ctx_off_cancel(&child, &hook))
+PROGRESS(ctx_err, empty, ctx_err, ctx_cancel, ctx_child)
+PROGRESS(ctx_cancel, empty, ctx_cancel, ctx_err, ctx_child)
+PROGRESS(ctx_init_and_free, empty, ctx_child, ctx_err, ctx_cancel)
+PROGRESS(ctx_on_and_off_cancel, empty, ctx_hook, ctx_err, ctx_cancel)

@@ -1,0 +1,99 @@
+/* tests/model/scenarios/rendezvous.c: channels of capacity 0: the lane, the queues, and the way from the one into the other. A send that
+ * returns 0 and the receive of its value are under way at one moment (linear.h), and each value is received once or stays its sender's.
+ */
+#include "model/calls.h"
+
+static weir_chan(uint64_t) ch;
+static weir_ctx ctx;
+
+static void make(weir_wait_strategy wait)
+{
+    weir_chan_opt opt = {wait, NULL, NULL, 0};
+    MODEL_CHECK(weir_chan_make_opt(&ch, 0, &opt) == 0);
+    MODEL_NAME_CHANNEL(ch);
+    linear_start(0);
+}
+THREAD(adaptive, make(WEIR_WAIT_ADAPTIVE))
+THREAD(parks, make(WEIR_WAIT_PARK))
+THREAD(yields, make(WEIR_WAIT_YIELD))
+THREAD(with_ctx, make(WEIR_WAIT_ADAPTIVE); weir_ctx_init(&ctx, NULL); MODEL_NAME(ctx))
+
+/* Each value that was sent was received, once; nobody is left behind anywhere. */
+static void finish(void)
+{
+    int sent = 0, received = 0;
+    linear_check();
+    for (int i = 0; i < linear.h.n; i++) {
+        sent += linear.h.calls[i].what == SENT;
+        received += linear.h.calls[i].what == RECEIVED;
+    }
+    MODEL_CHECK(sent == received);
+    MODEL_CHECK((WEIR__CHAN(ch)->lane.word & (WEIR__LANE_TURN - 1)) == 0);
+    MODEL_CHECK(weir__waitq_sleepers(&WEIR__CHAN(ch)->senders) == 0);
+    MODEL_CHECK(weir__waitq_sleepers(&WEIR__CHAN(ch)->receivers) == 0);
+    weir_chan_free(&ch);
+}
+
+#define MEET(name, make_, preempt, old, ...)                                                                           \
+    MODEL(meet_##name, .setup = make_, .finish = finish, .preemptions = preempt, .stale = old, .threads = __VA_ARGS__)
+#define WITH(...)                                                                                                      \
+    {                                                                                                                  \
+        __VA_ARGS__                                                                                                    \
+    }
+
+THREAD(s1, SEND(ch, 1))
+THREAD(s3, SEND(ch, 3))
+THREAD(s12, SEND(ch, 1); SEND(ch, 2))
+THREAD(r, RECV(ch))
+THREAD(rr, RECV(ch); RECV(ch))
+THREAD(c, CLOSE(ch))
+THREAD(ts1, TRY_SEND(ch, 1))
+THREAD(tr, TRY_RECV(ch))
+THREAD(s1_late, SEND_UNTIL(ch, 1, NULL, 1050))
+THREAD(r_late, RECV_UNTIL(ch, NULL, 1050))
+THREAD(r_ctx, RECV_UNTIL(ch, &ctx, WEIR_FOREVER))
+THREAD(s1_ctx, SEND_UNTIL(ch, 1, &ctx, WEIR_FOREVER))
+THREAD(cancel, weir_ctx_cancel(&ctx, 0))
+
+MEET(two_in_a_row, adaptive, 3, 1, WITH(s12, rr))
+MEET(two_in_a_row_parked, parks, 3, 1, WITH(s12, rr))
+MEET(two_in_a_row_yielding, yields, 2, 1, WITH(s12, rr))
+MEET(two_receivers_yielding, yields, 2, 1, WITH(s12, r, r))
+MEET(two_senders, adaptive, 2, 1, WITH(s1, s3, rr))
+MEET(two_receivers, adaptive, 2, 1, WITH(s12, r, r))
+MEET(two_and_two, adaptive, 2, 0, WITH(s1, s3, r, r))
+MEET(a_sender_and_a_close, adaptive, 3, 2, WITH(s1, c))
+MEET(a_receiver_and_a_close, parks, 3, 2, WITH(r, c))
+MEET(both_and_a_close, adaptive, 2, 1, WITH(s1, r, c))
+MEET(tries_meet_nobody, adaptive, 3, 2, WITH(ts1, tr))
+MEET(a_try_to_send, adaptive, 3, 1, WITH(ts1, r, c))
+MEET(a_try_to_receive, adaptive, 3, 1, WITH(s1, tr, c))
+MEET(cancelled_receiver, with_ctx, 2, 1, WITH(r_ctx, cancel, ts1))
+MEET(cancelled_sender, with_ctx, 2, 1, WITH(s1_ctx, cancel, tr))
+MODEL(meet_deadlines, .setup = adaptive, .finish = finish, .preemptions = 3, .stale = 1, .ticks = 1,
+      .threads = {s1_late, r_late})
+MODEL(meet_deadlines_parked, .setup = parks, .finish = finish, .preemptions = 3, .stale = 1, .ticks = 1,
+      .threads = {s1_late, r_late})
+MODEL(meet_spurious_wake_ups, .setup = adaptive, .finish = finish, .preemptions = 2, .spurious = 2,
+      .threads = {s12, rr})
+
+/* A wait that sleeps counts as waiting: a try after that finds it. */
+static int tried;
+static void sleeps_then_tried(void)
+{
+    uint64_t v;
+    while (weir__load_rlx(&WEIR__CHAN(ch)->senders.attention) == 0)
+        model_pause();
+    tried = weir_try_recv(ch, &v);
+}
+static void met(void)
+{
+    MODEL_CHECK(tried == 0);
+}
+static void sends(void)
+{
+    uint64_t v = 1;
+    MODEL_CHECK(weir_send(NULL, ch, &v) == 0);
+}
+MODEL(meet_a_try_finds_who_sleeps, .setup = parks, .finish = met, .preemptions = 3, .stale = 1,
+      .threads = {sends, sleeps_then_tried})

@@ -1,0 +1,74 @@
+/* tests/model/scenarios/timers.c: channels on which the time arrives, received by several threads, stopped and started anew meanwhile. */
+#include "model/calls.h"
+
+static weir_timer t;
+static int got, stopped;
+static weir_ns when[2];
+
+static void setup(void)
+{
+    MODEL_CHECK(weir_after(&t, 50) == 0);
+    MODEL_NAME_CHANNEL(t);
+    model_name(&WEIR__CHAN(t)->due, sizeof(uint64_t), "due");
+    got = stopped = 0;
+    when[0] = when[1] = 0;
+}
+static void ticks(void)
+{
+    weir_chan_free(&t);
+    MODEL_CHECK(weir_tick(&t, 50) == 0);
+}
+THREAD(ticking, setup(); ticks())
+THREAD(finish, weir_chan_free(&t))
+THREAD(got_one, MODEL_CHECK(got == 1); finish())
+
+/* Not instrumented: got counts what all have received. */
+MODEL_OUTSIDE static void count(weir_ns at)
+{
+    when[got++ % 2] = at;
+}
+static void receives(void)
+{
+    weir_ns at = 0;
+    const int rc = weir_recv(NULL, t, &at);
+    MODEL_CHECK(rc == EPIPE || (rc == 0 && at >= 1050));
+    if (rc == 0)
+        count(at);
+}
+static void receives_or_not(void)
+{
+    weir_ns at = 0;
+    const int rc = weir_recv_until(NULL, t, &at, 1200);
+    MODEL_CHECK(rc == ETIMEDOUT || (rc == 0 && at == 1050));
+    if (rc == 0)
+        count(at);
+}
+static void tries(void)
+{
+    weir_ns at = 0;
+    if (weir_try_recv(t, &at) == 0)
+        count(at);
+}
+THREAD(stops, stopped = weir_timer_stop(t))
+THREAD(closes, MODEL_CHECK(weir_close(t) == 0))
+THREAD(resets, MODEL_CHECK(weir_timer_reset(t, 100) == 0))
+/* It fired, or it was stopped: one of them. */
+THREAD(fired_or_stopped, MODEL_CHECK((got == 1) == (stopped == EAGAIN)); finish())
+/* Both ticks were on the grid, and they were two. */
+THREAD(two_ticks, MODEL_CHECK(got == 2 && when[0] != when[1] && when[0] % 50 == 0 && when[1] % 50 == 0); finish())
+
+#define TIMER(name, setup_, finish_, preempt, old, ...)                                                                \
+    MODEL(timer_##name, .setup = setup_, .finish = finish_, .preemptions = preempt, .stale = old, .ticks = 2,          \
+          .threads = __VA_ARGS__)
+#define WITH(...)                                                                                                      \
+    {                                                                                                                  \
+        __VA_ARGS__                                                                                                    \
+    }
+TIMER(fires, setup, got_one, 3, 1, WITH(receives))
+TIMER(one_of_two_gets_it, setup, got_one, 2, 1, WITH(receives_or_not, receives_or_not))
+TIMER(stopped, setup, fired_or_stopped, 3, 1, WITH(receives_or_not, stops))
+TIMER(stopped_meets_a_try, setup, fired_or_stopped, 3, 2, WITH(tries, stops))
+TIMER(closed, setup, finish, 3, 1, WITH(receives, closes))
+TIMER(closed_with_two, setup, finish, 2, 0, WITH(receives, receives, closes))
+TIMER(reset, setup, got_one, 3, 1, WITH(receives, resets))
+TIMER(ticks_go_to_one_each, ticking, two_ticks, 2, 1, WITH(receives, receives))

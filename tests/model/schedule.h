@@ -1,0 +1,445 @@
+/* tests/model/schedule.h: who runs next.
+ *
+ * Threads take turns at their atomic operations: between two of them a thread does what no other can see. Before each one the scheduler may
+ * let another thread go first; such a preemption is a choice, and their number is bounded (M. Musuvathi, S. Qadeer, "Iterative context
+ * bounding", 2007: nearly all known bugs need two). Where a thread cannot go on (it sleeps, it has ended) or says that it waits (a pause in
+ * a spin loop), a switch is free.
+ *
+ * Words that one thread alone touches, or that nobody writes, need no such point. Which they are is found out by running: when a word
+ * turns out to be shared, the search begins anew with that knowledge (search.h).
+ *
+ * A thread that pauses and has seen nothing new since its last pause would see the same again: it is left out until another thread has
+ * written, or nobody else can run. The comparison is with the number of writes at the start of its turn of the loop, not with that at
+ * the pause: what was written in between may not have been looked at.
+ *
+ * A sleeper on a futex is woken by a wake; by its deadline, which may come at any time `ticks` times, and otherwise when nobody can run; or,
+ * `spurious` times, for no reason, which is also what a signal looks like (EINTR).
+ *
+ * PCT schedules (S. Burckhardt, P. Kothari, M. Musuvathi, S. Nagarakatte, "A randomized scheduler with probabilistic guarantees of finding
+ * bugs", 2010): the thread of highest priority runs, and at a few random steps it gets the lowest.
+ */
+#ifndef WEIR_MODEL_SCHEDULE_H
+#define WEIR_MODEL_SCHEDULE_H
+
+#include "fiber.h"
+#include "plain.h"
+#include "visited.h"
+
+#include <stdio.h>
+
+enum thread_state { READY, QUIET, ASLEEP, JOINING, STOPPED, ENDED };
+
+typedef struct thread {
+    fiber fiber;
+    void (*body)(void);
+    void *(*fn)(void *); /* of one that the program has started itself */
+    void *arg;
+    enum thread_state state;
+    int steps;        /* atomic operations */
+    uint64_t history; /* a hash of all that it has read */
+    long seen, own;   /* writes of others at the begin of its turn of a loop; its own writes */
+    bool read_old;    /* in that turn: so the next one may differ although nobody writes */
+    bool paused;      /* nothing since: one more pause is the same pause */
+    bool fresh;       /* nothing since it began, or since a point */
+    const void *sleeps_on;
+    int joins; /* the thread whose end it awaits */
+    int64_t deadline;
+    bool woken; /* by a wake; otherwise time was over, or nothing */
+    int priority;
+} thread;
+
+enum {
+    SHARED_TABLE = 1 << 10,
+    STEPS_MAX = 5000,
+    STEPS_STOPPED = 600,
+    CHANGES_MAX = 4,
+    MAIN = THREADS_MAX - 1 /* its place in memory.h */
+};
+
+static struct schedule {
+    int threads, self; /* self: who runs; `threads` when nobody does */
+    thread thread[THREADS_MAX];
+    unsigned char stack[THREADS_MAX][FIBER_STACK] __attribute__((aligned(64)));
+    fiber main;
+    bool running; /* the threads; otherwise setup or finish */
+    int preemptions, spurious, ticks, first_stale;
+    long writes, steps, idle; /* idle: how often nobody could run, since the last write */
+    int64_t now;
+    long moments;
+    uint64_t calls; /* a hash of the calls that have ended (linear.h) */
+    const char *wrong;
+    bool pruned;
+    int stop_thread, stop_step; /* suspended for ever before that step; -1: none */
+    bool stopped;
+    long longest, change[CHANGES_MAX]; /* PCT: steps of the longest execution; those at which priorities change */
+    /* Which threads have touched a word, in any execution of this search. */
+    struct shared_word {
+        const void *address;
+        unsigned threads;
+        bool written;
+        long accesses, writes;
+    } shared[SHARED_TABLE];
+    int shared_count;
+    struct shared_word everything,
+        calling;     /* for steps that are not about one word; for the begins and ends of calls */
+    bool discovered; /* a word, or a piece of a stack, has become shared */
+    /* Pieces of stacks that other threads than their owners have touched. */
+    uint32_t foreign[THREADS_MAX][FIBER_STACK / 4 / 32];
+} schedule;
+
+static void schedule_leave(void)
+{
+    fiber nobody;
+    fiber_swap(&nobody, &schedule.main);
+}
+
+/* This execution ends here; its threads are left where they stand. */
+static void schedule_fail(const char *why)
+{
+    if (schedule.wrong == NULL)
+        schedule.wrong = why;
+    if (schedule.running)
+        schedule_leave();
+}
+
+static void schedule_note(uint64_t what)
+{
+    thread *self = &schedule.thread[schedule.self];
+    if (schedule.running)
+        self->history = mix(self->history, what);
+}
+
+/* Whether the word is shared: several threads have touched it, one of them by writing, in any execution. From now on this one has. */
+static bool schedule_shares(struct shared_word *s, bool writes)
+{
+    const unsigned self = 1U << schedule.self;
+    const bool was = s->written && (s->threads & (s->threads - 1)) != 0; /* more than one bit */
+    s->threads |= self;
+    s->written = s->written || writes;
+    const bool is = s->written && (s->threads & (s->threads - 1)) != 0;
+    schedule.discovered = schedule.discovered || (is && !was); /* accesses so far were no points */
+    return is;
+}
+
+static struct shared_word *schedule_word(const void *address)
+{
+    size_t at = (size_t)(((uintptr_t)address >> 2) * 0x9e3779b97f4a7c15U >> 54);
+    struct shared_word *s;
+    while (schedule.shared[at].address != NULL && schedule.shared[at].address != address)
+        at = (at + 1) % SHARED_TABLE;
+    s = &schedule.shared[at];
+    if (s->address == NULL && ++schedule.shared_count == SHARED_TABLE)
+        schedule_fail("more atomic words than the model has room for");
+    s->address = address;
+    return s;
+}
+
+static bool schedule_can_run(int t)
+{
+    const thread *x = &schedule.thread[t];
+    switch (x->state) {
+    case READY: return true;
+    case QUIET: return x->seen != schedule.writes - x->own || x->read_old;
+    case ASLEEP: return x->deadline <= schedule.now;
+    case JOINING: return schedule.thread[x->joins].state == ENDED;
+    default: return false;
+    }
+}
+
+/* Whether the point in time that it waits for may come at any moment. */
+static bool schedule_may_be_late(int t)
+{
+    return schedule.ticks > 0 && schedule.thread[t].state == ASLEEP && schedule.thread[t].deadline != INT64_MAX &&
+           schedule.thread[t].deadline > schedule.now;
+}
+
+/* The state before a choice of who runs; `point`: the running thread could go on. */
+static uint64_t schedule_state(bool point)
+{
+    uint64_t h = mix(memory.hash, memory.shared_id);
+    h = mix(h, (uint64_t)schedule.now);
+    h = mix(h, (uint64_t)memory.stale << 24 | (uint64_t)schedule.spurious << 16 | (uint64_t)schedule.ticks << 8 |
+                   (uint64_t)schedule.self << 1 | point);
+    if (memory.stale == schedule.first_stale)
+        h = mix(h, schedule.calls);
+    for (int t = 0; t < schedule.threads; t++)
+        h = mix(h, schedule.thread[t].history ^ ((uint64_t)schedule.thread[t].state << 1 | schedule_can_run(t)));
+    return h;
+}
+
+/* Ends the execution if all that could follow has been seen. */
+static void schedule_prune(bool point)
+{
+    if (choices.mode != CHOICE_ALL || !choices_are_new() || schedule.stop_thread >= 0)
+        return;
+    if (!visited_before(schedule_state(point), schedule.preemptions))
+        return;
+    schedule.pruned = true;
+    schedule_leave();
+}
+
+/* Whether an access to plain memory may concern another thread: all but those to one's own stack that nobody else has ever touched. */
+static bool schedule_concerns(const void *p)
+{
+    const size_t at = (uintptr_t)p - (uintptr_t)schedule.stack[0];
+    if (at >= sizeof schedule.stack)
+        return true;
+    uint32_t *bits = &schedule.foreign[at / FIBER_STACK][at % FIBER_STACK / 4 / 32], bit = 1U << at / 4 % 32;
+    if ((int)(at / FIBER_STACK) == schedule.self)
+        return (*bits & bit) != 0;
+    schedule.discovered = schedule.discovered || (*bits & bit) == 0;
+    *bits |= bit;
+    return true;
+}
+
+static void schedule_switch(int t)
+{
+    const int from = schedule.self;
+    if (t == from)
+        return;
+    schedule.self = t;
+    fiber_swap(from == schedule.threads ? &schedule.main : &schedule.thread[from].fiber, &schedule.thread[t].fiber);
+}
+
+static void schedule_wake(int t)
+{
+    thread *x = &schedule.thread[t];
+    if (x->state == ASLEEP && !x->woken && x->deadline != INT64_MAX && schedule.now < x->deadline)
+        schedule.now = x->deadline;
+    x->state = READY;
+}
+
+/* Nobody can run: whoever waits for a point in time gets it; failing that, whoever spins goes on. THREADS_MAX: nobody can, ever. */
+static int schedule_last_resort(void)
+{
+    int choice = THREADS_MAX, n = 0, sleepers[THREADS_MAX];
+    for (int t = schedule.threads - 1; t >= 0; t--)
+        if (schedule.thread[t].state == QUIET)
+            choice = t;
+    if (choice != THREADS_MAX && ++schedule.idle % 8 != 0)
+        return choice;
+    for (int t = 0; t < schedule.threads; t++)
+        if (schedule.thread[t].state == ASLEEP && schedule.thread[t].deadline != INT64_MAX)
+            sleepers[n++] = t;
+    if (n > 0)
+        return sleepers[choose(n)];
+    if (choice != THREADS_MAX)
+        schedule.now += 1000; /* a spinner may be waiting for a time */
+    return choice;
+}
+
+/* Whether a thread is to be suspended and has not got there: until then it has its way. */
+static bool schedule_undisturbed(void)
+{
+    return schedule.stop_thread >= 0 && !schedule.stopped;
+}
+
+/* Which of the able threads goes on. */
+static int schedule_choose(const int *able, int n, bool rarely)
+{
+    int best = 0;
+    if (choices.mode != CHOICE_PCT)
+        return rarely ? choose_rarely(n) : choose(n);
+    for (int i = 1; i < n; i++)
+        if (schedule.thread[able[i]].priority > schedule.thread[able[best]].priority)
+            best = i;
+    return choose_wish(n, best);
+}
+
+static bool schedule_all_ended(void)
+{
+    for (int t = 0; t < schedule.threads; t++)
+        if (schedule.thread[t].state != ENDED && schedule.thread[t].state != STOPPED)
+            return false;
+    return true;
+}
+
+/* The running thread cannot go on, or says that it waits. */
+static void schedule_next(void)
+{
+    int able[3 * THREADS_MAX], n = 0, t;
+    schedule_prune(false);
+    for (int i = 1; i <= schedule.threads; i++) { /* those behind it first, itself last; at the begin, the first */
+        t = (schedule.self + i + (schedule.self == schedule.threads ? -1 : 0)) % schedule.threads;
+        if (schedule_can_run(t))
+            able[n++] = t;
+    }
+    if (schedule_undisturbed() && schedule_can_run(schedule.stop_thread)) {
+        able[0] = schedule.stop_thread;
+        n = 1;
+    }
+    const int others = n;
+    for (t = 0; t < schedule.threads && others > 0; t++)
+        if (schedule_may_be_late(t))
+            able[n++] = t;
+    const int late = n;
+    for (t = 0; t < schedule.threads && others > 0 && schedule.spurious > 0; t++)
+        if (schedule.thread[t].state == ASLEEP)
+            able[n++] = t;
+    int choice = n > 0 ? schedule_choose(able, n, false) : -1;
+    t = choice >= 0 ? able[choice] : schedule_last_resort();
+    if (t == THREADS_MAX) {
+        if (!schedule_all_ended() && !schedule_undisturbed())
+            schedule_fail(schedule.stopped ? "the others cannot go on without the suspended thread"
+                                           : "deadlock: nobody can go on");
+        schedule_leave();
+    }
+    schedule.spurious -= choice >= late;
+    schedule.ticks -= choice >= others && choice < late;
+    if (choice < late)
+        schedule_wake(t);
+    schedule.thread[t].state = READY;
+    schedule_switch(t);
+}
+
+/* The running thread stops for ever. */
+static void schedule_suspend(void)
+{
+    schedule.stopped = true;
+    schedule.thread[schedule.self].state = STOPPED;
+    schedule_next();
+}
+
+static void schedule_change_priority(void)
+{
+    for (int i = 0; i < CHANGES_MAX; i++)
+        if (schedule.change[i] == schedule.steps)
+            schedule.thread[schedule.self].priority = -i;
+}
+
+/* What the running thread is about to do, and what others have done that does not commute with it. */
+typedef struct step {
+    struct shared_word *word;
+    bool writes;
+    long conflicts;
+} step;
+
+static long schedule_conflicts(const step *s)
+{
+    if (s->word == &schedule.everything)
+        return schedule.steps;
+    return (s->writes ? s->word->accesses : s->word->writes) +
+           (s->word == &schedule.calling ? 0 : schedule.everything.writes);
+}
+
+/* Comes back when the thread goes on. If nobody has done anything meanwhile that does not commute with its step, it might as well have been
+ * preempted after that step: an execution that is searched too, so this one ends here. */
+static void schedule_preempt(int t, step *s)
+{
+    s->conflicts = schedule_conflicts(s);
+    schedule.preemptions--;
+    schedule.ticks -= !schedule_can_run(t);
+    schedule_wake(t);
+    schedule_switch(t);
+    if (choices.mode == CHOICE_ALL && schedule.stop_thread < 0 && s->conflicts == schedule_conflicts(s)) {
+        schedule.pruned = true;
+        schedule_leave();
+    }
+}
+
+static void schedule_offer(step *next, bool shared)
+{
+    int able[2 * THREADS_MAX], n = 0;
+    if (schedule.preemptions == 0 || schedule_undisturbed())
+        return;
+    able[n++] = schedule.self;
+    for (int t = 0; t < schedule.threads; t++)
+        if (t != schedule.self && (schedule_can_run(t) || schedule_may_be_late(t)))
+            able[n++] = t;
+    if (n == 1)
+        return;
+    if (!shared && choices.mode == CHOICE_ALL) {
+        choose_nothing();
+        return;
+    }
+    schedule_prune(true);
+    schedule_change_priority();
+    const int choice = schedule_choose(able, n, true);
+    if (choice != 0)
+        schedule_preempt(able[choice], next);
+}
+
+static void schedule_count(void)
+{
+    if (++schedule.steps <= (schedule.stopped ? STEPS_STOPPED : STEPS_MAX) && !choices.too_long)
+        return;
+    if (schedule_undisturbed())
+        schedule_leave(); /* it does not get to its step */
+    schedule_fail(schedule.stopped ? "the others wait for ever for the suspended thread"
+                                   : "no end: a thread spins for ever");
+}
+
+/* Before each atomic operation; address: the word it is about, or &schedule.everything, &schedule.calling. A thread that has just begun, or has just come
+ * from another point, need not be preempted: somebody else could have been chosen there. */
+static void schedule_point(const void *address, bool writes)
+{
+    if (!schedule.running)
+        return;
+    thread *self = &schedule.thread[schedule.self];
+    const bool fresh = self->fresh;
+    const bool special = address == &schedule.everything || address == &schedule.calling;
+    step next = {special ? (struct shared_word *)(uintptr_t)address : schedule_word(address), writes, 0};
+    const bool shared = special || schedule_shares(next.word, writes);
+    self->paused = self->fresh = false;
+    if (memory.wrong != NULL)
+        schedule_fail(memory.wrong);
+    schedule_count();
+    if (schedule.self == schedule.stop_thread && self->steps == schedule.stop_step)
+        schedule_suspend();
+    self->steps++;
+    schedule_offer(&next, shared && !fresh);
+    next.word->accesses++;
+    next.word->writes += writes;
+}
+
+static void schedule_thread_main(void)
+{
+    thread *self = &schedule.thread[schedule.self];
+    if (self->body != NULL)
+        self->body();
+    else
+        (void)self->fn(self->arg);
+    schedule.writes++; /* whoever waits for the end may go on */
+    schedule.thread[schedule.self].state = ENDED;
+    schedule_next();
+}
+
+/* Starting a thread synchronizes with its begin. */
+static void schedule_prepare(int t, int parent)
+{
+    thread *x = &schedule.thread[t];
+    x->state = READY;
+    x->steps = 0;
+    x->history = (uint64_t)t;
+    x->seen = -1;
+    x->own = 0;
+    x->read_old = x->paused = x->woken = false;
+    x->fresh = true;
+    x->sleeps_on = NULL;
+    x->priority = 1 + (choices.mode == CHOICE_PCT ? (int)(choice_draw() % 100) : 0);
+    fiber_prepare(&x->fiber, schedule.stack[t], schedule_thread_main);
+    memory.thread[t].now = memory.thread[parent].now;
+    memory.thread[t].now.clock[t] = 1;
+    memory.thread[parent].now.clock[parent]++;
+}
+
+/* Runs the bodies to their end. */
+static void schedule_run(void)
+{
+    for (int i = 0; i < CHANGES_MAX; i++)
+        schedule.change[i] = choices.mode == CHOICE_PCT ? (long)(choice_draw() % (uint64_t)(schedule.longest + 1)) : -1;
+    for (int t = 0; t < schedule.threads; t++)
+        schedule_prepare(t, MAIN);
+    schedule.self = schedule.threads;
+    schedule.running = true;
+    if (schedule.threads > 0)
+        schedule_next(); /* comes back by schedule_leave */
+    schedule.running = false;
+    if (schedule.longest < schedule.steps)
+        schedule.longest = schedule.steps;
+    schedule.self = schedule.threads;
+    for (int t = 0; t < schedule.threads; t++)
+        view_join(&memory.thread[MAIN].now, &memory.thread[t].now);
+}
+
+#endif /* WEIR_MODEL_SCHEDULE_H */

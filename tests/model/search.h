@@ -1,0 +1,170 @@
+/* tests/model/search.h: runs a scenario in all its ways, or in many random ones, and says what went wrong. */
+#ifndef WEIR_MODEL_SEARCH_H
+#define WEIR_MODEL_SEARCH_H
+
+#include "machine.h"
+#include "model.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+static struct search {
+    scenario *first, **last;
+    uint64_t saw;
+    long executions;
+    bool reached; /* the step at which a thread is to be suspended */
+} search = {NULL, &search.first, 0, 0, false};
+
+uint64_t model_ring_start;
+
+void model_add(scenario *s)
+{
+    *search.last = s;
+    search.last = &s->next;
+}
+
+void model_fail(const char *why)
+{
+    schedule_fail(why);
+}
+
+void model_saw(int outcome)
+{
+    search.saw |= (uint64_t)1 << outcome;
+}
+
+bool model_tracing(void)
+{
+    return trace.on;
+}
+
+int model_thread_self(void)
+{
+    return machine_self();
+}
+
+static void search_begin(const scenario *s, uint64_t seed)
+{
+    const int more = choices_are_random() ? 4 : 1;
+    choices_begin(seed);
+    model_ring_start = 0;
+    memory_begin();
+    plain.used = 0;
+    memset(machine.arena, 0xa5, machine.used); /* nothing of one execution reaches the next */
+    machine.blocks = 0;
+    machine.used = 0;
+    machine.fail_alloc = s->fail_alloc - 1;
+    trace.names = 0;
+    schedule.running = false;
+    schedule.threads = 0;
+    while (s->threads[schedule.threads] != NULL) {
+        schedule.thread[schedule.threads].body = s->threads[schedule.threads];
+        schedule.threads++;
+    }
+    schedule.self = schedule.threads;
+    schedule.preemptions = more > 1 ? 1000 : s->preemptions;
+    schedule.first_stale = more * s->stale;
+    schedule.spurious = more * s->spurious;
+    schedule.ticks = more * s->ticks;
+    schedule.writes = schedule.steps = schedule.idle = schedule.moments = 0;
+    schedule.now = 1000;
+    schedule.calls = 0;
+    schedule.wrong = NULL;
+    schedule.pruned = schedule.stopped = false;
+    schedule.everything.accesses = schedule.everything.writes = schedule.calling.writes = 0;
+}
+
+/* One execution: NULL, or what went wrong. */
+static const char *search_execute(const scenario *s, uint64_t seed)
+{
+    search_begin(s, seed);
+    if (s->setup != NULL)
+        s->setup();
+    memory.stale = schedule.first_stale;
+    schedule_run();
+    search.reached = search.reached || schedule.stopped;
+    if (schedule.wrong == NULL && !schedule.pruned && !schedule.stopped && s->finish != NULL) {
+        const int stale =
+            memory
+                .stale; /* finish may ask whether anything old was read (model_before), but reads nothing old itself */
+        schedule.first_stale -= stale;
+        memory.stale = 0;
+        memory_refresh(MAIN);
+        s->finish();
+    }
+    if (memory.wrong != NULL && schedule.wrong == NULL)
+        schedule.wrong = memory.wrong;
+    search.executions++;
+    return schedule.wrong;
+}
+
+/* Repeats the execution that was just made, with its trace. */
+static void search_show(const scenario *s, const char *wrong)
+{
+    static char text[CHOICES_MAX + 1];
+    const enum choice_mode mode = choices.mode;
+    choices_write(text);
+    printf("#   %s: %s\n#   --replay %s %s\n", s->name, wrong, s->name, text[0] != '\0' ? text : "0");
+    (void)choices_read(text);
+    trace.on = true;
+    wrong = search_execute(s, 0);
+    trace.on = false;
+    printf("#   %s\n", wrong != NULL ? wrong : "THE REPLAY DID NOT FAIL");
+    choices.mode = mode;
+}
+
+/* All executions: NULL, or what went wrong first. Begins anew whenever a word turns out to be shared. */
+static const char *search_all(const scenario *s)
+{
+    const char *wrong;
+    memset(schedule.shared, 0, sizeof schedule.shared);
+    memset(schedule.foreign, 0, sizeof schedule.foreign);
+    schedule.shared_count = 0;
+    search.executions = 0;
+    search.reached = false;
+    do {
+        visited_clear();
+        schedule.discovered = false;
+        choices.mode = CHOICE_ALL;
+        choices.length = 0;
+        do
+            wrong = search_execute(s, 0);
+        while (wrong == NULL && !schedule.discovered && choices_next());
+    } while (wrong == NULL && schedule.discovered);
+    return wrong;
+}
+
+static const char *search_random(const scenario *s, enum choice_mode mode, uint64_t from, long count)
+{
+    const char *wrong = NULL;
+    search.executions = 0;
+    choices.mode = mode;
+    for (long i = 0; i < count && wrong == NULL; i++)
+        wrong = search_execute(s, from + (uint64_t)i);
+    return wrong;
+}
+
+/* Suspends the first thread before each of its steps in turn: how many there are, and at how many of them the others cannot go on.
+ * NULL, or what else went wrong. */
+static const char *search_suspended(const scenario *s, int *steps, int *blocking, bool show)
+{
+    const char *wrong = NULL;
+    *steps = *blocking = 0;
+    schedule.stop_thread = 0;
+    for (schedule.stop_step = 0;; schedule.stop_step++) {
+        wrong = search_all(s);
+        if (!search.reached)
+            break;
+        ++*steps;
+        if (wrong != NULL && strncmp(wrong, "the others", 10) != 0)
+            break;
+        *blocking += wrong != NULL;
+        if (wrong != NULL && show)
+            search_show(s, wrong);
+        wrong = NULL;
+    }
+    schedule.stop_thread = -1;
+    return wrong;
+}
+
+#endif /* WEIR_MODEL_SEARCH_H */
