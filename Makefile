@@ -27,7 +27,7 @@ BUILD_TESTS = $(TESTS) --output-sync=target $(if $(filter -j%,$(MAKEFLAGS)),,-j$
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
-.PHONY: help demo deps test sanitize model model-long model-counts soak bench single install uninstall format lint clean
+.PHONY: help demo deps test sanitize model model-long model-counts fuzz mutate soak bench single install uninstall format lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -62,9 +62,18 @@ model-long: ## random and PCT schedules of the same programs, N in all (100 mill
 model-counts: ## records how much `make model` searches, in tests/model/counts
 	@+$(MODEL) counts
 
-soak: ## the tests of channels and select 50 times (TIMES=50) under thread sanitizer, at 1, 4 and 16 threads a core
-	@+$(subst programs,VARIANTS=tsan programs,$(BUILD_TESTS))
-	@sh tests/soak.sh $(or $(TIMES),50) build/$(subst /,_,$(CC))/tsan
+soak: ## HOURS=n: everything random, with seeds; else the channel and select tests 50 times (TIMES) under thread sanitizer, at 1, 4, 16 threads a core
+	@+$(subst programs,VARIANTS="tsan $(if $(HOURS),modules)" programs,$(BUILD_TESTS))
+	@$(if $(HOURS),sh tests/soak_hours.sh $(HOURS) build/$(subst /,_,$(CC)),sh tests/soak.sh $(or $(TIMES),50) build/$(subst /,_,$(CC))/tsan)
+
+mutate: ## changes the headers in one place at a time, and sees whether the model or the tests notice (tests/mutate/mutate.sh)
+	@sh tests/mutate/mutate.sh $(KINDS)
+
+# libFuzzer keeps what it has bred in build/fuzz; tests/fuzz/corpus is a small start.
+fuzz: ## SECONDS (60) of libFuzzer on sequences of calls against a model; needs clang
+	@mkdir -p build/fuzz/corpus
+	clang -std=c11 -O1 -g -fsanitize=fuzzer,address,undefined -Iinclude -Itests tests/fuzz/fuzz_sequences.c -o build/fuzz/sequences
+	./build/fuzz/sequences -max_len=200 -max_total_time=$(or $(SECONDS),60) -print_final_stats=1 build/fuzz/corpus $(wildcard tests/fuzz/corpus)
 
 # Each bench/NAME.c is a program of its own, build/bench/NAME.
 BENCHES := $(patsubst bench/%.c,build/bench/%,$(wildcard bench/*.c))

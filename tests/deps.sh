@@ -21,6 +21,7 @@ builds cc -pthread "$dir/empty.c" || need gcc "C compiler, with libc6-dev"
 builds cc -pthread "$dir/empty.c" || need libc6-dev "C library headers"
 builds c++ "$dir/empty.cc" || need g++ "the headers are tested as C++17 too"
 builds cc "$dir/ck.c" || need libck-dev "the tests run on ck_ring too"
+have spin || need spin "the protocols of sleeping and waking are checked in all their states"
 have strace || need strace "a test counts the system calls of select"
 have objdump && have nm || need binutils "tests look at the machine code of the fast path and at symbols"
 if have clang; then

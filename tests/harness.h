@@ -185,6 +185,13 @@ static inline long test_rounds(long n)
     return scaled > 0 ? scaled : 1;
 }
 
+/* WEIR_TEST_SEED, or 0: what a test of random cases begins with. */
+static inline long test_seed(void)
+{
+    const char *seed = getenv("WEIR_TEST_SEED");
+    return seed != NULL ? atol(seed) : 0;
+}
+
 /* How many threads make one side of a crowd: `usual`; or, with WEIR_TEST_THREADS=X, so many that both sides come to X times the cores. */
 enum { TEST_WIDEST = 64 };
 static inline int test_wide(int usual)

@@ -187,8 +187,9 @@ static void record(const struct kind *k, long histories)
         a->first_value = i * CALLS_OF_TWO;
     }
     struct test_team *team = test_start(s.actors, actor_main, s.actor, sizeof s.actor[0]);
+    const long seed = test_seed() % 1000000000;
     for (long i = 1; i <= histories; i++)
-        play(&s, capacities[i % 8], (int)i);
+        play(&s, capacities[i % 8], (int)(seed + i));
     store_int(&s.round, -1);
     test_join(team);
 }

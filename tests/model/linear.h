@@ -64,8 +64,7 @@ static inline void linear_check(void)
         for (int before = 0; before < linear.h.n; before++)
             if (before != i && model_before(&linear.end[before], &linear.begin[i]))
                 after[i] |= 1U << before;
-    const bool history_of_a_channel =
-        linear.h.capacity == 0 ? linear_meetings() : search_ordered(&linear.h, after);
+    const bool history_of_a_channel = linear.h.capacity == 0 ? linear_meetings() : search_ordered(&linear.h, after);
     for (int i = 0; i < linear.h.n; i++) /* their ticks tell the story */
         linear.h.calls[i].begin = linear.begin[i].tick, linear.h.calls[i].end = linear.end[i].tick;
     if (!history_of_a_channel && model_tracing())

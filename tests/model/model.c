@@ -6,7 +6,7 @@
 #include "instrument.h"
 
 static struct options {
-    bool verbose, counts;
+    bool verbose, counts, stop;
     enum choice_mode mode;
     long count;
     uint64_t seed;
@@ -103,7 +103,12 @@ int main(int argc, char **argv)
             options.verbose = true;
         else if (strcmp(argv[i], "--counts") == 0)
             options.counts = true;
-        else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
+        else if (strcmp(argv[i], "--stop") == 0)
+            options.stop = true;
+        else if (strcmp(argv[i], "--most") == 0 && i + 2 < argc) {
+            search.most_preemptions = atoi(argv[++i]);
+            search.most_stale = atoi(argv[++i]);
+        } else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
             options.seed = strtoull(argv[++i], NULL, 10);
         else if ((pct || strcmp(argv[i], "--random") == 0) && i + 1 < argc) {
             options.mode = pct ? CHOICE_PCT : CHOICE_RANDOM;
@@ -115,7 +120,7 @@ int main(int argc, char **argv)
     }
     options.names = argc - i;
     options.name = argv + i;
-    for (const scenario *s = search.first; s != NULL; s = s->next)
+    for (const scenario *s = search.first; s != NULL && !(options.stop && failed > 0); s = s->next)
         if (main_chosen(s) && !(options.mode != CHOICE_ALL && s->suspends))
             *(main_run(s) ? &passed : &failed) += 1;
     if (!options.counts)

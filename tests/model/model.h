@@ -38,6 +38,7 @@
  *   ./a.out [-v] [NAME...]            runs all, or those whose names contain one of these; -v: with a trace of what `finds` has found
  *   ./a.out --counts [NAME...]        prints what is compared with tests/model/counts
  *   ./a.out --random N | --pct N [NAME...]   N random, or PCT, schedules of each, with more of everything. --seed S: from the S-th on
+ *   --stop: at the first failure. --most P S: no more than P preemptions and S old values, whatever the scenarios say
  *   ./a.out --replay NAME CHOICES     repeats one execution, with its trace
  *
  * Implementation notes

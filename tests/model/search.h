@@ -13,7 +13,8 @@ static struct search {
     uint64_t saw;
     long executions;
     bool reached; /* the step at which a thread is to be suspended */
-} search = {NULL, &search.first, 0, 0, false};
+    int most_preemptions, most_stale;
+} search = {NULL, &search.first, 0, 0, false, 1000, 1000};
 
 uint64_t model_ring_start;
 
@@ -62,8 +63,10 @@ static void search_begin(const scenario *s, uint64_t seed)
         schedule.threads++;
     }
     schedule.self = schedule.threads;
-    schedule.preemptions = more > 1 ? 1000 : s->preemptions;
-    schedule.first_stale = more * s->stale;
+    schedule.preemptions = more > 1                                   ? 1000
+                           : s->preemptions < search.most_preemptions ? s->preemptions
+                                                                      : search.most_preemptions;
+    schedule.first_stale = more * (s->stale < search.most_stale ? s->stale : search.most_stale);
     schedule.spurious = more * s->spurious;
     schedule.ticks = more * s->ticks;
     schedule.writes = schedule.steps = schedule.idle = schedule.moments = 0;

@@ -1,0 +1,128 @@
+#!/bin/sh
+# tests/mutate/mutate.sh [KIND...]: are the tests able to fail? Changes the headers in one place at a time (mutants.awk) and asks the model,
+# then the test programs of that part, whether anything is wrong. A mutant that nobody notices has survived.
+#
+#   KIND     order, fence, wake, call, compare; all by default
+#   SAMPLE   k/n: every n-th mutant from the k-th on
+#   ONLY     a part of the path, as chan/lane
+#   WORKERS  how many at a time (2)
+#
+# tests/mutate/equivalent.txt lists mutants that change nothing that anybody could see, each with the reason. build/mutate/table has a line for each
+# mutant: how it ended, place, kind, change. Prints those that survived, and the count.
+: "${CC:=cc}" "${WORKERS:=2}" "${SAMPLE:=1/1}"
+out=$PWD/build/mutate
+model=$out/model.o
+kinds=${*:-order fence wake call compare}
+mkdir -p "$out"
+
+$CC -std=c11 -O3 -Iinclude -Itests -c tests/model/model.c -o "$model" || exit 2
+(cd include/weir && awk -f ../../tests/mutate/mutants.awk core/fence.h park/*.h ring/base.h ring/spsc.h ring/slots.h ring/ring.h chan/*.h ctx/*.h) |
+    grep -F "${ONLY:-	}" | awk -F '\t' -v kinds=" $kinds " 'index(kinds, " " $6 " ")' |
+    awk -v k="${SAMPLE%/*}" -v n="${SAMPLE#*/}" '(NR - k) % n == 0' >"$out/list"
+
+# What looks at a file: programs of the model, test programs.
+programs()
+{
+    case $1 in
+    core/fence.h) echo channels-spsc ;;
+    park/lock.h) echo park rendezvous ;;
+    park/parker.h) echo park channels-spsc rendezvous ;;
+    park/waitq.h) echo park channels-spsc channels-chan select ;;
+    park/backoff.h) echo park ;;
+    ring/base.h) echo channels-spsc channels-spsc-symmetric ;;
+    ring/spsc.h) echo channels-spsc ;;
+    ring/slots.h) echo channels-chan channels-spsc-slots channels-spmc ;;
+    ring/ring.h | chan/batch.h | chan/inplace.h) echo channels-spsc channels-chan ;;
+    chan/channel.h) echo channels-spsc channels-chan channels-spsc-symmetric ;;
+    chan/wait.h) echo channels-spsc channels-chan timers ;;
+    chan/op.h) echo channels-chan timers rendezvous ;;
+    chan/send_recv.h | chan/handle.h) echo channels-chan ;;
+    chan/make.h) echo channels-spsc timers ;;
+    chan/lane.h | chan/rendezvous.h) echo rendezvous select ;;
+    chan/case.h | chan/select.h) echo select timers ;;
+    chan/timer.h) echo timers select ;;
+    ctx/*) echo ctx channels-chan ;;
+    esac
+}
+tests()
+{
+    case $1 in
+    core/fence.h) echo core/test_fence ;;
+    park/*) f=${1#park/} && echo "park/test_${f%.h}" ;;
+    ring/*) echo ring/test_ring ring/test_ring_close ring/test_ring_closing ring/test_ring_suspend ;;
+    chan/channel.h) echo chan/test_send_recv chan/test_close ;;
+    chan/wait.h) echo chan/test_timeout chan/test_close chan/test_send_recv ;;
+    chan/op.h) echo chan/test_inplace chan/test_select chan/test_timer ;;
+    chan/send_recv.h) echo chan/test_send_recv chan/test_latest ;;
+    chan/batch.h) echo chan/test_batch ;;
+    chan/inplace.h) echo chan/test_inplace ;;
+    chan/make.h) echo chan/test_make chan/test_close ;;
+    chan/lane.h | chan/rendezvous.h) echo chan/test_lane chan/test_rendezvous chan/test_rendezvous_race ;;
+    chan/case.h | chan/select.h) echo chan/test_select chan/test_select_wait chan/test_select_moment chan/test_select_fair ;;
+    chan/timer.h) echo chan/test_timer chan/test_timer_wait ;;
+    ctx/*) echo ctx/test_ctx ctx/test_ctx_hooks ctx/test_ctx_wait ctx/test_ctx_race ;;
+    esac
+}
+flags()
+{
+    case $1 in
+    channels-spsc-symmetric) echo -DKIND=spsc -DWEIR_FENCE_SYMMETRIC tests/model/scenarios/channels.c ;;
+    channels-spsc-slots) echo -DKIND=spsc -DWEIR_RING_SPSC=WEIR_RING_SLOTS tests/model/scenarios/channels.c ;;
+    channels-*) echo "-DKIND=${1#channels-} tests/model/scenarios/channels.c" ;;
+    *) echo "tests/model/scenarios/$1.c" ;;
+    esac
+}
+
+# How a mutant in $1/include ends; $2: the file.
+verdict()
+{
+    for p in $(programs "$2"); do
+        # shellcheck disable=SC2046 # lists
+        $CC -std=c11 -O1 -w -I"$1/include" -Itests -include tests/mutate/weaker.h -fsanitize=thread -fno-pie $(flags "$p") -c -o "$1/$p.o" &&
+            $CC -no-pie "$1/$p.o" "$model" -o "$1/$p" || { echo invalid; return; }
+        timeout 60 "$1/$p" --stop --most 2 1 >"$1/log" || { echo "model $p"; return; }
+    done
+    for t in $(tests "$2"); do
+        $CC -std=c11 -O1 -w -I"$1/include" -Itests -include tests/mutate/weaker.h -pthread "tests/$t.c" -o "$1/test" || { echo invalid; return; }
+        WEIR_TEST_SCALE=0.25 timeout 60 "$1/test" >"$1/log" </dev/null || { echo "test $t"; return; }
+    done
+    for p in $(programs "$2"); do
+        timeout 300 "$1/$p" --stop >"$1/log" || { echo "model $p, whole"; return; }
+    done
+    echo survived
+}
+
+work() # NUMBER
+{
+    dir=$out/$1
+    rm -rf "$dir"
+    mkdir -p "$dir"
+    cp -r include "$dir/include"
+    awk -v w="$1" -v n="$WORKERS" 'NR % n == w' "$out/list" | while IFS='	' read -r file line column length text kind; do
+        awk -v l="$line" -v c="$column" -v n="$length" -v text="$text" \
+            'NR == l { $0 = substr($0, 1, c - 1) text substr($0, c + n) } { print }' "include/weir/$file" >"$dir/include/weir/$file"
+        end=$(verdict "$dir" "$file" 2>/dev/null)
+        was=$(awk -v l="$line" 'NR == l { sub(/^ +/, ""); print }' "include/weir/$file")
+        if [ "$end" = survived ] && grep -qxF "$file	$text	$was" tests/mutate/equivalent.txt; then end=equivalent; fi
+        printf '%s\t%s:%s\t%s\t%s\t%s\n' "$end" "$file" "$line" "$kind" "$text" "$was" >>"$out/table.$1"
+        cp "include/weir/$file" "$dir/include/weir/$file"
+    done
+}
+
+rm -f "$out"/table*
+i=0
+while [ "$i" -lt "$WORKERS" ]; do
+    work "$i" &
+    i=$((i + 1))
+done
+wait
+cat "$out"/table.* >"$out/table" 2>/dev/null
+grep '^survived' "$out/table" | cut -f 2-
+awk -F '\t' '
+    $1 == "invalid" || $1 == "equivalent" { n[$1]++; next }
+    { all[$3]++; total++; if ($1 != "survived") { killed[$3]++; dead++; split($1, by, " "); from[by[1]]++ } }
+    END {
+        for (k in all) printf "%-8s %d of %d killed\n", k, killed[k], all[k]
+        printf "mutants: %d of %d killed (%.1f %%), %d by the model, %d by the tests; %d equivalent, %d do not compile\n",
+            dead, total, total ? 100 * dead / total : 0, from["model"], from["test"], n["equivalent"], n["invalid"]
+    }' "$out/table"
