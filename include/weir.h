@@ -250,6 +250,8 @@ typedef uint64_t weir__atomic_u64 __attribute__((aligned(8)));
 #define weir__add_ar(p, v) WEIR_ATOMIC_ADD((p), (v), __ATOMIC_ACQ_REL)
 #define weir__or_sc(p, v) WEIR_ATOMIC_OR((p), (v), __ATOMIC_SEQ_CST)
 /* On failure *expected holds what was found, read relaxed. */
+#define weir__cas_rlx(p, expected, v) WEIR_ATOMIC_CAS((p), (expected), (v), __ATOMIC_RELAXED)
+#define weir__cas_rel(p, expected, v) WEIR_ATOMIC_CAS((p), (expected), (v), __ATOMIC_RELEASE)
 #define weir__cas_acq(p, expected, v) WEIR_ATOMIC_CAS((p), (expected), (v), __ATOMIC_ACQUIRE)
 #define weir__cas_ar(p, expected, v) WEIR_ATOMIC_CAS((p), (expected), (v), __ATOMIC_ACQ_REL)
 #define weir__cas_sc(p, expected, v) WEIR_ATOMIC_CAS((p), (expected), (v), __ATOMIC_SEQ_CST)
@@ -621,14 +623,14 @@ typedef struct weir__parker {
 } weir__parker;
 
 /* True for the one caller that wins; *wake is then the futex to wake, or NULL if the owner is awake. Release: what the waker
- * did before is visible to the owner that reads the ticket. SLEEPING is never left but by a claim, so two attempts decide. */
+ * did before is visible to the owner that reads the ticket. No acquire: what the owner tells its wakers, it tells under a queue's lock. SLEEPING is never left but by a claim, so two attempts decide. */
 static inline bool weir__parker_claim(weir__parker *p, uint32_t ticket, weir__atomic_u32 **wake)
 {
     uint32_t seen = WEIR__PARKER_WAITING;
     *wake = NULL;
-    if (weir__cas_ar(&p->state, &seen, ticket))
+    if (weir__cas_rel(&p->state, &seen, ticket))
         return true;
-    if (seen != WEIR__PARKER_SLEEPING || !weir__cas_ar(&p->state, &seen, ticket))
+    if (seen != WEIR__PARKER_SLEEPING || !weir__cas_rel(&p->state, &seen, ticket))
         return false;
     *wake = &p->state;
     return true;
@@ -1123,13 +1125,13 @@ WEIR_INLINE int weir__spsc_why_full(weir__ring *r)
 {
     if (weir__ring_closing(r))
         return EPIPE;
-    return weir__load_rlx(&r->producer.pos) - weir__load_acq(&r->consumer.pos) == r->capacity ? EAGAIN : 0;
+    return weir__load_rlx(&r->producer.pos) - weir__load_rlx(&r->consumer.pos) == r->capacity ? EAGAIN : 0;
 }
 
 WEIR_INLINE int weir__spsc_why_empty(weir__ring *r)
 {
     const uint64_t head = weir__load_rlx(&r->consumer.pos);
-    const uint32_t state = weir__load_acq(&r->state);
+    const uint32_t state = weir__load_rlx(&r->state); /* open at either moment is open and empty at the earlier one */
     const uint64_t tail = weir__load_acq(&r->producer.pos);
     uint64_t bound;
     if (tail == head && weir__ring_is_open(state))
@@ -1167,8 +1169,9 @@ WEIR_INLINE int weir__spsc_why_empty(weir__ring *r)
  * Orders
  *   (S1) release store of the stamp by the producer, pairs with the acquire load in claim_pop: value written before read.
  *   (S2) release store of the stamp by the consumer, pairs with the acquire load in claim_push: value read before overwritten.
- *   The claims are sequentially consistent: not for the values, but because "full" and "empty" are statements about the order of
- *   claims. On x86 a compare-and-swap is that anyway.
+ *   The claims, and the looks at head and tail that answer "full" or "empty", are sequentially consistent: those answers are statements about
+ *   the order of claims. Acquire and release would do for threads that anything orders (the model finds no history that is
+ *   wrong by happens-before); as it is, they are also true for an observer who compares two threads by a clock. On x86 it costs nothing.
  *   One producer alone (one == !many_producers) stores the tail before (S1): whoever sees the value sees a tail beyond it.
  *
  * Full and empty are true
@@ -2008,6 +2011,9 @@ WEIR_API int weir__wait_end(weir__wait *w);
  *   EAGAIN. This is what a ring alone does not give. A thread that stands between claim and publish hides the values that later senders
  *   have published behind its own; a try that meets such a thread waits for it, which is a few instructions, rather than call
  *   the channel empty (WEIR__BUSY in ring/ring.h).
+ *
+ *   What a thread did before a send that returns 0 is known to whoever receives that value; what it did before a close, to whoever is told
+ *   EPIPE, or is_closed, because of it. (Happens-before of C11, as in Go's memory model.)
  *
  *   ETIMEDOUT and ECANCELED say nothing about the list, except that the call has not changed it. is_closed tells of one moment; len also
  *   counts what a send in progress has claimed room for.
@@ -3657,7 +3663,7 @@ WEIR_API WEIR_NOINLINE void weir__backoff_lost(unsigned lost)
 static bool weir__parker_sleep(weir__parker *p, weir_ns deadline)
 {
     uint32_t seen = WEIR__PARKER_WAITING;
-    if (!weir__cas_ar(&p->state, &seen, WEIR__PARKER_SLEEPING) && seen != WEIR__PARKER_SLEEPING)
+    if (!weir__cas_rlx(&p->state, &seen, WEIR__PARKER_SLEEPING) && seen != WEIR__PARKER_SLEEPING)
         return false;
     return WEIR_FUTEX_WAIT(&p->state, WEIR__PARKER_SLEEPING, deadline) == ETIMEDOUT;
 }
@@ -3761,7 +3767,7 @@ WEIR_API WEIR_NOINLINE uint64_t weir__ring_bound(weir__ring *r, uint64_t tail)
 {
     if (weir__load_rlx(&r->state) == WEIR__RING_OPEN_SYMMETRIC)
         WEIR_FENCE(__ATOMIC_SEQ_CST); /* (F) pairs with (C) */
-    return weir__ring_is_open(weir__load_acq(&r->state)) ? tail : weir__ring_limit(r);
+    return weir__ring_is_open(weir__load_rlx(&r->state)) ? tail : weir__ring_limit(r);
 }
 
 #endif /* WEIR_RING_BASE_IMPLEMENTED */

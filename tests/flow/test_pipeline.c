@@ -138,9 +138,12 @@ static int leave_after_gate(weir_ctx *ctx, void *arg)
 {
     struct gate *g = (struct gate *)arg;
     (void)ctx;
-    while (__atomic_load_n(&g->open, __ATOMIC_ACQUIRE) <= __atomic_load_n(&g->left, __ATOMIC_ACQUIRE))
+    int left = __atomic_load_n(&g->left, __ATOMIC_ACQUIRE);
+    while (__atomic_load_n(&g->open, __ATOMIC_ACQUIRE) <= left ||
+           !__atomic_compare_exchange_n(&g->left, &left, left + 1, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
         sched_yield();
-    __atomic_fetch_add(&g->left, 1, __ATOMIC_ACQ_REL);
+        left = __atomic_load_n(&g->left, __ATOMIC_ACQUIRE);
+    }
     return 0;
 }
 

@@ -6,6 +6,7 @@
 #   SAMPLE   k/n: every n-th mutant from the k-th on
 #   ONLY     a part of the path, as chan/lane
 #   WORKERS  how many at a time (2)
+#   DEEP     not empty: whoever has survived meets the model's whole bounds, too (minutes each)
 #
 # tests/mutate/equivalent.txt lists mutants that change nothing that anybody could see, each with the reason. build/mutate/table has a line for each
 # mutant: how it ended, place, kind, change. Prints those that survived, and the count.
@@ -24,13 +25,13 @@ $CC -std=c11 -O3 -Iinclude -Itests -c tests/model/model.c -o "$model" || exit 2
 programs()
 {
     case $1 in
-    core/fence.h) echo channels-spsc ;;
+    core/fence.h) echo channels-spsc channels-spsc-symmetric ;;
     park/lock.h) echo park rendezvous ;;
     park/parker.h) echo park channels-spsc rendezvous ;;
     park/waitq.h) echo park channels-spsc channels-chan select ;;
     park/backoff.h) echo park ;;
     ring/base.h) echo channels-spsc channels-spsc-symmetric ;;
-    ring/spsc.h) echo channels-spsc ;;
+    ring/spsc.h) echo channels-spsc channels-spsc-symmetric ;;
     ring/slots.h) echo channels-chan channels-spsc-slots channels-spmc ;;
     ring/ring.h | chan/batch.h | chan/inplace.h) echo channels-spsc channels-chan ;;
     chan/channel.h) echo channels-spsc channels-chan channels-spsc-symmetric ;;
@@ -49,18 +50,18 @@ tests()
     case $1 in
     core/fence.h) echo core/test_fence ;;
     park/*) f=${1#park/} && echo "park/test_${f%.h}" ;;
-    ring/*) echo ring/test_ring ring/test_ring_close ring/test_ring_closing ring/test_ring_suspend ;;
-    chan/channel.h) echo chan/test_send_recv chan/test_close ;;
-    chan/wait.h) echo chan/test_timeout chan/test_close chan/test_send_recv ;;
-    chan/op.h) echo chan/test_inplace chan/test_select chan/test_timer ;;
-    chan/send_recv.h) echo chan/test_send_recv chan/test_latest ;;
-    chan/batch.h) echo chan/test_batch ;;
-    chan/inplace.h) echo chan/test_inplace ;;
-    chan/make.h) echo chan/test_make chan/test_close ;;
-    chan/lane.h | chan/rendezvous.h) echo chan/test_lane chan/test_rendezvous chan/test_rendezvous_race ;;
-    chan/case.h | chan/select.h) echo chan/test_select chan/test_select_wait chan/test_select_moment chan/test_select_fair ;;
-    chan/timer.h) echo chan/test_timer chan/test_timer_wait ;;
-    ctx/*) echo ctx/test_ctx ctx/test_ctx_hooks ctx/test_ctx_wait ctx/test_ctx_race ;;
+    ring/*) echo ring/test_ring ring/test_ring_close ring/test_ring_closing ring/test_ring_suspend fuzz/test_sequences ;;
+    chan/channel.h) echo fuzz/test_sequences chan/test_send_recv chan/test_close ;;
+    chan/wait.h) echo fuzz/test_sequences chan/test_timeout chan/test_close chan/test_send_recv ;;
+    chan/op.h) echo fuzz/test_sequences chan/test_inplace chan/test_select chan/test_timer ;;
+    chan/send_recv.h) echo fuzz/test_sequences chan/test_send_recv chan/test_latest ;;
+    chan/batch.h) echo fuzz/test_sequences chan/test_batch ;;
+    chan/inplace.h) echo fuzz/test_sequences chan/test_inplace ;;
+    chan/make.h) echo fuzz/test_sequences chan/test_make chan/test_close ;;
+    chan/lane.h | chan/rendezvous.h) echo fuzz/test_sequences chan/test_lane chan/test_rendezvous chan/test_rendezvous_race ;;
+    chan/case.h | chan/select.h) echo fuzz/test_sequences chan/test_select chan/test_select_wait chan/test_select_moment chan/test_select_fair ;;
+    chan/timer.h) echo fuzz/test_sequences chan/test_timer chan/test_timer_wait ;;
+    ctx/*) echo fuzz/test_sequences ctx/test_ctx ctx/test_ctx_hooks ctx/test_ctx_wait ctx/test_ctx_race ;;
     esac
 }
 flags()
@@ -86,7 +87,7 @@ verdict()
         $CC -std=c11 -O1 -w -I"$1/include" -Itests -include tests/mutate/weaker.h -pthread "tests/$t.c" -o "$1/test" || { echo invalid; return; }
         WEIR_TEST_SCALE=0.25 timeout 60 "$1/test" >"$1/log" </dev/null || { echo "test $t"; return; }
     done
-    for p in $(programs "$2"); do
+    [ -n "$DEEP" ] && for p in $(programs "$2"); do
         timeout 300 "$1/$p" --stop >"$1/log" || { echo "model $p, whole"; return; }
     done
     echo survived

@@ -3,5 +3,3 @@
 #define weir__add_acq(p, v) WEIR_ATOMIC_ADD((p), (v), __ATOMIC_ACQUIRE)
 #define weir__add_rel(p, v) WEIR_ATOMIC_ADD((p), (v), __ATOMIC_RELEASE)
 #define weir__or_ar(p, v) WEIR_ATOMIC_OR((p), (v), __ATOMIC_ACQ_REL)
-#define weir__cas_rlx(p, expected, v) WEIR_ATOMIC_CAS((p), (expected), (v), __ATOMIC_RELAXED)
-#define weir__cas_rel(p, expected, v) WEIR_ATOMIC_CAS((p), (expected), (v), __ATOMIC_RELEASE)

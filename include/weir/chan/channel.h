@@ -35,6 +35,9 @@
  *   have published behind its own; a try that meets such a thread waits for it, which is a few instructions, rather than call
  *   the channel empty (WEIR__BUSY in ring/ring.h).
  *
+ *   What a thread did before a send that returns 0 is known to whoever receives that value; what it did before a close, to whoever is told
+ *   EPIPE, or is_closed, because of it. (Happens-before of C11, as in Go's memory model.)
+ *
  *   ETIMEDOUT and ECANCELED say nothing about the list, except that the call has not changed it. is_closed tells of one moment; len also
  *   counts what a send in progress has claimed room for.
  */

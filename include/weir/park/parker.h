@@ -36,14 +36,14 @@ typedef struct weir__parker {
 } weir__parker;
 
 /* True for the one caller that wins; *wake is then the futex to wake, or NULL if the owner is awake. Release: what the waker
- * did before is visible to the owner that reads the ticket. SLEEPING is never left but by a claim, so two attempts decide. */
+ * did before is visible to the owner that reads the ticket. No acquire: what the owner tells its wakers, it tells under a queue's lock. SLEEPING is never left but by a claim, so two attempts decide. */
 static inline bool weir__parker_claim(weir__parker *p, uint32_t ticket, weir__atomic_u32 **wake)
 {
     uint32_t seen = WEIR__PARKER_WAITING;
     *wake = NULL;
-    if (weir__cas_ar(&p->state, &seen, ticket))
+    if (weir__cas_rel(&p->state, &seen, ticket))
         return true;
-    if (seen != WEIR__PARKER_SLEEPING || !weir__cas_ar(&p->state, &seen, ticket))
+    if (seen != WEIR__PARKER_SLEEPING || !weir__cas_rel(&p->state, &seen, ticket))
         return false;
     *wake = &p->state;
     return true;
@@ -75,7 +75,7 @@ WEIR_API uint32_t weir__parker_wait(weir__parker *p, int strategy, weir_ns deadl
 static bool weir__parker_sleep(weir__parker *p, weir_ns deadline)
 {
     uint32_t seen = WEIR__PARKER_WAITING;
-    if (!weir__cas_ar(&p->state, &seen, WEIR__PARKER_SLEEPING) && seen != WEIR__PARKER_SLEEPING)
+    if (!weir__cas_rlx(&p->state, &seen, WEIR__PARKER_SLEEPING) && seen != WEIR__PARKER_SLEEPING)
         return false;
     return WEIR_FUTEX_WAIT(&p->state, WEIR__PARKER_SLEEPING, deadline) == ETIMEDOUT;
 }

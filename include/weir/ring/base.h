@@ -132,7 +132,7 @@ WEIR_API WEIR_NOINLINE uint64_t weir__ring_bound(weir__ring *r, uint64_t tail)
 {
     if (weir__load_rlx(&r->state) == WEIR__RING_OPEN_SYMMETRIC)
         WEIR_FENCE(__ATOMIC_SEQ_CST); /* (F) pairs with (C) */
-    return weir__ring_is_open(weir__load_acq(&r->state)) ? tail : weir__ring_limit(r);
+    return weir__ring_is_open(weir__load_rlx(&r->state)) ? tail : weir__ring_limit(r);
 }
 
 #endif /* WEIR_RING_BASE_IMPLEMENTED */

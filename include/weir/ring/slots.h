@@ -18,8 +18,9 @@
  * Orders
  *   (S1) release store of the stamp by the producer, pairs with the acquire load in claim_pop: value written before read.
  *   (S2) release store of the stamp by the consumer, pairs with the acquire load in claim_push: value read before overwritten.
- *   The claims are sequentially consistent: not for the values, but because "full" and "empty" are statements about the order of
- *   claims. On x86 a compare-and-swap is that anyway.
+ *   The claims, and the looks at head and tail that answer "full" or "empty", are sequentially consistent: those answers are statements about
+ *   the order of claims. Acquire and release would do for threads that anything orders (the model finds no history that is
+ *   wrong by happens-before); as it is, they are also true for an observer who compares two threads by a clock. On x86 it costs nothing.
  *   One producer alone (one == !many_producers) stores the tail before (S1): whoever sees the value sees a tail beyond it.
  *
  * Full and empty are true

@@ -67,13 +67,13 @@ WEIR_INLINE int weir__spsc_why_full(weir__ring *r)
 {
     if (weir__ring_closing(r))
         return EPIPE;
-    return weir__load_rlx(&r->producer.pos) - weir__load_acq(&r->consumer.pos) == r->capacity ? EAGAIN : 0;
+    return weir__load_rlx(&r->producer.pos) - weir__load_rlx(&r->consumer.pos) == r->capacity ? EAGAIN : 0;
 }
 
 WEIR_INLINE int weir__spsc_why_empty(weir__ring *r)
 {
     const uint64_t head = weir__load_rlx(&r->consumer.pos);
-    const uint32_t state = weir__load_acq(&r->state);
+    const uint32_t state = weir__load_rlx(&r->state); /* open at either moment is open and empty at the earlier one */
     const uint64_t tail = weir__load_acq(&r->producer.pos);
     uint64_t bound;
     if (tail == head && weir__ring_is_open(state))

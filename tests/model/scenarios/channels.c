@@ -80,6 +80,51 @@ THREAD(r_ctx, RECV_UNTIL(ch, &ctx, WEIR_FOREVER))
 THREAD(cancel, weir_ctx_cancel(&ctx, 0))
 CHANNEL(cancelled_receiver, with_ctx, 3, 1, WITH(r_ctx, cancel, s1))
 
+/* ---- who is told that it is closed knows what the closer did before ---- */
+
+static int message;
+static void says(void)
+{
+    MODEL_WRITE(&message);
+    message = 1;
+    MODEL_CHECK(weir_close(ch) == 0);
+}
+static void heard(void)
+{
+    MODEL_READ(&message);
+    MODEL_CHECK(message == 1);
+}
+static void sends_until_closed(void)
+{
+    uint64_t v = 1;
+    while (weir_send(NULL, ch, &v) == 0) {}
+    heard();
+}
+static void receives_until_closed(void)
+{
+    uint64_t v;
+    while (weir_recv(NULL, ch, &v) == 0) {}
+    heard();
+}
+static void tries_until_closed(void)
+{
+    uint64_t v = 1;
+    while (weir_try_send(ch, &v) != EPIPE)
+        model_pause();
+    heard();
+}
+static void looks(void)
+{
+    if (weir_is_closed(ch))
+        heard();
+}
+THREAD(silent, make(1, 0); message = 0)
+#define HEARD(name, ...) MODEL(PASTE(KIND, _##name), .setup = silent, .preemptions = 3, .stale = 2, .threads = {__VA_ARGS__})
+HEARD(close_is_heard_by_a_sender, sends_until_closed, says)
+HEARD(close_is_heard_by_a_receiver, receives_until_closed, says)
+HEARD(close_is_heard_by_a_try, tries_until_closed, says)
+HEARD(close_is_seen, looks, says)
+
 /* ---- batches, and values built in place ---- */
 
 THREAD(batch_12, const uint64_t v[] = {1, 2}; size_t sent;

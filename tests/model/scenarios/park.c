@@ -77,10 +77,34 @@ static void owner_late(void)
         MODEL_CHECK(message == (int)ticket);
     }
 }
+/* A claim that is a hint: what its waker did before is known to whoever reads the ticket. */
+static int done[2];
+static void hints(int which)
+{
+    weir__atomic_u32 *wake;
+    MODEL_WRITE(&done[which]);
+    done[which] = 1;
+    if (!weir__parker_claim(&parker, (uint32_t)(5 + which), &wake))
+        return;
+    claims++;
+    if (wake != NULL)
+        WEIR_FUTEX_WAKE(wake, 1);
+}
+THREAD(hint_5, hints(0))
+THREAD(hint_6, hints(1))
+static void hinted(void)
+{
+    ticket = weir__parker_wait(&parker, WEIR_WAIT_ADAPTIVE, WEIR_FOREVER);
+    MODEL_READ(&done[ticket - 5]);
+    MODEL_CHECK(done[ticket - 5] == 1);
+}
+THREAD(hint_setup, parker_setup(); done[0] = done[1] = 0)
 THREAD(claimed_once, MODEL_CHECK(claims == 1 && (ticket == 5 || ticket == 6)))
 THREAD(claimed_or_late, MODEL_CHECK(claims == (ticket != WEIR__PARKER_CANCELLED)))
 MODEL(parker_of_two_wakers, .setup = parker_setup, .finish = claimed_once, .preemptions = 3, .stale = 2, .spurious = 1,
       .threads = {owner, claim_5, claim_6})
+MODEL(parker_of_two_hints, .setup = hint_setup, .finish = claimed_once, .preemptions = 3, .stale = 2, .spurious = 1,
+      .threads = {hinted, hint_5, hint_6})
 MODEL(parker_and_a_deadline, .setup = parker_setup, .finish = claimed_or_late, .preemptions = 3, .stale = 2, .ticks = 1,
       .threads = {owner_late, claim_5})
 

@@ -77,6 +77,44 @@ MODEL(meet_deadlines_parked, .setup = parks, .finish = finish, .preemptions = 3,
 MODEL(meet_spurious_wake_ups, .setup = adaptive, .finish = finish, .preemptions = 2, .spurious = 2,
       .threads = {s12, rr})
 
+/* ---- who is told that it is closed knows what the closer did before ---- */
+
+static int message;
+static void says(void)
+{
+    MODEL_WRITE(&message);
+    message = 1;
+    MODEL_CHECK(weir_close(ch) == 0);
+}
+static void heard(void)
+{
+    MODEL_READ(&message);
+    MODEL_CHECK(message == 1);
+}
+static void sends_until_closed(void)
+{
+    uint64_t v = 1;
+    MODEL_CHECK(weir_send(NULL, ch, &v) == EPIPE);
+    heard();
+}
+static void tries_until_closed(void)
+{
+    uint64_t v;
+    while (weir_try_recv(ch, &v) != EPIPE)
+        model_pause();
+    heard();
+}
+static void looks(void)
+{
+    if (weir_is_closed(ch))
+        heard();
+}
+THREAD(silent, make(WEIR_WAIT_ADAPTIVE); message = 0)
+#define HEARD(name, ...) MODEL(meet_##name, .setup = silent, .preemptions = 3, .stale = 2, .threads = {__VA_ARGS__})
+HEARD(close_is_heard, sends_until_closed, says)
+HEARD(close_is_heard_by_a_try, tries_until_closed, says)
+HEARD(close_is_seen, looks, says)
+
 /* A wait that sleeps counts as waiting: a try after that finds it. */
 static int tried;
 static void sleeps_then_tried(void)
