@@ -3463,7 +3463,7 @@ WEIR_API int weir_cpu_count(void)
         return 1;
     for (size_t i = 0; i < sizeof mask.bits / sizeof mask.bits[0]; i++)
         count += __builtin_popcountl(mask.bits[i]);
-    return count > 0 ? count : 1;
+    return count; /* a thread always has one */
 }
 
 #endif /* WEIR_CORE_CPU_IMPLEMENTED */
@@ -5409,6 +5409,7 @@ static int weir__select_try_once(weir__select *s)
     done = weir__select_poll(s);
     if (done != WEIR__SELECT_NONE || s->n < 2)
         return done;
+    WEIR_HOOK("looking again");
     weir__select_lock(s);
     done = weir__select_meet(s, &wake);
     now = s->timed ? weir_now() : 0; /* the moment: no case is ready now */
@@ -5440,7 +5441,7 @@ static int weir__select_run(weir_ctx *ctx, weir_case *cases, size_t n, weir_ns d
     uint32_t fixed_order[WEIR__SELECT_INLINE];
     weir__select s;
     int done;
-    if (n > INT_MAX / 2 || n > SIZE_MAX / (2 * sizeof *fixed) || (cases == NULL && n > 0))
+    if (n > INT_MAX / (2 * sizeof *fixed) || (cases == NULL && n > 0))
         return -EINVAL;
     for (size_t i = 0; i < n; i++)
         if (cases[i].what == WEIR__CASE_SEND && cases[i].chan != NULL && cases[i].chan->flavor == WEIR__TIMER)

@@ -19,6 +19,7 @@
  *   SKIP("needs X")                leaves the test (from its own body) as skipped
  *   EVENTUALLY(cond)               yields the processor until cond holds; a failure after half of the test's time limit
  *   test_rounds(n)                 n, or fewer where everything is slow (sanitizers, valgrind, WEIR_TEST_SCALE=0.1)
+ *   test_exit(status)              _exit in a child process; what it has covered counts (make coverage)
  *   test_threads(n, fn, args, size)        runs fn(&args[i]) in n threads that begin together, and joins them
  *   team = test_start(n, fn, args, size); ... test_join(team)        the same in two steps
  *
@@ -183,6 +184,15 @@ static inline long test_rounds(long n)
 {
     long scaled = (long)((double)n * test_state.scale);
     return scaled > 0 ? scaled : 1;
+}
+
+extern int __llvm_profile_write_file(void)
+    __attribute__((weak)); /* the runtime of clang's coverage, where it is linked in */
+static inline void test_exit(int status)
+{
+    if (__llvm_profile_write_file)
+        (void)__llvm_profile_write_file();
+    _exit(status);
 }
 
 /* WEIR_TEST_SEED, or 0: what a test of random cases begins with. */

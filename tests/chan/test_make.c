@@ -255,6 +255,17 @@ TEST_EACH_KIND(every_failing_allocation_is_reported)
 
 /* ---- questions ---- */
 
+TEST(a_timer_without_memory_is_reported)
+{
+    weir_timer timer;
+    allocations = 0;
+    fail_at = 1;
+    CHECK_INT(weir_after(&timer, WEIR_SEC(1)), ENOMEM);
+    CHECK(timer.core == NULL);
+    fail_at = 0;
+    CHECK_INT(live, 0);
+}
+
 TEST_EACH_KIND(free_nulls_the_handle_with_values_inside)
 {
     void *ch = open_channel(k, 4, WEIR_WAIT_PARK);

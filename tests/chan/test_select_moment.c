@@ -323,3 +323,116 @@ TEST(what_comes_between_the_poll_and_lying_down_is_seen)
         weir_chan_free(&unseen);
     }
 }
+
+/* ---- what comes between two looks, at a hook point rather than by luck ---- */
+
+static int_chan meets;
+static weir_timer timer;
+static weir_ctx ctx;
+static struct test_team *helper;
+static bool through_done;
+
+static void send_one(void *unused)
+{
+    (void)unused;
+    CHECK_INT(weir_send(NULL, meets, &one), 0);
+}
+
+static void close_or_cancel(void *unused)
+{
+    (void)unused;
+    if (through_done)
+        weir_ctx_cancel(&ctx, 0);
+    else
+        CHECK_INT(weir_close(timer), 0);
+}
+
+static void at(const char *point, const char *wanted, void (*fn)(void *), bool over)
+{
+    if (strcmp(point, wanted) != 0 || helper != NULL)
+        return;
+    helper = test_start(1, fn, NULL, 0);
+    if (fn == send_one)
+        EVENTUALLY(waiting_senders(meets) > 0);
+    else
+        EVENTUALLY(through_done ? weir_ctx_err(&ctx) != 0 : weir_is_closed(timer));
+    if (over)
+        test_join(helper);
+}
+
+static void a_sender_comes(const char *point)
+{
+    at(point, "looking again", send_one, false);
+}
+
+static void it_ends(const char *point)
+{
+    at(point, "looking again", close_or_cancel, true);
+}
+
+/* Here the select holds the locks of its channels, and what comes waits for one of them: it must be seen by the last look. */
+static void it_ends_while_we_lie_down(const char *point)
+{
+    at(point, "lying down", close_or_cancel, false);
+}
+
+static void begin_two_looks(void)
+{
+    REQUIRE(weir_chan_make(&meets, 0) == 0 && weir_after(&timer, WEIR_SEC(1000)) == 0);
+    weir_ctx_init(&ctx, NULL);
+    helper = NULL;
+}
+
+static void end_two_looks(void)
+{
+    at_point = NULL;
+    weir_chan_free(&meets);
+    weir_chan_free(&timer);
+    weir_ctx_free(&ctx);
+}
+
+TEST(a_sender_that_comes_between_the_looks_of_a_try_is_met)
+{
+    int v = 0;
+    weir_ns when;
+    begin_two_looks();
+    weir_case cases[] = {WEIR_RECV(meets, &v), WEIR_RECV(timer, &when)};
+    at_point = a_sender_comes;
+    CHECK_INT(weir_try_select(cases, 2), 0);
+    CHECK_INT(v, 1);
+    test_join(helper);
+    end_two_looks();
+}
+
+TEST(a_timer_or_context_that_ends_between_the_looks_of_a_try_is_seen)
+{
+    for (int i = 0; i < 2; i++) {
+        int v;
+        weir_ns when;
+        begin_two_looks();
+        weir_case recv = WEIR_RECV(timer, &when), done = WEIR_DONE(&ctx);
+        weir_case cases[] = {WEIR_RECV(meets, &v), i == 0 ? recv : done};
+        through_done = i == 1;
+        at_point = it_ends;
+        CHECK_INT(weir_try_select(cases, 2), 1);
+        CHECK_INT(cases[1].status, i == 0 ? EPIPE : ECANCELED);
+        end_two_looks();
+    }
+}
+
+TEST(a_timer_or_context_that_ends_while_a_select_lies_down_is_seen)
+{
+    for (int i = 0; i < 2; i++) {
+        int v;
+        weir_ns when;
+        begin_two_looks();
+        weir_case recv = WEIR_RECV(timer, &when), done = WEIR_DONE(&ctx);
+        weir_case cases[] = {WEIR_RECV(meets, &v), i == 0 ? recv : done};
+        through_done = i == 1;
+        at_point = it_ends_while_we_lie_down;
+        CHECK_INT(weir_select(NULL, cases, 2), 1);
+        CHECK_INT(cases[1].status, i == 0 ? EPIPE : ECANCELED);
+        test_join(helper);
+        end_two_looks();
+    }
+}

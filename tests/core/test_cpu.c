@@ -1,8 +1,6 @@
 /* tests/core/test_cpu.c: what the library asks of the system besides time and fences: pinning, names, futexes, error
  * texts; and that errno is left alone by all of it. */
-#include "harness.h"
-
-#include <sys/prctl.h>
+#include "child.h"
 
 /* ---- CPUs: each in a thread of its own, for a pinned thread stays pinned ---- */
 
@@ -16,6 +14,19 @@ TEST(count_is_what_this_thread_may_use)
 {
     cpu_set_t set;
     CHECK_INT(weir_cpu_count(), allowed_cpus(&set));
+}
+
+static int count_refused(void)
+{
+    return !forbid(SYS_sched_getaffinity) ? NO_SECCOMP : weir_cpu_count() == 1 ? FINE : 1;
+}
+
+TEST(a_kernel_that_does_not_say_is_taken_to_have_one)
+{
+    const int rc = in_child(count_refused);
+    if (rc == NO_SECCOMP)
+        SKIP("needs seccomp");
+    CHECK_INT(rc, FINE);
 }
 
 static void pin_to_each(void *unused)

@@ -1,11 +1,5 @@
 /* tests/core/test_fence.c: the asymmetric pair, and what takes its place where the kernel refuses membarrier(2). */
-#include "harness.h"
-
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
+#include "child.h"
 
 TEST(the_answer_does_not_change)
 {
@@ -97,18 +91,6 @@ TEST(one_of_the_two_sides_sees_the_other)
 
 /* ---- in a child process ---- */
 
-/* Runs fn in a child; its exit status. The child must not use CHECK: its counts are its own. */
-static int in_child(int (*fn)(void))
-{
-    int status = -1;
-    const pid_t pid = fork();
-    REQUIRE(pid >= 0);
-    if (pid == 0)
-        _exit(fn());
-    REQUIRE(waitpid(pid, &status, 0) == pid);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
 static int pair_after_fork(void)
 {
 #if !defined(WEIR_FENCE_SYMMETRIC) && defined(SYS_membarrier)
@@ -127,21 +109,9 @@ TEST(a_fork_keeps_the_pair)
 }
 
 #if !defined(WEIR_FENCE_SYMMETRIC) && defined(SYS_membarrier)
-enum { FINE = 0, NO_SECCOMP = 77 };
-
 static bool forbid_membarrier(void)
 {
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program;
-    program.len = sizeof filter / sizeof filter[0];
-    program.filter = filter;
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0 &&
-           syscall(SYS_membarrier, 0, 0, 0) == -1 && errno == ENOSYS;
+    return forbid(SYS_membarrier) && syscall(SYS_membarrier, 0, 0, 0) == -1 && errno == ENOSYS;
 }
 
 static int without_membarrier(void)

@@ -321,3 +321,82 @@ TEST(a_hook_adds_hooks_and_children)
     check_ran(3, (const int[]){2, 3, 4});
     weir_ctx_free(&root);
 }
+
+/* Two threads that each run a hook of one tree until they are let go. */
+struct stay {
+    weir_ctx *ctx;
+    int began, go, ended; /* atomic */
+};
+
+static void stay(void *arg)
+{
+    struct stay *s = (struct stay *)arg;
+    __atomic_store_n(&s->began, 1, __ATOMIC_RELEASE);
+    while (!__atomic_load_n(&s->go, __ATOMIC_ACQUIRE))
+        sched_yield();
+    __atomic_store_n(&s->ended, 1, __ATOMIC_RELEASE);
+}
+
+static void cancel_it(void *arg)
+{
+    weir_ctx_cancel(((struct stay *)arg)->ctx, 0);
+}
+
+TEST(runs_of_two_threads_end_in_any_order_and_a_hook_of_a_third_is_taken_off_meanwhile)
+{
+    weir_ctx root, ctx[3];
+    weir_ctx_hook hooks[5];
+    struct stay stays[2];
+    struct test_team *teams[2];
+    memset(stays, 0, sizeof stays);
+    runs = 0;
+    weir_ctx_init(&root, NULL);
+    for (int i = 0; i < 3; i++)
+        weir_ctx_init(&ctx[i], &root);
+    CHECK_INT(add(&ctx[2], &hooks[4], 4), 0);
+    for (int i = 0; i < 2; i++) {
+        stays[i].ctx = &ctx[i];
+        CHECK_INT(weir_ctx_on_cancel(&ctx[i], &hooks[i], stay, &stays[i]), 0);
+        CHECK_INT(add(&ctx[i], &hooks[2 + i], 2 + i), 0); /* behind the one that stays */
+        teams[i] = test_start(1, cancel_it, &stays[i], 0);
+        EVENTUALLY(__atomic_load_n(&stays[i].began, __ATOMIC_ACQUIRE));
+    }
+    CHECK_INT(weir_ctx_off_cancel(&ctx[2], &hooks[4]), 0); /* in its context's list, not in those of the two */
+    CHECK_INT(weir_ctx_off_cancel(&ctx[1], &hooks[3]), 0); /* in a run's, not run yet */
+    for (int i = 0; i < 2; i++) {                          /* the older run ends first */
+        __atomic_store_n(&stays[i].go, 1, __ATOMIC_RELEASE);
+        test_join(teams[i]);
+        CHECK_INT(stays[i].ended, 1);
+    }
+    check_ran(1, (const int[]){2});
+    for (int i = 0; i < 3; i++)
+        weir_ctx_free(&ctx[i]);
+    weir_ctx_free(&root);
+    CHECK_INT(runs, 1);
+}
+
+static void free_it(void *arg)
+{
+    struct stay *s = (struct stay *)arg;
+    weir_ctx_free(s->ctx);
+    CHECK_INT(__atomic_load_n(&s->ended, __ATOMIC_ACQUIRE), 1);
+}
+
+TEST(freeing_the_root_waits_for_a_hook_that_runs_in_another_thread)
+{
+    weir_ctx root;
+    weir_ctx_hook hook;
+    struct stay s;
+    memset(&s, 0, sizeof s);
+    s.ctx = &root;
+    weir_ctx_init(&root, NULL);
+    CHECK_INT(weir_ctx_on_cancel(&root, &hook, stay, &s), 0);
+    struct test_team *runs_it = test_start(1, cancel_it, &s, 0);
+    EVENTUALLY(__atomic_load_n(&s.began, __ATOMIC_ACQUIRE));
+    struct test_team *frees = test_start(1, free_it, &s, 0);
+    for (int i = 0; i < 100; i++)
+        sched_yield(); /* it may come as far as the wait, or not: it must not come out either way */
+    __atomic_store_n(&s.go, 1, __ATOMIC_RELEASE);
+    test_join(frees);
+    test_join(runs_it);
+}

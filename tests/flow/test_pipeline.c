@@ -203,22 +203,33 @@ TEST(a_cpu_that_is_not_there_is_an_error_of_the_stage)
     CHECK_INT(weir_pipeline_wait(&p), EINVAL);
 }
 
-/* A three-stage pipeline with an ordered map, during which one allocation or one thread start fails. */
+static int does_nothing(weir_ctx *ctx, void *arg)
+{
+    (void)ctx;
+    (void)arg;
+    return 0;
+}
+
+/* A pipeline with an ordered map, a fan-in and a task, during which one allocation or one thread start fails. */
 static int run_failing(void)
 {
     struct source s = {0, 300, -1};
     struct tally t = {0, 0, 0, 0, 0};
     weir_stage_opt opt = {"map", 2, true, NULL, 0};
-    int_chan in, out;
+    int_chan in, mapped, out;
     weir_pipeline p;
     const int planned = fail_allocation;
     fail_allocation = -1;
-    REQUIRE(weir_chan_make(&in, 2) == 0 && weir_chan_make(&out, 2) == 0);
+    REQUIRE(weir_chan_make(&in, 2) == 0 && weir_chan_make(&mapped, 2) == 0 && weir_chan_make(&out, 2) == 0);
     fail_allocation = planned;
     weir_pipeline_init(&p, NULL);
     int first = weir_generate(&p, in, count_up, &s, NULL), rc;
     if (first == 0)
-        first = weir_map(&p, in, out, negate, NULL, &opt);
+        first = weir_map(&p, in, mapped, negate, NULL, &opt);
+    if (first == 0)
+        first = weir_fan_in(&p, &mapped, 1, out, NULL);
+    if (first == 0)
+        first = weir_pipeline_go(&p, NULL, does_nothing, NULL, NULL, 0);
     if (first == 0)
         first = weir_sink(&p, out, tally_up, &t, NULL);
     rc = weir_pipeline_wait(&p);
@@ -227,6 +238,7 @@ static int run_failing(void)
     else
         CHECK_INT(t.count, 300);
     weir_chan_free(&in);
+    weir_chan_free(&mapped);
     weir_chan_free(&out);
     return rc;
 }
@@ -260,5 +272,5 @@ TEST(every_refused_thread_is_reported_and_leaks_nothing)
             break;
         failures++;
     }
-    CHECK_INT(failures, 6); /* generate, deal, two workers, collect, sink */
+    CHECK_INT(failures, 8); /* generate, deal, two workers, collect, sink */
 }

@@ -216,3 +216,70 @@ TEST(a_kind_that_allows_one_is_not_given_to_many_workers)
     CHECK_INT(weir_pipeline_wait(&p), EINVAL);
     weir_chan_free(&in);
 }
+
+static const int no_cpu = 8191;
+
+TEST(what_can_not_be_a_stage_is_refused_and_ends_the_pipeline)
+{
+    struct source s = {0, 10, -1};
+    weir_stage_opt two = {"two", 2, false, NULL, 0}, pinned = {"pinned", 2, true, &no_cpu, 1};
+    for (int what = 0; what < 5; what++) {
+        int_chan in, other;
+        int_line line;
+        weir_pipeline p;
+        int rc = 0;
+        REQUIRE(weir_chan_make(&in, 1) == 0 && weir_chan_make(&other, 1) == 0 && weir_chan_make(&line, 1) == 0);
+        weir_pipeline_init(&p, NULL);
+        switch (what) {
+        case 0: rc = weir_fan_out(&p, in, &other, 0, NULL); break;
+        case 1: rc = weir_fan_in(&p, &other, 0, in, NULL); break;
+        case 2: rc = weir_fan_in(&p, &other, (size_t)UINT32_MAX + 1, in, NULL); break;
+        case 3: rc = weir_generate(&p, line, count_up, &s, &two); break; /* two into a channel for one */
+        default: /* its workers find that they can not be there */
+            CHECK_INT(weir_map(&p, in, other, negate, NULL, &pinned), 0);
+            rc = EINVAL;
+        }
+        CHECK_INT(rc, EINVAL);
+        CHECK_INT(weir_pipeline_wait(&p), EINVAL);
+        weir_chan_free(&in);
+        weir_chan_free(&other);
+        weir_chan_free(&line);
+    }
+}
+
+TEST(options_that_say_nothing_are_the_defaults)
+{
+    struct source s = {0, 100, -1};
+    struct tally t = {0, 0, 0, 0, 0};
+    weir_stage_opt nothing = {NULL, 0, false, NULL, 0};
+    int_chan in[2], out;
+    weir_pipeline p;
+    REQUIRE(weir_chan_make(&in[0], 1) == 0 && weir_chan_make(&in[1], 1) == 0 && weir_chan_make(&out, 1) == 0);
+    weir_pipeline_init(&p, NULL);
+    CHECK_INT(weir_close(in[1]), 0);
+    CHECK_INT(weir_generate(&p, in[0], count_up, &s, &nothing), 0);
+    CHECK_INT(weir_fan_in(&p, in, 2, out, &nothing), 0);
+    CHECK_INT(weir_sink(&p, out, tally_up, &t, &nothing), 0);
+    CHECK_INT(weir_pipeline_wait(&p), 0);
+    CHECK_INT(t.count, 100);
+    weir_chan_free(&in[0]);
+    weir_chan_free(&in[1]);
+    weir_chan_free(&out);
+}
+
+/* A NULL handle is a channel on which nothing ever happens: a stage on it stays until the pipeline ends. */
+TEST(a_stage_on_a_null_channel_stays_until_the_context_ends)
+{
+    weir_stage_opt ordered = {"map", 2, true, NULL, 0};
+    int_chan never = {NULL}, out;
+    weir_ctx ctx;
+    weir_pipeline p;
+    REQUIRE(weir_chan_make(&out, 1) == 0);
+    weir_ctx_init(&ctx, NULL);
+    weir_pipeline_init(&p, &ctx);
+    CHECK_INT(weir_map(&p, never, out, negate, NULL, &ordered), 0);
+    weir_ctx_cancel(&ctx, 0);
+    CHECK_INT(weir_pipeline_wait(&p), ECANCELED);
+    weir_chan_free(&out);
+    weir_ctx_free(&ctx);
+}

@@ -76,6 +76,40 @@ TEST(merging_adds_counts_and_keeps_the_larger_maximum)
     CHECK_INT(weir_hist_percentile(&one, 50), 10);
     CHECK_INT(weir_hist_max(&one), 2000);
     CHECK_INT(weir_hist_count(&two), 100);
+    weir_hist_merge(&two, &one);
+    weir_hist_init(&one);
+    weir_hist_record(&one, 5);
+    weir_hist_merge(&two, &one); /* a smaller maximum changes nothing */
+    CHECK_INT(weir_hist_max(&two), 2000);
+    CHECK_INT(weir_hist_count(&two), 301);
+}
+
+TEST(no_percentile_is_above_the_maximum)
+{
+    weir_hist_init(&one);
+    weir_hist_record(&one, 1 << 20); /* the lower end of a bucket, whose middle is above it */
+    CHECK_INT(weir_hist_percentile(&one, 50), 1 << 20);
+}
+
+static void merge_many(void *arg)
+{
+    static weir_hist mine[4];
+    weir_hist *h = &mine[*(int *)arg];
+    weir_hist_init(h);
+    for (int i = 0; i < (int)test_rounds(2000); i++) {
+        weir_hist_record(h, i * 4 + *(int *)arg);
+        weir_hist_merge(&two, h);
+        weir_hist_init(h);
+    }
+}
+
+TEST(many_threads_merge_at_once)
+{
+    int number[4] = {0, 1, 2, 3};
+    weir_hist_init(&two);
+    test_threads(4, merge_many, number, sizeof number[0]);
+    CHECK_INT(weir_hist_count(&two), 4 * (uint64_t)test_rounds(2000));
+    CHECK_INT(weir_hist_max(&two), 4 * test_rounds(2000) - 1);
 }
 
 static void record_many(void *arg)

@@ -93,6 +93,18 @@ TEST(wake_several_and_none)
     check_empty();
 }
 
+/* Sixteen are taken off under one lock: that many and no more, and more than that. */
+TEST(wake_a_whole_batch_and_two)
+{
+    queue_up(40);
+    weir__waitq_wake(&q, 16);
+    CHECK(claimed(15) && waits(16));
+    weir__waitq_wake(&q, 17);
+    CHECK(claimed(32) && waits(33));
+    weir__waitq_wake(&q, 100);
+    check_empty();
+}
+
 TEST(leaving_from_the_front_the_middle_and_the_end)
 {
     queue_up(6);

@@ -361,6 +361,7 @@ static int weir__select_try_once(weir__select *s)
     done = weir__select_poll(s);
     if (done != WEIR__SELECT_NONE || s->n < 2)
         return done;
+    WEIR_HOOK("looking again");
     weir__select_lock(s);
     done = weir__select_meet(s, &wake);
     now = s->timed ? weir_now() : 0; /* the moment: no case is ready now */
@@ -392,7 +393,7 @@ static int weir__select_run(weir_ctx *ctx, weir_case *cases, size_t n, weir_ns d
     uint32_t fixed_order[WEIR__SELECT_INLINE];
     weir__select s;
     int done;
-    if (n > INT_MAX / 2 || n > SIZE_MAX / (2 * sizeof *fixed) || (cases == NULL && n > 0))
+    if (n > INT_MAX / (2 * sizeof *fixed) || (cases == NULL && n > 0))
         return -EINVAL;
     for (size_t i = 0; i < n; i++)
         if (cases[i].what == WEIR__CASE_SEND && cases[i].chan != NULL && cases[i].chan->flavor == WEIR__TIMER)

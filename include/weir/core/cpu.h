@@ -60,7 +60,7 @@ WEIR_API int weir_cpu_count(void)
         return 1;
     for (size_t i = 0; i < sizeof mask.bits / sizeof mask.bits[0]; i++)
         count += __builtin_popcountl(mask.bits[i]);
-    return count > 0 ? count : 1;
+    return count; /* a thread always has one */
 }
 
 #endif /* WEIR_CORE_CPU_IMPLEMENTED */

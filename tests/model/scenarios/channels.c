@@ -119,7 +119,8 @@ static void looks(void)
         heard();
 }
 THREAD(silent, make(1, 0); message = 0)
-#define HEARD(name, ...) MODEL(PASTE(KIND, _##name), .setup = silent, .preemptions = 3, .stale = 2, .threads = {__VA_ARGS__})
+#define HEARD(name, ...)                                                                                               \
+    MODEL(PASTE(KIND, _##name), .setup = silent, .preemptions = 3, .stale = 2, .threads = {__VA_ARGS__})
 HEARD(close_is_heard_by_a_sender, sends_until_closed, says)
 HEARD(close_is_heard_by_a_receiver, receives_until_closed, says)
 HEARD(close_is_heard_by_a_try, tries_until_closed, says)
