@@ -27,7 +27,7 @@ BUILD_TESTS = $(TESTS) --output-sync=target $(if $(filter -j%,$(MAKEFLAGS)),,-j$
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
-.PHONY: help demo deps test sanitize model model-long model-counts fuzz mutate soak bench single install uninstall format lint clean
+.PHONY: help demo deps test sanitize model model-long model-counts fuzz mutate soak coverage bench single install uninstall format lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -70,6 +70,9 @@ mutate: ## changes the headers in one place at a time, and sees whether the mode
 	@sh tests/mutate/mutate.sh $(KINDS)
 
 # libFuzzer keeps what it has bred in build/fuzz; tests/fuzz/corpus is a small start.
+coverage: ## the branches that the tests go through (clang and llvm; MC/DC from clang 18 on)
+	@sh tests/coverage.sh
+
 fuzz: ## SECONDS (60) of libFuzzer on sequences of calls against a model; needs clang
 	@mkdir -p build/fuzz/corpus
 	clang -std=c11 -O1 -g -fsanitize=fuzzer,address,undefined -Iinclude -Itests tests/fuzz/fuzz_sequences.c -o build/fuzz/sequences

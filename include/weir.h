@@ -174,6 +174,7 @@
  *   ENOMEM      no memory; nothing was changed and nothing leaked
  *   EINVAL      misuse that can be told at run time
  *   EOVERFLOW   a size or count that does not fit
+ *   ENOTRECOVERABLE  the parent process made this channel, and its threads are not in this child (core/thread.h)
  *   ENOTSUP     this ring cannot do that (in-place reading from a ck ring with several consumers)
  */
 #ifndef WEIR_CORE_ERROR_H
@@ -442,7 +443,12 @@ WEIR_API bool weir__fence_asymmetric(void);
 
 /* ==== weir/core/thread.h ==== */
 
-/* weir/core/thread.h: starting and joining threads. */
+/* weir/core/thread.h: starting and joining threads, and what is left of them after a fork.
+ *
+ * fork(2) copies the memory and one thread. What the others were doing stays half done in the copy for ever: a place claimed and not published,
+ * a lock held. So a channel remembers by how many forks this process differs from its first ancestor, and in a child the calls on what
+ * its parent had made fail with ENOTRECOVERABLE instead of waiting for a thread that is not there (chan/channel.h).
+ */
 #ifndef WEIR_CORE_THREAD_H
 #define WEIR_CORE_THREAD_H
 
@@ -457,9 +463,19 @@ typedef pthread_t weir__thread;
 /* A number that no other living thread has. */
 #define WEIR_THREAD_SELF() ((uintptr_t)pthread_self())
 #endif
+#ifndef WEIR_AT_FORK
+/* fn will be called in each child process, by its only thread. Source: pthread_atfork(3). */
+#define WEIR_AT_FORK(fn) ((void)pthread_atfork(NULL, NULL, (fn)))
+#endif
 
 /* Names the calling thread, as debuggers and top show it; 15 characters are kept. Any thread, for itself. Source: prctl(2). */
 WEIR_API void weir_thread_name(const char *name);
+
+/* How many forks lie between this process and the ancestor that first asked. The first call begins to count: it comes from whoever makes
+ * something that remembers the number. Any thread; wait-free. */
+WEIR_API uint32_t weir__fork_count(void);
+/* Whether the process that saw this number was another one. */
+WEIR_API bool weir__fork_passed(uint32_t count);
 
 #endif /* WEIR_CORE_THREAD_H */
 
@@ -2045,7 +2061,12 @@ typedef struct weir__chan {
     weir__atomic_u64 period;
     const char *name;
     void *allocated; /* NULL when the memory is the caller's */
+    uint32_t forks;  /* weir__fork_count when it was made */
 } weir__chan;
+
+/* Whether another process, an ancestor, made c. Asked before every wait and lock, for whoever holds it may not be here; the fast paths do not ask:
+ * what is in the copy of a buffer can be taken, and what is put there stays in the copy. */
+#define weir__chan_inherited(c) weir__fork_passed((c)->forks)
 
 #define weir__chan_wake_receiver WEIR__RINGED(weir__chan_wake_receiver)
 #define weir__chan_wake_sender WEIR__RINGED(weir__chan_wake_sender)
@@ -2641,8 +2662,8 @@ static inline int weir__send_latest(weir__chan *c, int kind, const void *src, si
     if (c == NULL || c->flavor != WEIR__BUFFER)
         return weir__try_send_slow(c, src); /* there is no oldest value to drop */
     while (!weir__chan_push(c, kind, src, size, &rc)) {
-        rc = weir__ring_why_full(&c->ring, kind, size);
-        if (rc == EPIPE)
+        rc = weir__chan_inherited(c) ? ENOTRECOVERABLE : weir__ring_why_full(&c->ring, kind, size);
+        if (rc == EPIPE || rc == ENOTRECOVERABLE)
             break;
         /* No sender is woken for this place: it is ours, or a faster sender's. */
         if (rc == EAGAIN && weir__ring_pop(&c->ring, kind, NULL, size))
@@ -3072,10 +3093,10 @@ WEIR_INLINE weir__port weir__port_at(weir__port like, const void *handles, size_
     return like;
 }
 
-/* `end` is what the input says at its end; a loop returns 0 for it. */
-WEIR_INLINE int weir__loop_end(int rc, bool from_input)
+/* How a loop ends when its input says rc: the end of the input is no error. */
+WEIR_INLINE int weir__loop_end(int rc)
 {
-    return from_input && rc == EPIPE ? 0 : rc;
+    return rc == EPIPE ? 0 : rc;
 }
 
 WEIR_INLINE int weir__generate_body(weir_ctx *ctx, weir__port out, weir_generate_fn *fn, void *arg, void *value)
@@ -3086,7 +3107,7 @@ WEIR_INLINE int weir__generate_body(weir_ctx *ctx, weir__port out, weir_generate
             return rc;
         rc = fn(ctx, arg, value);
         if (WEIR_UNLIKELY(rc != 0))
-            return weir__loop_end(rc, true);
+            return weir__loop_end(rc);
         rc = weir__port_send(ctx, out, value);
         if (WEIR_UNLIKELY(rc != 0))
             return rc;
@@ -3099,7 +3120,7 @@ WEIR_INLINE int weir__map_body(weir_ctx *ctx, weir__port in, weir__port out, wei
     for (;;) {
         int rc = weir__port_recv(ctx, in, from);
         if (WEIR_UNLIKELY(rc != 0))
-            return weir__loop_end(rc, true);
+            return weir__loop_end(rc);
         rc = fn(ctx, arg, from, to);
         if (WEIR_LIKELY(rc == 0))
             rc = weir__port_send(ctx, out, to);
@@ -3113,7 +3134,7 @@ WEIR_INLINE int weir__sink_body(weir_ctx *ctx, weir__port in, weir_sink_fn *fn, 
     for (;;) {
         int rc = weir__port_recv(ctx, in, value);
         if (WEIR_UNLIKELY(rc != 0))
-            return weir__loop_end(rc, true);
+            return weir__loop_end(rc);
         rc = fn(ctx, arg, value);
         if (WEIR_UNLIKELY(rc != 0))
             return rc;
@@ -3128,7 +3149,7 @@ WEIR_INLINE int weir__deal_body(weir_ctx *ctx, weir__port in, const void *ins, s
     for (;;) {
         int rc = weir__port_recv(ctx, ins == NULL ? in : weir__port_at(in, ins, i), value);
         if (WEIR_UNLIKELY(rc != 0))
-            return weir__loop_end(rc, true);
+            return weir__loop_end(rc);
         rc = weir__port_send(ctx, outs == NULL ? out : weir__port_at(out, outs, o), value);
         if (WEIR_UNLIKELY(rc != 0))
             return rc;
@@ -3427,6 +3448,7 @@ WEIR_API const char *weir_error_text(int code)
     case ENOMEM: return "out of memory";
     case EINVAL: return "invalid argument";
     case EOVERFLOW: return "too large";
+    case ENOTRECOVERABLE: return "made before a fork";
     case ENOTSUP: return "not supported by this ring";
     default: return "error";
     }
@@ -3609,6 +3631,26 @@ WEIR_API void weir_thread_name(const char *name)
 {
     if (name != NULL)
         (void)weir__system_call(SYS_prctl, 15 /* PR_SET_NAME */, (long)name, 0, 0, 0, 0);
+}
+
+static uint32_t weir__forks; /* written by a child's only thread, before fork returns in it */
+static void weir__forked(void)
+{
+    weir__forks++;
+}
+
+WEIR_API uint32_t weir__fork_count(void)
+{
+    static weir__atomic_u32 counting;
+    uint32_t not_yet = 0;
+    if (weir__load_rlx(&counting) == 0 && weir__cas_rlx(&counting, &not_yet, 1))
+        WEIR_AT_FORK(weir__forked);
+    return weir__forks;
+}
+
+WEIR_API bool weir__fork_passed(uint32_t count)
+{
+    return count != weir__forks;
 }
 
 #endif /* WEIR_CORE_THREAD_IMPLEMENTED */
@@ -3985,6 +4027,14 @@ WEIR_API void weir__hooks_run(weir__hook_tree *tree, weir__hook_run *run)
     *link = run->next;
 }
 
+/* Whether the run is inside this hook, or (hook NULL) a hook of this context, or (both NULL) any. */
+static bool weir__hook_runs(const weir__hook_run *run, const weir_ctx_hook *hook, const weir_ctx *ctx)
+{
+    if (hook != NULL)
+        return run->current == hook;
+    return ctx == NULL || run->current_ctx == ctx;
+}
+
 WEIR_API void weir__hooks_await(weir__hook_tree *tree, const weir_ctx_hook *hook, const weir_ctx *ctx)
 {
     const uintptr_t self = WEIR_THREAD_SELF();
@@ -3992,7 +4042,7 @@ WEIR_API void weir__hooks_await(weir__hook_tree *tree, const weir_ctx_hook *hook
         const uint32_t seen = weir__load_rlx(&tree->runs_changed);
         weir__hook_run *run = tree->runs;
         for (; run != NULL; run = run->next)
-            if (run->thread != self && (hook != NULL ? run->current == hook : ctx == NULL || run->current_ctx == ctx))
+            if (run->thread != self && weir__hook_runs(run, hook, ctx))
                 break;
         if (run == NULL)
             return;
@@ -4324,6 +4374,8 @@ static uint32_t weir__chan_attention(weir__waitq *q)
 WEIR_API WEIR_COLD int weir__chan_wake_receiver(weir__chan *c, uint64_t pos)
 {
     const uint32_t attention = weir__chan_attention(&c->receivers);
+    if (weir__chan_inherited(c)) /* nobody to wake; and a close that has begun will not end here */
+        return (attention & WEIR__ATTENTION_CLOSED) != 0 ? ENOTRECOVERABLE : 0;
     if ((attention & WEIR__ATTENTION_COUNT) != 0)
         weir__waitq_wake(&c->receivers, 1);
     return (attention & WEIR__ATTENTION_CLOSED) != 0 ? weir__ring_settle(&c->ring, c->kind, pos) : 0;
@@ -4331,7 +4383,7 @@ WEIR_API WEIR_COLD int weir__chan_wake_receiver(weir__chan *c, uint64_t pos)
 
 WEIR_API WEIR_COLD int weir__chan_wake_sender(weir__chan *c)
 {
-    if ((weir__chan_attention(&c->senders) & WEIR__ATTENTION_COUNT) != 0)
+    if ((weir__chan_attention(&c->senders) & WEIR__ATTENTION_COUNT) != 0 && !weir__chan_inherited(c))
         weir__waitq_wake(&c->senders, 1);
     return 0;
 }
@@ -4662,6 +4714,8 @@ WEIR_INLINE int weir__meet_wait(weir_ctx *ctx, weir__chan *c, bool sending, cons
 {
     weir__lane_entry entry = WEIR__LANE_TAKEN;
     uint64_t mine = 0;
+    if (weir__chan_inherited(c))
+        return ENOTRECOVERABLE;
     if (weir__load_acq(&c->closed) != 0)
         return EPIPE;
     if (c->wait != WEIR_WAIT_PARK) /* who means to sleep at once goes to the queue */
@@ -4758,6 +4812,7 @@ WEIR_API int weir__chan_make(void *handle, int kind, size_t capacity, size_t siz
     c->wait = (int)opt->wait;
     c->name = opt->name;
     c->allocated = opt->memory == NULL ? c : NULL;
+    c->forks = weir__fork_count();
     memcpy(handle, &c, sizeof c);
     return 0;
 }
@@ -4781,6 +4836,8 @@ WEIR_API int weir__chan_close(weir__chan *c)
     uint32_t open = 0;
     if (c == NULL)
         return EINVAL;
+    if (weir__chan_inherited(c))
+        return ENOTRECOVERABLE;
     if (c->flavor == WEIR__RENDEZVOUS)
         return weir__meet_close(c) ? 0 : EPIPE;
     if (c->flavor == WEIR__TIMER ? !weir__cas_sc(&c->closed, &open, 1)
@@ -4863,6 +4920,8 @@ WEIR_API int weir__timer_stop(weir__chan *c)
 {
     if (c == NULL || c->flavor != WEIR__TIMER)
         return EINVAL;
+    if (weir__chan_inherited(c))
+        return ENOTRECOVERABLE;
     return weir__timer_set(c, WEIR_FOREVER) == (uint64_t)WEIR_FOREVER ? EAGAIN : 0;
 }
 
@@ -4870,6 +4929,8 @@ WEIR_API int weir__timer_reset(weir__chan *c, weir_ns ns)
 {
     if (c == NULL || c->flavor != WEIR__TIMER || (ns <= 0 && weir__load_rlx(&c->period) != 0))
         return EINVAL;
+    if (weir__chan_inherited(c))
+        return ENOTRECOVERABLE;
     if (weir__load_rlx(&c->period) != 0)
         weir__store_rel(&c->period, (uint64_t)ns);
     (void)weir__timer_set(c, weir_time_add(weir_now(), ns));
@@ -5000,6 +5061,8 @@ WEIR_API WEIR_NOINLINE int weir__op_wait(weir_ctx *ctx, weir__chan *c, weir__op 
     weir__wait_init(&w, ctx, deadline, c != NULL ? c->wait : WEIR_WAIT_PARK);
     if (c == NULL)
         return weir__wait_end(&w);
+    if (weir__chan_inherited(c))
+        return ENOTRECOVERABLE;
     for (;;) {
         if (weir__op_spin(c, op, &w.backoff, &rc))
             break;
@@ -5023,6 +5086,8 @@ WEIR_API WEIR_NOINLINE int weir__op_try(weir__chan *c, weir__op *op)
     int rc;
     if (c == NULL)
         return EAGAIN;
+    if (weir__chan_inherited(c))
+        return ENOTRECOVERABLE;
     while ((rc = weir__op_once(c, op)) == WEIR__BUSY)
         weir__backoff_peer(&b);
     return rc;
@@ -5322,6 +5387,7 @@ static int weir__select_park(weir__select *s, weir__wait *w, int strategy)
     uint32_t ticket;
     int done;
     s->parker.state = WEIR__PARKER_WAITING;
+    WEIR_HOOK("looking again");
     weir__select_lock(s);
     done = weir__select_meet(s, &wake);
     if (done == WEIR__SELECT_NONE) {
@@ -5443,9 +5509,14 @@ static int weir__select_run(weir_ctx *ctx, weir_case *cases, size_t n, weir_ns d
     int done;
     if (n > INT_MAX / (2 * sizeof *fixed) || (cases == NULL && n > 0))
         return -EINVAL;
-    for (size_t i = 0; i < n; i++)
-        if (cases[i].what == WEIR__CASE_SEND && cases[i].chan != NULL && cases[i].chan->flavor == WEIR__TIMER)
+    for (size_t i = 0; i < n; i++) {
+        if (cases[i].chan == NULL)
+            continue; /* WEIR_DONE, or a channel that is never ready */
+        if (cases[i].what == WEIR__CASE_SEND && cases[i].chan->flavor == WEIR__TIMER)
             return -EINVAL;
+        if (weir__chan_inherited(cases[i].chan))
+            return -ENOTRECOVERABLE;
+    }
     memset(&s, 0, sizeof s);
     s.cases = cases;
     s.n = s.owed = n;
@@ -5898,8 +5969,8 @@ static int weir__flow_map_ordered(weir_pipeline *p, weir__port in, weir__port ou
     if (queues == NULL)
         return weir__flow_refuse(p, NULL, ENOMEM);
     queues->owns_channels = true;
-    rc = weir__flow_make_queues(queues->ins, n, &in);
-    if (weir__flow_make_queues(queues->outs, n, &out) != 0 || rc != 0)
+    rc = weir__flow_make_queues(queues->ins, n, &in) | weir__flow_make_queues(queues->outs, n, &out); /* 0 or ENOMEM */
+    if (rc != 0)
         return weir__flow_refuse(p, queues, ENOMEM);
     rc = weir__pipeline_keep(p, queues, weir__flow_release);
     if (rc == 0)

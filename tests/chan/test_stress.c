@@ -113,3 +113,32 @@ TEST_EACH_KIND(errno_is_left_alone)
         k->free(&ch);
     }
 }
+
+/* weir_len reads two counters that move: what it says was so at one moment. */
+struct traffic {
+    weir_chan(int) ch;
+    int stop; /* atomic */
+};
+
+static void send_and_take(void *p)
+{
+    struct traffic *t = (struct traffic *)p;
+    int v = 0;
+    while (!__atomic_load_n(&t->stop, __ATOMIC_ACQUIRE)) {
+        CHECK_INT(weir_send(NULL, t->ch, &v), 0);
+        CHECK_INT(weir_recv(NULL, t->ch, &v), 0);
+    }
+}
+
+TEST(len_is_within_the_capacity_while_values_move)
+{
+    struct traffic t = {.stop = 0};
+    REQUIRE(weir_chan_make(&t.ch, 5) == 0);
+    struct test_team *team = test_start(2, send_and_take, &t, 0);
+    for (long i = test_rounds(2000000); i > 0; i--)
+        REQUIRE(weir_len(t.ch) <= 2); /* each has at most one inside */
+    __atomic_store_n(&t.stop, 1, __ATOMIC_RELEASE);
+    test_join(team);
+    CHECK_INT(weir_len(t.ch), 0);
+    weir_chan_free(&t.ch);
+}

@@ -267,6 +267,31 @@ TEST(options_that_say_nothing_are_the_defaults)
     weir_chan_free(&out);
 }
 
+static int add_up(weir_ctx *ctx, void *arg, const void *value)
+{
+    int v;
+    (void)ctx;
+    memcpy(&v, value, sizeof v);
+    (void)__atomic_add_fetch((int64_t *)arg, v, __ATOMIC_RELAXED);
+    return 0;
+}
+
+TEST(a_sink_with_workers_takes_every_value_once)
+{
+    struct source s = {0, 10000, -1};
+    int64_t sum = 0;
+    weir_stage_opt three = {"sink", 3, false, NULL, 0};
+    int_chan in;
+    weir_pipeline p;
+    REQUIRE(weir_chan_make(&in, 4) == 0);
+    weir_pipeline_init(&p, NULL);
+    CHECK_INT(weir_generate(&p, in, count_up, &s, NULL), 0);
+    CHECK_INT(weir_sink(&p, in, add_up, &sum, &three), 0);
+    CHECK_INT(weir_pipeline_wait(&p), 0);
+    CHECK_INT(sum, 9999 * 10000 / 2);
+    weir_chan_free(&in);
+}
+
 /* A NULL handle is a channel on which nothing ever happens: a stage on it stays until the pipeline ends. */
 TEST(a_stage_on_a_null_channel_stays_until_the_context_ends)
 {

@@ -70,7 +70,12 @@ typedef struct weir__chan {
     weir__atomic_u64 period;
     const char *name;
     void *allocated; /* NULL when the memory is the caller's */
+    uint32_t forks;  /* weir__fork_count when it was made */
 } weir__chan;
+
+/* Whether another process, an ancestor, made c. Asked before every wait and lock, for whoever holds it may not be here; the fast paths do not ask:
+ * what is in the copy of a buffer can be taken, and what is put there stays in the copy. */
+#define weir__chan_inherited(c) weir__fork_passed((c)->forks)
 
 #define weir__chan_wake_receiver WEIR__RINGED(weir__chan_wake_receiver)
 #define weir__chan_wake_sender WEIR__RINGED(weir__chan_wake_sender)
@@ -134,6 +139,8 @@ static uint32_t weir__chan_attention(weir__waitq *q)
 WEIR_API WEIR_COLD int weir__chan_wake_receiver(weir__chan *c, uint64_t pos)
 {
     const uint32_t attention = weir__chan_attention(&c->receivers);
+    if (weir__chan_inherited(c)) /* nobody to wake; and a close that has begun will not end here */
+        return (attention & WEIR__ATTENTION_CLOSED) != 0 ? ENOTRECOVERABLE : 0;
     if ((attention & WEIR__ATTENTION_COUNT) != 0)
         weir__waitq_wake(&c->receivers, 1);
     return (attention & WEIR__ATTENTION_CLOSED) != 0 ? weir__ring_settle(&c->ring, c->kind, pos) : 0;
@@ -141,7 +148,7 @@ WEIR_API WEIR_COLD int weir__chan_wake_receiver(weir__chan *c, uint64_t pos)
 
 WEIR_API WEIR_COLD int weir__chan_wake_sender(weir__chan *c)
 {
-    if ((weir__chan_attention(&c->senders) & WEIR__ATTENTION_COUNT) != 0)
+    if ((weir__chan_attention(&c->senders) & WEIR__ATTENTION_COUNT) != 0 && !weir__chan_inherited(c))
         weir__waitq_wake(&c->senders, 1);
     return 0;
 }

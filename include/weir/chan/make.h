@@ -126,6 +126,7 @@ WEIR_API int weir__chan_make(void *handle, int kind, size_t capacity, size_t siz
     c->wait = (int)opt->wait;
     c->name = opt->name;
     c->allocated = opt->memory == NULL ? c : NULL;
+    c->forks = weir__fork_count();
     memcpy(handle, &c, sizeof c);
     return 0;
 }
@@ -149,6 +150,8 @@ WEIR_API int weir__chan_close(weir__chan *c)
     uint32_t open = 0;
     if (c == NULL)
         return EINVAL;
+    if (weir__chan_inherited(c))
+        return ENOTRECOVERABLE;
     if (c->flavor == WEIR__RENDEZVOUS)
         return weir__meet_close(c) ? 0 : EPIPE;
     if (c->flavor == WEIR__TIMER ? !weir__cas_sc(&c->closed, &open, 1)

@@ -254,6 +254,8 @@ WEIR_INLINE int weir__meet_wait(weir_ctx *ctx, weir__chan *c, bool sending, cons
 {
     weir__lane_entry entry = WEIR__LANE_TAKEN;
     uint64_t mine = 0;
+    if (weir__chan_inherited(c))
+        return ENOTRECOVERABLE;
     if (weir__load_acq(&c->closed) != 0)
         return EPIPE;
     if (c->wait != WEIR_WAIT_PARK) /* who means to sleep at once goes to the queue */

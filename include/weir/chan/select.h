@@ -274,6 +274,7 @@ static int weir__select_park(weir__select *s, weir__wait *w, int strategy)
     uint32_t ticket;
     int done;
     s->parker.state = WEIR__PARKER_WAITING;
+    WEIR_HOOK("looking again");
     weir__select_lock(s);
     done = weir__select_meet(s, &wake);
     if (done == WEIR__SELECT_NONE) {
@@ -395,9 +396,14 @@ static int weir__select_run(weir_ctx *ctx, weir_case *cases, size_t n, weir_ns d
     int done;
     if (n > INT_MAX / (2 * sizeof *fixed) || (cases == NULL && n > 0))
         return -EINVAL;
-    for (size_t i = 0; i < n; i++)
-        if (cases[i].what == WEIR__CASE_SEND && cases[i].chan != NULL && cases[i].chan->flavor == WEIR__TIMER)
+    for (size_t i = 0; i < n; i++) {
+        if (cases[i].chan == NULL)
+            continue; /* WEIR_DONE, or a channel that is never ready */
+        if (cases[i].what == WEIR__CASE_SEND && cases[i].chan->flavor == WEIR__TIMER)
             return -EINVAL;
+        if (weir__chan_inherited(cases[i].chan))
+            return -ENOTRECOVERABLE;
+    }
     memset(&s, 0, sizeof s);
     s.cases = cases;
     s.n = s.owed = n;

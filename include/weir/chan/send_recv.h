@@ -88,8 +88,8 @@ static inline int weir__send_latest(weir__chan *c, int kind, const void *src, si
     if (c == NULL || c->flavor != WEIR__BUFFER)
         return weir__try_send_slow(c, src); /* there is no oldest value to drop */
     while (!weir__chan_push(c, kind, src, size, &rc)) {
-        rc = weir__ring_why_full(&c->ring, kind, size);
-        if (rc == EPIPE)
+        rc = weir__chan_inherited(c) ? ENOTRECOVERABLE : weir__ring_why_full(&c->ring, kind, size);
+        if (rc == EPIPE || rc == ENOTRECOVERABLE)
             break;
         /* No sender is woken for this place: it is ours, or a faster sender's. */
         if (rc == EAGAIN && weir__ring_pop(&c->ring, kind, NULL, size))

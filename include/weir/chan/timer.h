@@ -106,6 +106,8 @@ WEIR_API int weir__timer_stop(weir__chan *c)
 {
     if (c == NULL || c->flavor != WEIR__TIMER)
         return EINVAL;
+    if (weir__chan_inherited(c))
+        return ENOTRECOVERABLE;
     return weir__timer_set(c, WEIR_FOREVER) == (uint64_t)WEIR_FOREVER ? EAGAIN : 0;
 }
 
@@ -113,6 +115,8 @@ WEIR_API int weir__timer_reset(weir__chan *c, weir_ns ns)
 {
     if (c == NULL || c->flavor != WEIR__TIMER || (ns <= 0 && weir__load_rlx(&c->period) != 0))
         return EINVAL;
+    if (weir__chan_inherited(c))
+        return ENOTRECOVERABLE;
     if (weir__load_rlx(&c->period) != 0)
         weir__store_rel(&c->period, (uint64_t)ns);
     (void)weir__timer_set(c, weir_time_add(weir_now(), ns));

@@ -123,6 +123,8 @@ WEIR_API WEIR_NOINLINE int weir__op_wait(weir_ctx *ctx, weir__chan *c, weir__op 
     weir__wait_init(&w, ctx, deadline, c != NULL ? c->wait : WEIR_WAIT_PARK);
     if (c == NULL)
         return weir__wait_end(&w);
+    if (weir__chan_inherited(c))
+        return ENOTRECOVERABLE;
     for (;;) {
         if (weir__op_spin(c, op, &w.backoff, &rc))
             break;
@@ -146,6 +148,8 @@ WEIR_API WEIR_NOINLINE int weir__op_try(weir__chan *c, weir__op *op)
     int rc;
     if (c == NULL)
         return EAGAIN;
+    if (weir__chan_inherited(c))
+        return ENOTRECOVERABLE;
     while ((rc = weir__op_once(c, op)) == WEIR__BUSY)
         weir__backoff_peer(&b);
     return rc;

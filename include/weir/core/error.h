@@ -10,6 +10,7 @@
  *   ENOMEM      no memory; nothing was changed and nothing leaked
  *   EINVAL      misuse that can be told at run time
  *   EOVERFLOW   a size or count that does not fit
+ *   ENOTRECOVERABLE  the parent process made this channel, and its threads are not in this child (core/thread.h)
  *   ENOTSUP     this ring cannot do that (in-place reading from a ck ring with several consumers)
  */
 #ifndef WEIR_CORE_ERROR_H
@@ -42,6 +43,7 @@ WEIR_API const char *weir_error_text(int code)
     case ENOMEM: return "out of memory";
     case EINVAL: return "invalid argument";
     case EOVERFLOW: return "too large";
+    case ENOTRECOVERABLE: return "made before a fork";
     case ENOTSUP: return "not supported by this ring";
     default: return "error";
     }

@@ -132,6 +132,14 @@ WEIR_API void weir__hooks_run(weir__hook_tree *tree, weir__hook_run *run)
     *link = run->next;
 }
 
+/* Whether the run is inside this hook, or (hook NULL) a hook of this context, or (both NULL) any. */
+static bool weir__hook_runs(const weir__hook_run *run, const weir_ctx_hook *hook, const weir_ctx *ctx)
+{
+    if (hook != NULL)
+        return run->current == hook;
+    return ctx == NULL || run->current_ctx == ctx;
+}
+
 WEIR_API void weir__hooks_await(weir__hook_tree *tree, const weir_ctx_hook *hook, const weir_ctx *ctx)
 {
     const uintptr_t self = WEIR_THREAD_SELF();
@@ -139,7 +147,7 @@ WEIR_API void weir__hooks_await(weir__hook_tree *tree, const weir_ctx_hook *hook
         const uint32_t seen = weir__load_rlx(&tree->runs_changed);
         weir__hook_run *run = tree->runs;
         for (; run != NULL; run = run->next)
-            if (run->thread != self && (hook != NULL ? run->current == hook : ctx == NULL || run->current_ctx == ctx))
+            if (run->thread != self && weir__hook_runs(run, hook, ctx))
                 break;
         if (run == NULL)
             return;

@@ -94,10 +94,10 @@ WEIR_INLINE weir__port weir__port_at(weir__port like, const void *handles, size_
     return like;
 }
 
-/* `end` is what the input says at its end; a loop returns 0 for it. */
-WEIR_INLINE int weir__loop_end(int rc, bool from_input)
+/* How a loop ends when its input says rc: the end of the input is no error. */
+WEIR_INLINE int weir__loop_end(int rc)
 {
-    return from_input && rc == EPIPE ? 0 : rc;
+    return rc == EPIPE ? 0 : rc;
 }
 
 WEIR_INLINE int weir__generate_body(weir_ctx *ctx, weir__port out, weir_generate_fn *fn, void *arg, void *value)
@@ -108,7 +108,7 @@ WEIR_INLINE int weir__generate_body(weir_ctx *ctx, weir__port out, weir_generate
             return rc;
         rc = fn(ctx, arg, value);
         if (WEIR_UNLIKELY(rc != 0))
-            return weir__loop_end(rc, true);
+            return weir__loop_end(rc);
         rc = weir__port_send(ctx, out, value);
         if (WEIR_UNLIKELY(rc != 0))
             return rc;
@@ -121,7 +121,7 @@ WEIR_INLINE int weir__map_body(weir_ctx *ctx, weir__port in, weir__port out, wei
     for (;;) {
         int rc = weir__port_recv(ctx, in, from);
         if (WEIR_UNLIKELY(rc != 0))
-            return weir__loop_end(rc, true);
+            return weir__loop_end(rc);
         rc = fn(ctx, arg, from, to);
         if (WEIR_LIKELY(rc == 0))
             rc = weir__port_send(ctx, out, to);
@@ -135,7 +135,7 @@ WEIR_INLINE int weir__sink_body(weir_ctx *ctx, weir__port in, weir_sink_fn *fn, 
     for (;;) {
         int rc = weir__port_recv(ctx, in, value);
         if (WEIR_UNLIKELY(rc != 0))
-            return weir__loop_end(rc, true);
+            return weir__loop_end(rc);
         rc = fn(ctx, arg, value);
         if (WEIR_UNLIKELY(rc != 0))
             return rc;
@@ -150,7 +150,7 @@ WEIR_INLINE int weir__deal_body(weir_ctx *ctx, weir__port in, const void *ins, s
     for (;;) {
         int rc = weir__port_recv(ctx, ins == NULL ? in : weir__port_at(in, ins, i), value);
         if (WEIR_UNLIKELY(rc != 0))
-            return weir__loop_end(rc, true);
+            return weir__loop_end(rc);
         rc = weir__port_send(ctx, outs == NULL ? out : weir__port_at(out, outs, o), value);
         if (WEIR_UNLIKELY(rc != 0))
             return rc;

@@ -271,8 +271,8 @@ static int weir__flow_map_ordered(weir_pipeline *p, weir__port in, weir__port ou
     if (queues == NULL)
         return weir__flow_refuse(p, NULL, ENOMEM);
     queues->owns_channels = true;
-    rc = weir__flow_make_queues(queues->ins, n, &in);
-    if (weir__flow_make_queues(queues->outs, n, &out) != 0 || rc != 0)
+    rc = weir__flow_make_queues(queues->ins, n, &in) | weir__flow_make_queues(queues->outs, n, &out); /* 0 or ENOMEM */
+    if (rc != 0)
         return weir__flow_refuse(p, queues, ENOMEM);
     rc = weir__pipeline_keep(p, queues, weir__flow_release);
     if (rc == 0)
