@@ -47,6 +47,10 @@
  *   chan/batch.h         send_n, recv_n
  *   chan/case.h          one case of a select
  *   chan/select.h        whichever of several can go on first
+ *   sync/line.h          who waits, in order, for what is given under a lock
+ *   sync/once.h          done once, whoever comes first
+ *   sync/waitgroup.h     until so many are done
+ *   sync/sem.h           so many units, first come first served
  *   flow/loop.h          generate, map, sink, fan-out, fan-in as inline loops
  *   flow/pipeline.h      the threads of a pipeline, and how it ends
  *   flow/stages.h        the stages of a pipeline, one call each
@@ -1898,6 +1902,9 @@ struct weir_ctx {
     weir__hook_tree tree; /* in the root alone: the lock of all, and the hooks that run */
 };
 
+/* A task, as every part of the library runs it: 0, or an error code of the user's own (positive). ctx tells it when to stop. */
+typedef int weir_task_fn(weir_ctx *ctx, void *arg);
+
 /* Starts a context. parent: NULL, or a context that outlives it; one that has ended makes the child end at once, with the same cause.
  * Wait-free for a root; else takes the tree's lock. */
 WEIR_API void weir_ctx_init(weir_ctx *ctx, weir_ctx *parent);
@@ -2997,6 +3004,258 @@ WEIR_API int weir_try_select(weir_case *cases, size_t n);
 
 #endif /* WEIR_CHAN_SELECT_H */
 
+/* ==== weir/sync/line.h ==== */
+
+/* weir/sync/line.h: who waits for a once, a waitgroup, a semaphore, a group: a FIFO under a lock.
+ *
+ * A channel's queue (park/waitq.h) only hints: the woken thread looks again. Here the waker decides, under the lock, and what it has decided
+ * stands: the woken thread has been given what it asked for. So the order of arrival is the order of service, and nobody who comes later can
+ * be faster.
+ *
+ * Who owns the memory
+ *   A node lies on the waiting thread's stack. It leaves the line under the lock: taken out by a waker, or by its owner that gives up. In both
+ *   cases the owner takes the lock once more before it returns, so whoever woke it has released the lock by then. So what the line is a part of
+ *   may be freed by the thread that has just been woken: the last touch of the waker's is behind it. (The futex wakes
+ *   that follow use addresses alone: core/futex.h.)
+ *
+ * All zeros is an empty line, free.
+ */
+#ifndef WEIR_SYNC_LINE_H
+#define WEIR_SYNC_LINE_H
+
+
+typedef struct weir__line {
+    weir__lock lock;
+    weir__waiter_list list;
+} weir__line;
+
+/* Futexes to wake once the lock is free: a woken thread needs it. When it is full it is emptied under the lock, which costs time and
+ * nothing else. */
+typedef struct weir__line_wakes {
+    weir__atomic_u32 *futex[16];
+    unsigned count;
+} weir__line_wakes;
+
+/* Called locked, returns locked; in between waits, at the end of the line, until a waker claims `node`, whose status it has set (0 unless it
+ * says otherwise). Returns that; or ECANCELED, ETIMEDOUT: nobody has claimed it, and it has left the line. */
+WEIR_API int weir__line_wait(weir__line *l, weir__waiter *node, weir__wait *w);
+
+/* Takes the first of the line out and claims it. False: it had given up. Locked; the line is not empty. */
+WEIR_API bool weir__line_call(weir__line *l, int status, weir__line_wakes *wakes);
+/* Takes `node` out, wherever it stands, and claims it with a status. Locked. False: it had given up. */
+WEIR_API bool weir__line_pick(weir__line *l, weir__waiter *node, int status, weir__line_wakes *wakes);
+
+/* Releases the lock and wakes. */
+WEIR_API void weir__line_release(weir__line *l, weir__line_wakes *wakes);
+
+#endif /* WEIR_SYNC_LINE_H */
+
+/* ==== weir/sync/once.h ==== */
+
+/* weir/sync/once.h: something that is done once, whoever comes first.
+ *
+ *     static weir_once ready = WEIR_ONCE_INIT;
+ *     int rc = weir_once_do(&ready, load_tables, &tables);
+ *
+ * The first caller runs fn; those who come meanwhile wait for it; once it has returned 0 every call returns 0 at once, and sees what fn did. If
+ * fn fails, its caller gets the code, and the next in line runs its own fn, as if nothing had been: nobody is told of
+ * a failure that was another's. (So does C++'s call_once when the function throws. Go's Once takes a failed run for done.)
+ *
+ * fn may not call weir_once_do on the same weir_once: it would wait for itself.
+ *
+ *     NEW ──► RUNNING ──► DONE          NEW again when fn has failed and nobody waits; while somebody does, RUNNING passes to the
+ *      ▲         │                      first of the line
+ *      └─────────┘
+ */
+#ifndef WEIR_SYNC_ONCE_H
+#define WEIR_SYNC_ONCE_H
+
+
+typedef struct weir_once {
+    weir__atomic_u32 state;
+    weir__line line;
+} weir_once;
+
+/* clang-format off */
+#define WEIR_ONCE_INIT {0, {0, {NULL, NULL}}}
+/* clang-format on */
+enum { WEIR__ONCE_NEW, WEIR__ONCE_RUNNING, WEIR__ONCE_DONE };
+
+WEIR_API void weir_once_init(weir_once *once);
+WEIR_API int weir__once_slow(weir_ctx *ctx, weir_once *once, weir_task_fn *fn, void *arg);
+
+/* Runs fn(ctx, arg) unless it has been done. 0: it has been, here or elsewhere; else what fn returned, or ECANCELED, ETIMEDOUT: the context ended while
+ * another ran it. Any number of threads at once. Progress: wait-free once it is done; parks while another thread runs it. */
+static inline int weir_once_do_ctx(weir_ctx *ctx, weir_once *once, weir_task_fn *fn, void *arg)
+{
+    /* Acquire: pairs with the release that says done. */
+    return WEIR_LIKELY(weir__load_acq(&once->state) == WEIR__ONCE_DONE) ? 0 : weir__once_slow(ctx, once, fn, arg);
+}
+
+static inline int weir_once_do(weir_once *once, weir_task_fn *fn, void *arg)
+{
+    return weir_once_do_ctx(NULL, once, fn, arg);
+}
+
+#endif /* WEIR_SYNC_ONCE_H */
+
+/* ==== weir/sync/waitgroup.h ==== */
+
+/* weir/sync/waitgroup.h: waits until a number of things are done.
+ *
+ *     static weir_waitgroup all = WEIR_WAITGROUP_INIT;
+ *     weir_waitgroup_add(&all, 3);           before the threads that call done are started
+ *     weir_waitgroup_wait(NULL, &all);       until done has been called three times
+ *
+ * Every wait that began before the count came to 0 returns, and sees what was done before each weir_waitgroup_done. The group may
+ * be used anew once they have returned, and it may be freed by whoever has returned from wait, at once: the last done has let go of it.
+ *
+ * Implementation: a count and a line. A done that does not end it is one compare-and-swap. The one that does takes the lock, and so does
+ * every wait, even where the count is 0 already: that is how it knows that the last done is through with the memory. Not done: a bit in the count that says
+ * whether anybody waits, as in Go, where no memory is ever freed under a thread's hands.
+ */
+#ifndef WEIR_SYNC_WAITGROUP_H
+#define WEIR_SYNC_WAITGROUP_H
+
+
+typedef struct weir_waitgroup {
+    weir__atomic_u32 count; /* below 2^31 */
+    weir__line line;
+} weir_waitgroup;
+
+/* clang-format off */
+#define WEIR_WAITGROUP_INIT {0, {0, {NULL, NULL}}}
+/* clang-format on */
+
+WEIR_API void weir_waitgroup_init(weir_waitgroup *wg);
+
+/* Adds n, which may be negative. 0; EINVAL: the count would fall below 0, and nothing has changed; EOVERFLOW: it would exceed 2^31 - 1. An add
+ * that raises the count from 0 must come before the wait that is to see it. Any thread. Progress: lock-free while the count does not come
+ * to 0, then takes a lock. */
+WEIR_API int weir_waitgroup_add(weir_waitgroup *wg, int n);
+
+/* One is done: weir_waitgroup_add(wg, -1). */
+static inline int weir_waitgroup_done(weir_waitgroup *wg)
+{
+    return weir_waitgroup_add(wg, -1);
+}
+
+/* Waits until the count is 0. 0, ECANCELED, ETIMEDOUT. Any number of threads at once; parks. */
+WEIR_API int weir_waitgroup_wait(weir_ctx *ctx, weir_waitgroup *wg);
+/* deadline: a point in time on weir_now's clock. */
+WEIR_API int weir_waitgroup_wait_until(weir_ctx *ctx, weir_waitgroup *wg, weir_ns deadline);
+
+#endif /* WEIR_SYNC_WAITGROUP_H */
+
+/* ==== weir/sync/sem.h ==== */
+
+/* weir/sync/sem.h: a counting semaphore: as many units as its size, taken and given back in any number, first come first served.
+ *
+ *     static weir_sem room = WEIR_SEM_INIT(8);
+ *     if (weir_sem_acquire(ctx, &room, 3) == 0) { …; weir_sem_release(&room, 3); }
+ *
+ * Meaning
+ *   FIFO: a large request at the head is not overtaken by small ones behind it, which would starve it; so weir_sem_try_acquire fails while
+ *   anybody waits, whatever is free. An acquire that gives up at the head lets those behind it have a look.
+ *   Admission: a context that has ended gets nothing, units or not; one that ends while its grant is under way gives the units back.
+ *   A request for more than the size fails at once, for it could wait for ever; so does one that is waiting when the size shrinks below it.
+ *   Resizing a semaphore that is in use: growing serves whoever now fits; shrinking takes effect as holders release.
+ *
+ * The word
+ *       63……33  size     32  SOMEBODY WAITS     31……0  free units, in two's complement: below 0 after a shrink
+ *   All three in one word, so that the uncontended calls are one compare-and-swap each, and see a size that belongs to the units. While the bit
+ *   is set only the holder of the line's lock changes the word. The bit is set and cleared under the lock: it is set whenever the line is not empty.
+ *
+ * Who may call what at once: anything, from any number of threads. Whoever has returned from acquire may free the semaphore, if nobody else
+ * uses it: the release that let it go on has let go of the memory (sync/line.h).
+ */
+#ifndef WEIR_SYNC_SEM_H
+#define WEIR_SYNC_SEM_H
+
+
+typedef struct weir_sem {
+    weir__atomic_u64 word;
+    weir__line line;
+} weir_sem;
+
+#define WEIR_SEM_MAX INT32_MAX
+/* clang-format off */
+#define WEIR_SEM_INIT(size) {(uint64_t)(size) << 33 | (uint64_t)(size), {0, {NULL, NULL}}}
+/* clang-format on */
+
+#define WEIR__SEM_WAITED (UINT64_C(1) << 32)
+WEIR_INLINE int64_t weir__sem_free(uint64_t word)
+{
+    return (int32_t)(uint32_t)word;
+}
+WEIR_INLINE int64_t weir__sem_size(uint64_t word)
+{
+    return (int64_t)(word >> 33);
+}
+/* The word with `free` units; size and bit stay. */
+WEIR_INLINE uint64_t weir__sem_with(uint64_t word, int64_t free)
+{
+    return (word & ~(uint64_t)UINT32_MAX) | (uint32_t)free;
+}
+
+/* size: 0 … WEIR_SEM_MAX, all units free. EINVAL: it is not. */
+WEIR_API int weir_sem_init(weir_sem *sem, int64_t size);
+/* 0, EINVAL. Requests that wait for more than the new size end with EINVAL. Any thread. */
+WEIR_API int weir_sem_resize(weir_sem *sem, int64_t size);
+/* What is free at this moment; below 0: so many are to be released before the semaphore is as small as it was told to be. */
+WEIR_API int64_t weir_sem_available(weir_sem *sem);
+WEIR_API int64_t weir_sem_size(weir_sem *sem);
+
+WEIR_API int weir__sem_acquire_slow(weir_ctx *ctx, weir_sem *sem, int64_t n, weir_ns deadline);
+WEIR_API int weir__sem_release_slow(weir_sem *sem, int64_t n);
+
+/* 0: taken. EAGAIN: not that many are free, or somebody waits. EINVAL: n is negative or above the size. Lock-free. */
+static inline int weir_sem_try_acquire(weir_sem *sem, int64_t n)
+{
+    uint64_t seen = weir__load_rlx(&sem->word);
+    do {
+        if (WEIR_UNLIKELY(n < 0 || n > weir__sem_size(seen)))
+            return EINVAL;
+        if ((seen & WEIR__SEM_WAITED) != 0 || weir__sem_free(seen) < n)
+            return EAGAIN;
+        /* Acquire: what the one who released before us did. Release is release's. */
+    } while (!weir__cas_acq(&sem->word, &seen, weir__sem_with(seen, weir__sem_free(seen) - n)));
+    return 0;
+}
+
+/* Waits until n units are free and takes them. 0; ECANCELED, ETIMEDOUT (also when ctx has ended before the call); EINVAL: n is negative, or above the size,
+ * now or after a resize. Progress: lock-free when they are free and nobody waits, else parks. */
+static inline int weir_sem_acquire_until(weir_ctx *ctx, weir_sem *sem, int64_t n, weir_ns deadline)
+{
+    const int err = ctx == NULL ? 0 : weir_ctx_err(ctx);
+    int rc;
+    if (WEIR_UNLIKELY(err != 0))
+        return err;
+    rc = weir_sem_try_acquire(sem, n);
+    return WEIR_LIKELY(rc != EAGAIN) ? rc : weir__sem_acquire_slow(ctx, sem, n, deadline);
+}
+
+static inline int weir_sem_acquire(weir_ctx *ctx, weir_sem *sem, int64_t n)
+{
+    return weir_sem_acquire_until(ctx, sem, n, WEIR_FOREVER);
+}
+
+/* Gives n units back, and lets those who wait for them go on. EINVAL: more than were taken; nothing has changed. Any thread, also one that took
+ * none. Progress: lock-free when nobody waits, else takes a lock. */
+static inline int weir_sem_release(weir_sem *sem, int64_t n)
+{
+    uint64_t seen = weir__load_rlx(&sem->word);
+    do {
+        if (WEIR_UNLIKELY(n < 0 || n > weir__sem_size(seen) - weir__sem_free(seen)))
+            return EINVAL;
+        if (WEIR_UNLIKELY((seen & WEIR__SEM_WAITED) != 0))
+            return weir__sem_release_slow(sem, n);
+    } while (!weir__cas_rel(&sem->word, &seen, weir__sem_with(seen, weir__sem_free(seen) + n)));
+    return 0;
+}
+
+#endif /* WEIR_SYNC_SEM_H */
+
 /* ==== weir/flow/loop.h ==== */
 
 /* weir/flow/loop.h: what a stage does, as a loop in the calling thread.
@@ -3219,9 +3478,6 @@ WEIR_INLINE int weir__fan_in_loop(weir_ctx *ctx, weir__port in, const void *ins,
 #ifndef WEIR_FLOW_PIPELINE_H
 #define WEIR_FLOW_PIPELINE_H
 
-
-/* A task: 0, or an error code of the user's own (positive). */
-typedef int weir_task_fn(weir_ctx *ctx, void *arg);
 
 /* Zero means the default, for each. */
 typedef struct weir_stage_opt {
@@ -5562,6 +5818,297 @@ WEIR_API int weir_try_select(weir_case *cases, size_t n)
 }
 
 #endif /* WEIR_CHAN_SELECT_IMPLEMENTED */
+
+/* ==== weir/sync/line.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_SYNC_LINE_IMPLEMENTED)
+#define WEIR_SYNC_LINE_IMPLEMENTED
+
+WEIR_API int weir__line_wait(weir__line *l, weir__waiter *node, weir__wait *w)
+{
+    weir__parker parker = {WEIR__PARKER_WAITING};
+    uint32_t ticket;
+    int status;
+    weir__waiter_init(node, &parker, WEIR__TICKET_QUEUE);
+    weir__waiter_link(&l->list, node);
+    weir__lock_release(&l->lock);
+    ticket = weir__wait_parked(w, &parker, w->backoff.strategy, WEIR_FOREVER);
+    /* A deadline that has passed ends the context, whose hooks may want this lock. */
+    status = ticket == WEIR__TICKET_QUEUE ? 0 : weir__wait_ended(w);
+    weir__lock_take(&l->lock);
+    if (ticket == WEIR__TICKET_QUEUE)
+        return node->status;
+    if (node->linked)
+        weir__waiter_unlink(&l->list, node);
+    return status;
+}
+
+WEIR_API bool weir__line_pick(weir__line *l, weir__waiter *node, int status, weir__line_wakes *wakes)
+{
+    weir__atomic_u32 *wake;
+    weir__waiter_unlink(&l->list, node);
+    node->status = status; /* before the claim, which publishes it */
+    if (!weir__parker_claim(node->parker, node->ticket, &wake))
+        return false;
+    if (wake == NULL)
+        return true;
+    if (wakes->count == sizeof wakes->futex / sizeof wakes->futex[0]) {
+        while (wakes->count > 0)
+            WEIR_FUTEX_WAKE(wakes->futex[--wakes->count], 1);
+    }
+    wakes->futex[wakes->count++] = wake;
+    return true;
+}
+
+WEIR_API bool weir__line_call(weir__line *l, int status, weir__line_wakes *wakes)
+{
+    return weir__line_pick(l, l->list.first, status, wakes);
+}
+
+WEIR_API void weir__line_release(weir__line *l, weir__line_wakes *wakes)
+{
+    weir__lock_release(&l->lock);
+    while (wakes->count > 0)
+        WEIR_FUTEX_WAKE(wakes->futex[--wakes->count], 1);
+}
+
+#endif /* WEIR_SYNC_LINE_IMPLEMENTED */
+
+/* ==== weir/sync/once.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_SYNC_ONCE_IMPLEMENTED)
+#define WEIR_SYNC_ONCE_IMPLEMENTED
+
+WEIR_API void weir_once_init(weir_once *once)
+{
+    memset(once, 0, sizeof *once);
+}
+
+/* fn has returned: done for all, or the first of the line takes over. */
+static void weir__once_leave(weir_once *once, int rc)
+{
+    weir__line_wakes wakes;
+    bool passed_on = false;
+    wakes.count = 0;
+    weir__lock_take(&once->line.lock);
+    if (rc == 0) {
+        weir__store_rel(&once->state, WEIR__ONCE_DONE);
+        while (once->line.list.first != NULL)
+            (void)weir__line_call(&once->line, 0, &wakes);
+    } else {
+        while (!passed_on && once->line.list.first != NULL)
+            passed_on = weir__line_call(&once->line, 0, &wakes);
+        if (!passed_on)
+            weir__store_rlx(&once->state, WEIR__ONCE_NEW);
+    }
+    weir__line_release(&once->line, &wakes);
+}
+
+WEIR_API int weir__once_slow(weir_ctx *ctx, weir_once *once, weir_task_fn *fn, void *arg)
+{
+    weir__wait w;
+    weir__waiter node;
+    int rc = 0;
+    weir__lock_take(&once->line.lock);
+    if (weir__load_rlx(&once->state) == WEIR__ONCE_RUNNING) {
+        weir__wait_init(&w, ctx, WEIR_FOREVER, WEIR_WAIT_ADAPTIVE);
+        rc = weir__line_wait(&once->line, &node, &w);
+    }
+    if (rc == 0 && weir__load_rlx(&once->state) != WEIR__ONCE_DONE)
+        weir__store_rlx(&once->state, WEIR__ONCE_RUNNING); /* NEW, or passed on to us */
+    else
+        fn = NULL;
+    weir__lock_release(&once->line.lock);
+    if (fn == NULL)
+        return rc;
+    rc = fn(ctx, arg);
+    weir__once_leave(once, rc);
+    return rc;
+}
+
+#endif /* WEIR_SYNC_ONCE_IMPLEMENTED */
+
+/* ==== weir/sync/waitgroup.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_SYNC_WAITGROUP_IMPLEMENTED)
+#define WEIR_SYNC_WAITGROUP_IMPLEMENTED
+
+WEIR_API void weir_waitgroup_init(weir_waitgroup *wg)
+{
+    memset(wg, 0, sizeof *wg);
+}
+
+/* Adds n to the count, unless that is not allowed: EINVAL, EOVERFLOW. Acquire and release: whoever brings the count to 0 has seen what was done
+ * before each done, and passes it on. *now: the new count. Not `locked`: one that would end the group is left to who has the lock, with *now
+ * 0. */
+static int weir__waitgroup_change(weir_waitgroup *wg, int n, bool locked, int64_t *now)
+{
+    uint32_t seen = weir__load_rlx(&wg->count);
+    do {
+        *now = (int64_t)seen + n;
+        if (*now < 0)
+            return EINVAL;
+        if (*now > INT32_MAX)
+            return EOVERFLOW;
+        if (*now == 0 && !locked)
+            return 0;
+    } while (!weir__cas_ar(&wg->count, &seen, (uint32_t)*now));
+    return 0;
+}
+
+WEIR_API int weir_waitgroup_add(weir_waitgroup *wg, int n)
+{
+    weir__line_wakes wakes;
+    int64_t now;
+    int rc = weir__waitgroup_change(wg, n, false, &now);
+    if (rc != 0 || now > 0)
+        return rc;
+    wakes.count = 0;
+    weir__lock_take(&wg->line.lock);
+    rc = weir__waitgroup_change(wg, n, true, &now);
+    while (rc == 0 && now == 0 && wg->line.list.first != NULL)
+        (void)weir__line_call(&wg->line, 0, &wakes);
+    weir__line_release(&wg->line, &wakes);
+    return rc;
+}
+
+WEIR_API int weir_waitgroup_wait_until(weir_ctx *ctx, weir_waitgroup *wg, weir_ns deadline)
+{
+    weir__wait w;
+    weir__waiter node;
+    int rc = 0;
+    weir__lock_take(&wg->line.lock);
+    if (weir__load_acq(&wg->count) != 0) {
+        weir__wait_init(&w, ctx, deadline, WEIR_WAIT_ADAPTIVE);
+        rc = weir__line_wait(&wg->line, &node, &w);
+    }
+    weir__lock_release(&wg->line.lock);
+    return rc;
+}
+
+WEIR_API int weir_waitgroup_wait(weir_ctx *ctx, weir_waitgroup *wg)
+{
+    return weir_waitgroup_wait_until(ctx, wg, WEIR_FOREVER);
+}
+
+#endif /* WEIR_SYNC_WAITGROUP_IMPLEMENTED */
+
+/* ==== weir/sync/sem.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_SYNC_SEM_IMPLEMENTED)
+#define WEIR_SYNC_SEM_IMPLEMENTED
+
+typedef struct weir__sem_request {
+    weir__waiter node; /* first */
+    int64_t n;
+} weir__sem_request;
+
+WEIR_API int weir_sem_init(weir_sem *sem, int64_t size)
+{
+    if (size < 0 || size > WEIR_SEM_MAX)
+        return EINVAL;
+    memset(sem, 0, sizeof *sem);
+    sem->word = (uint64_t)size << 33 | (uint64_t)size;
+    return 0;
+}
+
+WEIR_API int64_t weir_sem_available(weir_sem *sem)
+{
+    return weir__sem_free(weir__load_acq(&sem->word));
+}
+
+WEIR_API int64_t weir_sem_size(weir_sem *sem)
+{
+    return weir__sem_size(weir__load_acq(&sem->word));
+}
+
+/* Locked, the bit set: serves the head as long as it fits, and clears the bit when nobody is left. Release, in the store: pairs with the acquire of
+ * those who come after; what they wait for was seen under the lock. */
+static void weir__sem_serve(weir_sem *sem, uint64_t word, weir__line_wakes *wakes)
+{
+    weir__waiter *head;
+    while ((head = sem->line.list.first) != NULL) {
+        const int64_t n = ((weir__sem_request *)(void *)head)->n;
+        if (n > weir__sem_free(word))
+            break;
+        if (weir__line_call(&sem->line, 0, wakes))
+            word = weir__sem_with(word, weir__sem_free(word) - n);
+    }
+    weir__store_rel(&sem->word, head != NULL ? word : word & ~WEIR__SEM_WAITED);
+}
+
+/* Locked: takes the bit, if it is not set already. From here until weir__sem_serve the word is the caller's. Returns it. Acquire: from those who
+ * released without the lock. */
+static uint64_t weir__sem_own(weir_sem *sem)
+{
+    uint64_t word = weir__load_rlx(&sem->word);
+    while ((word & WEIR__SEM_WAITED) == 0 && !weir__cas_acq(&sem->word, &word, word | WEIR__SEM_WAITED)) {}
+    return word | WEIR__SEM_WAITED;
+}
+
+static uint64_t weir__sem_lock(weir_sem *sem)
+{
+    weir__lock_take(&sem->line.lock);
+    return weir__sem_own(sem);
+}
+
+WEIR_API int weir__sem_release_slow(weir_sem *sem, int64_t n)
+{
+    weir__line_wakes wakes;
+    uint64_t word = weir__sem_lock(sem);
+    const bool fits = n <= weir__sem_size(word) - weir__sem_free(word);
+    wakes.count = 0;
+    weir__sem_serve(sem, fits ? weir__sem_with(word, weir__sem_free(word) + n) : word, &wakes);
+    weir__line_release(&sem->line, &wakes);
+    return fits ? 0 : EINVAL;
+}
+
+WEIR_API int weir__sem_acquire_slow(weir_ctx *ctx, weir_sem *sem, int64_t n, weir_ns deadline)
+{
+    weir__sem_request request;
+    weir__line_wakes wakes;
+    weir__wait w;
+    uint64_t word = weir__sem_lock(sem);
+    int rc = 0;
+    wakes.count = 0;
+    if (n > weir__sem_size(word)) {
+        rc = EINVAL;
+        weir__sem_serve(sem, word, &wakes);
+    } else if (sem->line.list.first == NULL && n <= weir__sem_free(word)) { /* freed meanwhile */
+        weir__sem_serve(sem, weir__sem_with(word, weir__sem_free(word) - n), &wakes);
+    } else {
+        weir__wait_init(&w, ctx, deadline, WEIR_WAIT_ADAPTIVE);
+        request.n = n;
+        rc = weir__line_wait(&sem->line, &request.node, &w);
+        if (rc == ECANCELED || rc == ETIMEDOUT)
+            weir__sem_serve(sem, weir__sem_own(sem), &wakes); /* it may have been the head */
+    }
+    weir__line_release(&sem->line, &wakes);
+    if (rc == 0 && ctx != NULL && (rc = weir_ctx_err(ctx)) != 0)
+        (void)weir_sem_release(sem, n); /* it ended while the grant was under way */
+    return rc;
+}
+
+WEIR_API int weir_sem_resize(weir_sem *sem, int64_t size)
+{
+    weir__line_wakes wakes;
+    uint64_t word;
+    if (size < 0 || size > WEIR_SEM_MAX)
+        return EINVAL;
+    wakes.count = 0;
+    word = weir__sem_lock(sem);
+    for (weir__waiter *at = sem->line.list.first, *next; at != NULL; at = next) {
+        next = at->next;
+        if (((weir__sem_request *)(void *)at)->n > size)
+            (void)weir__line_pick(&sem->line, at, EINVAL, &wakes); /* also behind the head: it could never be served */
+    }
+    word = weir__sem_with((uint64_t)size << 33 | WEIR__SEM_WAITED, weir__sem_free(word) + size - weir__sem_size(word));
+    weir__sem_serve(sem, word, &wakes);
+    weir__line_release(&sem->line, &wakes);
+    return 0;
+}
+
+#endif /* WEIR_SYNC_SEM_IMPLEMENTED */
 
 /* ==== weir/flow/pipeline.h: implementation ==== */
 

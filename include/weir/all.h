@@ -39,6 +39,10 @@
 #include "chan/batch.h"      /* send_n, recv_n */
 #include "chan/case.h"       /* one case of a select */
 #include "chan/select.h"     /* whichever of several can go on first */
+#include "sync/line.h"       /* who waits, in order, for what is given under a lock */
+#include "sync/once.h"       /* done once, whoever comes first */
+#include "sync/waitgroup.h"  /* until so many are done */
+#include "sync/sem.h"        /* so many units, first come first served */
 #include "flow/loop.h"       /* generate, map, sink, fan-out, fan-in as inline loops */
 #include "flow/pipeline.h"   /* the threads of a pipeline, and how it ends */
 #include "flow/stages.h"     /* the stages of a pipeline, one call each */

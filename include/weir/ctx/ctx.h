@@ -50,6 +50,9 @@ struct weir_ctx {
     weir__hook_tree tree; /* in the root alone: the lock of all, and the hooks that run */
 };
 
+/* A task, as every part of the library runs it: 0, or an error code of the user's own (positive). ctx tells it when to stop. */
+typedef int weir_task_fn(weir_ctx *ctx, void *arg);
+
 /* Starts a context. parent: NULL, or a context that outlives it; one that has ended makes the child end at once, with the same cause.
  * Wait-free for a root; else takes the tree's lock. */
 WEIR_API void weir_ctx_init(weir_ctx *ctx, weir_ctx *parent);

@@ -29,9 +29,6 @@
 #include "../core/thread.h"
 #include "../ctx/ctx.h"
 
-/* A task: 0, or an error code of the user's own (positive). */
-typedef int weir_task_fn(weir_ctx *ctx, void *arg);
-
 /* Zero means the default, for each. */
 typedef struct weir_stage_opt {
     const char *name; /* of its threads, for people; kept as a pointer. "stage" */
