@@ -21,6 +21,7 @@
  *   core/fence.h         the fence that only the sleeping side pays for
  *   core/thread.h        starting and joining threads
  *   park/lock.h          a small futex lock for slow paths
+ *   park/roll.h          the threads that the library has started
  *   park/backoff.h       spin, yield, park: the four strategies
  *   park/parker.h        how one thread sleeps, and is claimed exactly once
  *   park/waitq.h         who sleeps on one side of a channel
@@ -55,6 +56,7 @@
  *   flow/pipeline.h      the threads of a pipeline, and how it ends
  *   flow/stages.h        the stages of a pipeline, one call each
  *   obs/hist.h           a latency histogram
+ *   obs/threads.h        prints that roll
  */
 
 #ifndef WEIR_H
@@ -139,6 +141,11 @@
  * stand this far apart. Not configurable, because it is part of the layout that all units of a program share. */
 #define WEIR_CACHE_PAD 128
 #define WEIR__PADDED __attribute__((aligned(WEIR_CACHE_PAD)))
+
+/* Before a static variable of which each thread has its own. */
+#ifndef WEIR_THREAD_LOCAL
+#define WEIR_THREAD_LOCAL __thread
+#endif
 
 /* A point where a test may stop a thread, to provoke one interleaving: WEIR_HOOK("claimed") between claim and publish. */
 #ifndef WEIR_HOOK
@@ -370,10 +377,6 @@ static inline weir_ns weir_time_add(weir_ns start, weir_ns duration)
 #define WEIR_CORE_RANDOM_H
 
 
-#ifndef WEIR_THREAD_LOCAL
-#define WEIR_THREAD_LOCAL __thread
-#endif
-
 /* A number in [0, below), each equally likely; below > 0. Any thread; wait-free. */
 WEIR_API uint32_t weir__random_below(uint32_t below);
 
@@ -513,6 +516,65 @@ static inline void weir__lock_release(weir__lock *l)
 }
 
 #endif /* WEIR_PARK_LOCK_H */
+
+/* ==== weir/park/roll.h ==== */
+
+/* weir/park/roll.h: the roll of the threads that the library has started: what each is called, what it runs, and what it sleeps on since when.
+ *
+ * What a goroutine profile is for. A thread writes down what it is about to sleep on when it parks, under a lock of its own that only somebody who
+ * prints the roll ever contends for; a thread that never parks never comes by here. Threads that the program starts itself are not on the roll.
+ *
+ * Who owns the memory
+ *   An entry lies on its thread's stack. It is linked and unlinked under the roll's lock; what it says is under its own, so that a
+ *   name that it points to (a channel's, say) is not freed while it is read: the thread takes it down before its call returns.
+ *
+ * WEIR_NO_ROLL, defined, leaves all of it out: weir_thread_count is then 0.
+ */
+#ifndef WEIR_PARK_ROLL_H
+#define WEIR_PARK_ROLL_H
+
+
+typedef struct weir__roll_entry {
+    struct weir__roll_entry *next, *prev;
+    weir__lock lock;  /* of all that follows */
+    const char *name; /* the thread's; NULL: none */
+    const char *task; /* what it runs at present; NULL: nothing */
+    const char *what,
+        *on; /* what it sleeps in, and the name of what it sleeps on; NULL: it does not sleep, there is none */
+    weir_ns since;
+    long id; /* the system's */
+} weir__roll_entry;
+
+/* How many threads the library has started that have not ended. Any thread; wait-free. */
+WEIR_API int weir_thread_count(void);
+
+/* What a wait is called on the roll: in what, on what; both may be NULL. */
+typedef struct weir__roll_label {
+    const char *what, *on;
+} weir__roll_label;
+
+#ifdef WEIR_NO_ROLL
+#define weir__roll_start(thread, fn, arg) WEIR_THREAD_START((thread), (fn), (arg))
+#define weir__roll_enter(entry, name) ((void)(entry), (void)(name))
+#define weir__roll_leave(entry) ((void)(entry))
+#define weir__roll_task(task) ((void)(task))
+#define weir__roll_sleeps(label) ((void)(label))
+#define weir__roll_wakes() ((void)0)
+#else
+/* WEIR_THREAD_START for a function that begins with enter and ends with leave. */
+WEIR_API int weir__roll_start(weir__thread *thread, void *(*fn)(void *), void *arg);
+WEIR_API void weir__roll_enter(weir__roll_entry *entry, const char *name);
+WEIR_API void weir__roll_leave(weir__roll_entry *entry);
+/* The calling thread runs this task from now on; NULL: none. */
+WEIR_API void weir__roll_task(const char *task);
+/* The calling thread is about to sleep (label may be NULL), and has woken. */
+WEIR_API void weir__roll_sleeps(const weir__roll_label *label);
+WEIR_API void weir__roll_wakes(void);
+/* Calls fn for each entry, locked. fn may not call the library. */
+WEIR_API void weir__roll_each(void (*fn)(const weir__roll_entry *entry, void *arg), void *arg);
+#endif
+
+#endif /* WEIR_PARK_ROLL_H */
 
 /* ==== weir/park/backoff.h ==== */
 
@@ -669,9 +731,9 @@ static inline bool weir__parker_cancel(weir__parker *p)
     return weir__parker_claim(p, WEIR__PARKER_CANCELLED, &own);
 }
 
-/* Waits, with the given strategy, until claimed or until the deadline. Returns the ticket, or WEIR__PARKER_CANCELLED once the deadline
+/* Waits, with the given strategy, until claimed or until the deadline; label (may be NULL): what this is called on the roll of threads. Returns the ticket, or WEIR__PARKER_CANCELLED once the deadline
  * has passed. */
-WEIR_API uint32_t weir__parker_wait(weir__parker *p, int strategy, weir_ns deadline);
+WEIR_API uint32_t weir__parker_wait(weir__parker *p, int strategy, weir_ns deadline, const weir__roll_label *label);
 
 #endif /* WEIR_PARK_PARKER_H */
 
@@ -1968,6 +2030,7 @@ typedef struct weir__wait {
     weir_ctx *ctx;
     weir_ns deadline; /* the nearer of the call's and the context's */
     weir__backoff backoff;
+    weir__roll_label label; /* what it is called on the roll of threads */
 } weir__wait;
 
 enum { WEIR__TICKET_CTX = WEIR__PARKER_FIRST_TICKET, WEIR__TICKET_QUEUE };
@@ -1979,6 +2042,14 @@ static inline void weir__wait_init(weir__wait *w, weir_ctx *ctx, weir_ns deadlin
     w->deadline = deadline < end ? deadline : end;
     w->backoff.strategy = strategy;
     w->backoff.turn = 0;
+    w->label.what = w->label.on = NULL;
+}
+
+/* Says what the wait is called. */
+static inline void weir__wait_label(weir__wait *w, const char *what, const char *on)
+{
+    w->label.what = what;
+    w->label.on = on;
 }
 
 /* 0, or why the wait is over: ECANCELED, ETIMEDOUT. While polling it does not read the clock in every turn of a spin. */
@@ -3653,6 +3724,24 @@ WEIR_API weir_ns weir_hist_percentile(weir_hist *h, double percent);
 
 #endif /* WEIR_OBS_HIST_H */
 
+/* ==== weir/obs/threads.h ==== */
+
+/* weir/obs/threads.h: prints the roll of the library's threads (park/roll.h), for whoever looks for one that has been left behind.
+ *
+ *     thread 4711  sink     in recv on "jobs" for 1.204 s, runs resize
+ */
+#ifndef WEIR_OBS_THREADS_H
+#define WEIR_OBS_THREADS_H
+
+
+#include <stdio.h>
+
+/* A line for each thread that the library has started and that has not ended: its system id, its name, what it sleeps on and since when, the task that
+ * it runs; the youngest first. Any thread; threads that start, end or park meanwhile wait for the printing. */
+WEIR_API void weir_threads(FILE *file);
+
+#endif /* WEIR_OBS_THREADS_H */
+
 #endif /* WEIR_H */
 
 /* ==== weir/core/system.h: implementation ==== */
@@ -3938,6 +4027,115 @@ WEIR_API void weir__lock_slow(weir__lock *l)
 
 #endif /* WEIR_PARK_LOCK_IMPLEMENTED */
 
+/* ==== weir/park/roll.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_PARK_ROLL_IMPLEMENTED)
+#define WEIR_PARK_ROLL_IMPLEMENTED
+
+#ifdef WEIR_NO_ROLL
+WEIR_API int weir_thread_count(void)
+{
+    return 0;
+}
+#else
+static struct {
+    weir__lock lock;
+    weir__roll_entry *first;
+    weir__atomic_u32 count; /* with those that have been started and have not entered */
+} weir__roll;
+static WEIR_THREAD_LOCAL weir__roll_entry *weir__roll_own;
+
+WEIR_API int weir_thread_count(void)
+{
+    return (int)weir__load_acq(&weir__roll.count);
+}
+
+WEIR_API int weir__roll_start(weir__thread *thread, void *(*fn)(void *), void *arg)
+{
+    int rc;
+    (void)weir__add_rlx(&weir__roll.count, 1);
+    rc = WEIR_THREAD_START(thread, fn, arg);
+    if (rc != 0)
+        (void)weir__add_ar(&weir__roll.count, 0U - 1U);
+    return rc;
+}
+
+WEIR_API void weir__roll_enter(weir__roll_entry *entry, const char *name)
+{
+    memset(entry, 0, sizeof *entry);
+    entry->name = name;
+    entry->id = weir__system_call(SYS_gettid, 0, 0, 0, 0, 0, 0);
+    weir__lock_take(&weir__roll.lock);
+    entry->next = weir__roll.first;
+    if (entry->next != NULL)
+        entry->next->prev = entry;
+    weir__roll.first = entry;
+    weir__lock_release(&weir__roll.lock);
+    weir__roll_own = entry;
+}
+
+WEIR_API void weir__roll_leave(weir__roll_entry *entry)
+{
+    weir__roll_own = NULL;
+    weir__lock_take(&weir__roll.lock);
+    if (entry->prev != NULL)
+        entry->prev->next = entry->next;
+    else
+        weir__roll.first = entry->next;
+    if (entry->next != NULL)
+        entry->next->prev = entry->prev;
+    weir__lock_release(&weir__roll.lock);
+    (void)weir__add_ar(&weir__roll.count, 0U - 1U);
+}
+
+WEIR_API void weir__roll_task(const char *task)
+{
+    weir__roll_entry *own = weir__roll_own;
+    if (own == NULL)
+        return;
+    weir__lock_take(&own->lock);
+    own->task = task;
+    weir__lock_release(&own->lock);
+}
+
+static void weir__roll_write(const char *what, const char *on, weir_ns since)
+{
+    weir__roll_entry *own = weir__roll_own;
+    if (own == NULL)
+        return;
+    weir__lock_take(&own->lock);
+    own->what = what;
+    own->on = on;
+    own->since = since;
+    weir__lock_release(&own->lock);
+}
+
+WEIR_API void weir__roll_sleeps(const weir__roll_label *label)
+{
+    if (weir__roll_own != NULL)
+        weir__roll_write(label == NULL || label->what == NULL ? "a wait" : label->what,
+                         label == NULL ? NULL : label->on, weir_now());
+}
+
+WEIR_API void weir__roll_wakes(void)
+{
+    weir__roll_write(NULL, NULL, 0);
+}
+
+WEIR_API void weir__roll_each(void (*fn)(const weir__roll_entry *entry, void *arg), void *arg)
+{
+    weir__lock_take(&weir__roll.lock);
+    for (weir__roll_entry *e = weir__roll.first; e != NULL; e = e->next) {
+        weir__lock_take(&e->lock);
+        fn(e, arg);
+        weir__lock_release(&e->lock);
+    }
+    weir__lock_release(&weir__roll.lock);
+}
+#endif
+
+#endif /* WEIR_PARK_ROLL_IMPLEMENTED */
+
 /* ==== weir/park/backoff.h: implementation ==== */
 
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_PARK_BACKOFF_IMPLEMENTED)
@@ -3958,15 +4156,19 @@ WEIR_API WEIR_NOINLINE void weir__backoff_lost(unsigned lost)
 #define WEIR_PARK_PARKER_IMPLEMENTED
 
 /* Sleeps once, if nobody has claimed us before it could be announced. True: the deadline has passed. */
-static bool weir__parker_sleep(weir__parker *p, weir_ns deadline)
+static bool weir__parker_sleep(weir__parker *p, weir_ns deadline, const weir__roll_label *label)
 {
     uint32_t seen = WEIR__PARKER_WAITING;
+    bool late;
     if (!weir__cas_rlx(&p->state, &seen, WEIR__PARKER_SLEEPING) && seen != WEIR__PARKER_SLEEPING)
         return false;
-    return WEIR_FUTEX_WAIT(&p->state, WEIR__PARKER_SLEEPING, deadline) == ETIMEDOUT;
+    weir__roll_sleeps(label);
+    late = WEIR_FUTEX_WAIT(&p->state, WEIR__PARKER_SLEEPING, deadline) == ETIMEDOUT;
+    weir__roll_wakes();
+    return late;
 }
 
-WEIR_API uint32_t weir__parker_wait(weir__parker *p, int strategy, weir_ns deadline)
+WEIR_API uint32_t weir__parker_wait(weir__parker *p, int strategy, weir_ns deadline, const weir__roll_label *label)
 {
     weir__backoff turns = {strategy, 0}, peer = {WEIR_WAIT_YIELD, 0};
     for (;;) {
@@ -3979,7 +4181,7 @@ WEIR_API uint32_t weir__parker_wait(weir__parker *p, int strategy, weir_ns deadl
         if (state >= WEIR__PARKER_FIRST_TICKET)
             return state;
         if (!weir__backoff_turn(&turns))
-            late = weir__parker_sleep(p, deadline);
+            late = weir__parker_sleep(p, deadline, label);
         else if (deadline != WEIR_FOREVER && turns.turn % 16 == 0)
             late = weir_now() >= deadline;
         if (late && weir__parker_cancel(p))
@@ -4590,11 +4792,11 @@ WEIR_API uint32_t weir__wait_parked(const weir__wait *w, weir__parker *parker, i
     weir__waiter watch;
     uint32_t ticket;
     if (w->ctx == NULL)
-        return weir__parker_wait(parker, strategy, deadline);
+        return weir__parker_wait(parker, strategy, deadline, &w->label);
     weir__waiter_init(&watch, parker, WEIR__TICKET_CTX);
     if (weir__ctx_watch(w->ctx, &watch) != 0 && weir__parker_cancel(parker))
         return WEIR__TICKET_CTX;
-    ticket = weir__parker_wait(parker, strategy, deadline);
+    ticket = weir__parker_wait(parker, strategy, deadline, &w->label);
     weir__ctx_unwatch(w->ctx, &watch);
     return ticket;
 }
@@ -4939,6 +5141,7 @@ static WEIR_NOINLINE int weir__meet_wait_on(weir_ctx *ctx, weir__chan *c, bool s
     weir__backoff peer = {WEIR_WAIT_YIELD, 0};
     weir__wait w;
     weir__wait_init(&w, ctx, deadline, c->wait);
+    weir__wait_label(&w, sending ? "send" : "recv", c->name);
     while (entry != WEIR__LANE_DONE) {
         if (entry != WEIR__LANE_PASSING) {
             int rc = entry == WEIR__LANE_STAY ? weir__meet_stay(&w, c, sending, dst, mine) : EAGAIN;
@@ -5319,6 +5522,7 @@ WEIR_API WEIR_NOINLINE int weir__op_wait(weir_ctx *ctx, weir__chan *c, weir__op 
         return weir__wait_end(&w);
     if (weir__chan_inherited(c))
         return ENOTRECOVERABLE;
+    weir__wait_label(&w, weir__op_sends(op) ? "send" : "recv", c->name);
     for (;;) {
         if (weir__op_spin(c, op, &w.backoff, &rc))
             break;
@@ -5701,6 +5905,7 @@ static int weir__select_wait(weir__select *s, weir_ctx *ctx, weir_ns deadline)
     weir__wait w;
     int done;
     weir__wait_init(&w, ctx, deadline, polls ? strategy : WEIR_WAIT_PARK);
+    weir__wait_label(&w, "select", s->n > 0 && s->cases[0].chan != NULL ? s->cases[0].chan->name : NULL);
     for (;;) {
         int over;
         done = weir__select_poll(s);
@@ -5912,6 +6117,7 @@ WEIR_API int weir__once_slow(weir_ctx *ctx, weir_once *once, weir_task_fn *fn, v
     weir__lock_take(&once->line.lock);
     if (weir__load_rlx(&once->state) == WEIR__ONCE_RUNNING) {
         weir__wait_init(&w, ctx, WEIR_FOREVER, WEIR_WAIT_ADAPTIVE);
+        weir__wait_label(&w, "once", NULL);
         rc = weir__line_wait(&once->line, &node, &w);
     }
     if (rc == 0 && weir__load_rlx(&once->state) != WEIR__ONCE_DONE)
@@ -5980,6 +6186,7 @@ WEIR_API int weir_waitgroup_wait_until(weir_ctx *ctx, weir_waitgroup *wg, weir_n
     weir__lock_take(&wg->line.lock);
     if (weir__load_acq(&wg->count) != 0) {
         weir__wait_init(&w, ctx, deadline, WEIR_WAIT_ADAPTIVE);
+        weir__wait_label(&w, "waitgroup", NULL);
         rc = weir__line_wait(&wg->line, &node, &w);
     }
     weir__lock_release(&wg->line.lock);
@@ -6078,6 +6285,7 @@ WEIR_API int weir__sem_acquire_slow(weir_ctx *ctx, weir_sem *sem, int64_t n, wei
         weir__sem_serve(sem, weir__sem_with(word, weir__sem_free(word) - n), &wakes);
     } else {
         weir__wait_init(&w, ctx, deadline, WEIR_WAIT_ADAPTIVE);
+        weir__wait_label(&w, "semaphore", NULL);
         request.n = n;
         rc = weir__line_wait(&sem->line, &request.node, &w);
         if (rc == ECANCELED || rc == ETIMEDOUT)
@@ -6164,12 +6372,15 @@ static void *weir__stage_main(void *arg)
 {
     weir__worker *w = (weir__worker *)arg;
     weir__stage *s = w->stage;
+    weir__roll_entry entry;
     int rc = w->cpu < 0 ? 0 : weir_pin(w->cpu);
+    weir__roll_enter(&entry, s->name);
     weir_thread_name(s->name);
     if (rc == 0)
         rc = s->task(&s->pipeline->ctx, s->arg);
     weir__pipeline_fail(s->pipeline, rc); /* before the channels close: the others see the error first */
     weir__stage_leave(s, 1);
+    weir__roll_leave(&entry);
     return NULL;
 }
 
@@ -6209,7 +6420,7 @@ WEIR_API void weir_pipeline_init(weir_pipeline *p, weir_ctx *parent)
 static int weir__stage_start(weir__stage *s)
 {
     for (unsigned i = 0; i < s->workers; i++) {
-        const int rc = WEIR_THREAD_START(&s->worker[i].thread, weir__stage_main, &s->worker[i]);
+        const int rc = weir__roll_start(&s->worker[i].thread, weir__stage_main, &s->worker[i]);
         if (rc != 0) {
             weir__pipeline_fail(s->pipeline, rc);
             weir__stage_leave(s, s->workers - i);
@@ -6612,6 +6823,41 @@ WEIR_API weir_ns weir_hist_percentile(weir_hist *h, double percent)
 }
 
 #endif /* WEIR_OBS_HIST_IMPLEMENTED */
+
+/* ==== weir/obs/threads.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_OBS_THREADS_IMPLEMENTED)
+#define WEIR_OBS_THREADS_IMPLEMENTED
+
+#ifndef WEIR_NO_ROLL
+static void weir__threads_line(const weir__roll_entry *e, void *arg)
+{
+    FILE *file = (FILE *)arg;
+    fprintf(file, "thread %ld  %-15s ", e->id, e->name != NULL ? e->name : "(no name)");
+    if (e->what == NULL)
+        fputs("running", file);
+    else
+        fprintf(file, "in %s", e->what);
+    if (e->on != NULL)
+        fprintf(file, " on \"%s\"", e->on);
+    if (e->what != NULL)
+        fprintf(file, " for %.3f s", (double)(weir_now() - e->since) / 1e9);
+    if (e->task != NULL)
+        fprintf(file, ", runs %s", e->task);
+    fputc('\n', file);
+}
+#endif
+
+WEIR_API void weir_threads(FILE *file)
+{
+#ifdef WEIR_NO_ROLL
+    (void)file;
+#else
+    weir__roll_each(weir__threads_line, file);
+#endif
+}
+
+#endif /* WEIR_OBS_THREADS_IMPLEMENTED */
 
 /*
  * weir is available under either of two licences, whichever you prefer:

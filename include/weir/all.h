@@ -13,6 +13,7 @@
 #include "core/fence.h"      /* the fence that only the sleeping side pays for */
 #include "core/thread.h"     /* starting and joining threads */
 #include "park/lock.h"       /* a small futex lock for slow paths */
+#include "park/roll.h"       /* the threads that the library has started */
 #include "park/backoff.h"    /* spin, yield, park: the four strategies */
 #include "park/parker.h"     /* how one thread sleeps, and is claimed exactly once */
 #include "park/waitq.h"      /* who sleeps on one side of a channel */
@@ -47,3 +48,4 @@
 #include "flow/pipeline.h"   /* the threads of a pipeline, and how it ends */
 #include "flow/stages.h"     /* the stages of a pipeline, one call each */
 #include "obs/hist.h"        /* a latency histogram */
+#include "obs/threads.h"     /* prints that roll */

@@ -167,7 +167,7 @@ TEST(errno_is_left_alone_by_whoever_parks)
     weir__waitq_init(&q);
     weir__waitq_join(&q, &node);
     WEIR_FENCE_HEAVY();
-    CHECK_INT(weir__parker_wait(&parker, WEIR_WAIT_PARK, weir_now() + WEIR_MS(1)), WEIR__PARKER_CANCELLED);
+    CHECK_INT(weir__parker_wait(&parker, WEIR_WAIT_PARK, weir_now() + WEIR_MS(1), NULL), WEIR__PARKER_CANCELLED);
     weir__waitq_wake(&q, WEIR__WAKE_ALL);
     weir__waitq_leave(&q, &node);
     weir__lock_take(&lock);

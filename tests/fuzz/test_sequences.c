@@ -43,3 +43,25 @@ TEST_DEFINE(ten_million, 1200, true)
 {
     run_random(10000000, 1000000000 + (uint64_t)test_seed());
 }
+
+/* What libFuzzer has bred: the smallest set of programs that together reach all that it has ever reached. */
+TEST(the_corpus_does_what_the_model_does)
+{
+    DIR *corpus = opendir("tests/fuzz/corpus");
+    if (corpus == NULL)
+        SKIP("needs tests/fuzz/corpus, from the folder that the tests are run in");
+    for (struct dirent *e; (e = readdir(corpus)) != NULL;) {
+        char path[300];
+        uint8_t code[4096];
+        size_t at;
+        snprintf(path, sizeof path, "tests/fuzz/corpus/%s", e->d_name);
+        FILE *file = e->d_name[0] == '.' ? NULL : fopen(path, "rb");
+        if (file == NULL)
+            continue;
+        const char *wrong = fuzz_run(code, fread(code, 1, sizeof code, file), &at);
+        fclose(file);
+        if (!CHECK_STR(wrong, NULL))
+            printf("#   %s, after %zu bytes\n", path, at);
+    }
+    closedir(corpus);
+}

@@ -76,6 +76,7 @@ int model_before(const struct model_moment *end, const struct model_moment *begi
 typedef int weir__thread;
 #define WEIR_THREAD_START(thread, fn, arg) model_thread_start((thread), (fn), (arg))
 #define WEIR_THREAD_JOIN(thread) model_thread_join(thread)
+#define WEIR_NO_ROLL                  /* fibers have no thread-locals */
 #define WEIR_AT_FORK(fn) ((void)(fn)) /* a model has one process */
 #define WEIR_THREAD_SELF() ((uintptr_t)model_thread_self())
 

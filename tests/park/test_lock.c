@@ -1,9 +1,9 @@
 /* tests/park/test_lock.c: the futex lock of the slow paths. */
-static unsigned sleeps, wakes; /* atomic: futex calls begun */
+static unsigned sleeps, woken; /* atomic: futex calls begun */
 #define WEIR_FUTEX_WAIT(word, value, deadline)                                                                         \
     (__atomic_add_fetch(&sleeps, 1, __ATOMIC_SEQ_CST), weir__futex_wait((word), (value), (deadline)))
 #define WEIR_FUTEX_WAKE(word, count)                                                                                   \
-    (__atomic_add_fetch(&wakes, 1, __ATOMIC_SEQ_CST), weir__futex_wake((word), (count)))
+    (__atomic_add_fetch(&woken, 1, __ATOMIC_SEQ_CST), weir__futex_wake((word), (count)))
 #include "harness.h"
 
 static weir__lock lock;
@@ -16,14 +16,14 @@ static unsigned count_of(unsigned *counter)
 TEST(a_free_lock_needs_no_system_call)
 {
     lock = 0;
-    sleeps = wakes = 0;
+    sleeps = woken = 0;
     for (int i = 0; i < 100; i++) {
         weir__lock_take(&lock);
         CHECK_INT(lock, 1);
         weir__lock_release(&lock);
         CHECK_INT(lock, 0);
     }
-    CHECK_INT(sleeps + wakes, 0);
+    CHECK_INT(sleeps + woken, 0);
 }
 
 /* ---- mutual exclusion: the counter is plain, so thread sanitizer judges the orders too ---- */

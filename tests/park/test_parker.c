@@ -15,7 +15,7 @@ static bool claim(weir__parker *p, uint32_t ticket)
 /* To the end, without spinning first. */
 static uint32_t sleep_until(weir__parker *p, weir_ns deadline)
 {
-    return weir__parker_wait(p, WEIR_WAIT_PARK, deadline);
+    return weir__parker_wait(p, WEIR_WAIT_PARK, deadline, NULL);
 }
 
 static unsigned sleeps_begun(void)
@@ -55,7 +55,7 @@ TEST(every_strategy_waits_for_the_deadline)
     for (int strategy = WEIR_WAIT_ADAPTIVE; strategy <= WEIR_WAIT_PARK; strategy++) {
         weir__parker p = {WEIR__PARKER_WAITING};
         const weir_ns deadline = weir_now() + WEIR_MS(2);
-        CHECK_INT(weir__parker_wait(&p, strategy, deadline), WEIR__PARKER_CANCELLED);
+        CHECK_INT(weir__parker_wait(&p, strategy, deadline, NULL), WEIR__PARKER_CANCELLED);
         CHECK(weir_now() >= deadline);
     }
 }

@@ -230,7 +230,7 @@ static void sleep_once(void *unused)
     weir__waiter_init(&node, &parker, 5);
     weir__waitq_join(&q, &node);
     __atomic_add_fetch(&crowd.asleep, 1, __ATOMIC_SEQ_CST);
-    CHECK_INT(weir__parker_wait(&parker, WEIR_WAIT_PARK, WEIR_FOREVER), 5);
+    CHECK_INT(weir__parker_wait(&parker, WEIR_WAIT_PARK, WEIR_FOREVER, NULL), 5);
     weir__waitq_leave(&q, &node);
 }
 
@@ -257,7 +257,7 @@ static void sleep_often(void *unused)
         weir__waiter node;
         weir__waiter_init(&node, &parker, 5);
         weir__waitq_join(&q, &node);
-        const uint32_t ticket = weir__parker_wait(&parker, WEIR_WAIT_PARK, weir_now() + WEIR_US(i % 20));
+        const uint32_t ticket = weir__parker_wait(&parker, WEIR_WAIT_PARK, weir_now() + WEIR_US(i % 20), NULL);
         weir__waitq_leave(&q, &node);
         CHECK(!node.linked);
         if (ticket == 5)

@@ -223,6 +223,7 @@ static WEIR_NOINLINE int weir__meet_wait_on(weir_ctx *ctx, weir__chan *c, bool s
     weir__backoff peer = {WEIR_WAIT_YIELD, 0};
     weir__wait w;
     weir__wait_init(&w, ctx, deadline, c->wait);
+    weir__wait_label(&w, sending ? "send" : "recv", c->name);
     while (entry != WEIR__LANE_DONE) {
         if (entry != WEIR__LANE_PASSING) {
             int rc = entry == WEIR__LANE_STAY ? weir__meet_stay(&w, c, sending, dst, mine) : EAGAIN;

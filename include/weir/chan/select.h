@@ -332,6 +332,7 @@ static int weir__select_wait(weir__select *s, weir_ctx *ctx, weir_ns deadline)
     weir__wait w;
     int done;
     weir__wait_init(&w, ctx, deadline, polls ? strategy : WEIR_WAIT_PARK);
+    weir__wait_label(&w, "select", s->n > 0 && s->cases[0].chan != NULL ? s->cases[0].chan->name : NULL);
     for (;;) {
         int over;
         done = weir__select_poll(s);

@@ -125,6 +125,7 @@ WEIR_API WEIR_NOINLINE int weir__op_wait(weir_ctx *ctx, weir__chan *c, weir__op 
         return weir__wait_end(&w);
     if (weir__chan_inherited(c))
         return ENOTRECOVERABLE;
+    weir__wait_label(&w, weir__op_sends(op) ? "send" : "recv", c->name);
     for (;;) {
         if (weir__op_spin(c, op, &w.backoff, &rc))
             break;

@@ -76,6 +76,11 @@
 #define WEIR_CACHE_PAD 128
 #define WEIR__PADDED __attribute__((aligned(WEIR_CACHE_PAD)))
 
+/* Before a static variable of which each thread has its own. */
+#ifndef WEIR_THREAD_LOCAL
+#define WEIR_THREAD_LOCAL __thread
+#endif
+
 /* A point where a test may stop a thread, to provoke one interleaving: WEIR_HOOK("claimed") between claim and publish. */
 #ifndef WEIR_HOOK
 #define WEIR_HOOK(point) ((void)0)

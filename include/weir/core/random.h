@@ -9,10 +9,6 @@
 #include "config.h"
 #include "time.h"
 
-#ifndef WEIR_THREAD_LOCAL
-#define WEIR_THREAD_LOCAL __thread
-#endif
-
 /* A number in [0, below), each equally likely; below > 0. Any thread; wait-free. */
 WEIR_API uint32_t weir__random_below(uint32_t below);
 

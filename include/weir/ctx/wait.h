@@ -13,6 +13,7 @@ typedef struct weir__wait {
     weir_ctx *ctx;
     weir_ns deadline; /* the nearer of the call's and the context's */
     weir__backoff backoff;
+    weir__roll_label label; /* what it is called on the roll of threads */
 } weir__wait;
 
 enum { WEIR__TICKET_CTX = WEIR__PARKER_FIRST_TICKET, WEIR__TICKET_QUEUE };
@@ -24,6 +25,14 @@ static inline void weir__wait_init(weir__wait *w, weir_ctx *ctx, weir_ns deadlin
     w->deadline = deadline < end ? deadline : end;
     w->backoff.strategy = strategy;
     w->backoff.turn = 0;
+    w->label.what = w->label.on = NULL;
+}
+
+/* Says what the wait is called. */
+static inline void weir__wait_label(weir__wait *w, const char *what, const char *on)
+{
+    w->label.what = what;
+    w->label.on = on;
 }
 
 /* 0, or why the wait is over: ECANCELED, ETIMEDOUT. While polling it does not read the clock in every turn of a spin. */
@@ -66,11 +75,11 @@ WEIR_API uint32_t weir__wait_parked(const weir__wait *w, weir__parker *parker, i
     weir__waiter watch;
     uint32_t ticket;
     if (w->ctx == NULL)
-        return weir__parker_wait(parker, strategy, deadline);
+        return weir__parker_wait(parker, strategy, deadline, &w->label);
     weir__waiter_init(&watch, parker, WEIR__TICKET_CTX);
     if (weir__ctx_watch(w->ctx, &watch) != 0 && weir__parker_cancel(parker))
         return WEIR__TICKET_CTX;
-    ticket = weir__parker_wait(parker, strategy, deadline);
+    ticket = weir__parker_wait(parker, strategy, deadline, &w->label);
     weir__ctx_unwatch(w->ctx, &watch);
     return ticket;
 }

@@ -135,12 +135,15 @@ static void *weir__stage_main(void *arg)
 {
     weir__worker *w = (weir__worker *)arg;
     weir__stage *s = w->stage;
+    weir__roll_entry entry;
     int rc = w->cpu < 0 ? 0 : weir_pin(w->cpu);
+    weir__roll_enter(&entry, s->name);
     weir_thread_name(s->name);
     if (rc == 0)
         rc = s->task(&s->pipeline->ctx, s->arg);
     weir__pipeline_fail(s->pipeline, rc); /* before the channels close: the others see the error first */
     weir__stage_leave(s, 1);
+    weir__roll_leave(&entry);
     return NULL;
 }
 
@@ -180,7 +183,7 @@ WEIR_API void weir_pipeline_init(weir_pipeline *p, weir_ctx *parent)
 static int weir__stage_start(weir__stage *s)
 {
     for (unsigned i = 0; i < s->workers; i++) {
-        const int rc = WEIR_THREAD_START(&s->worker[i].thread, weir__stage_main, &s->worker[i]);
+        const int rc = weir__roll_start(&s->worker[i].thread, weir__stage_main, &s->worker[i]);
         if (rc != 0) {
             weir__pipeline_fail(s->pipeline, rc);
             weir__stage_leave(s, s->workers - i);

@@ -24,6 +24,7 @@
 #include "../core/atomic.h"
 #include "../core/futex.h"
 #include "backoff.h"
+#include "roll.h"
 
 #define WEIR__PARKER_WAITING 0U
 #define WEIR__PARKER_SLEEPING 1U
@@ -62,9 +63,9 @@ static inline bool weir__parker_cancel(weir__parker *p)
     return weir__parker_claim(p, WEIR__PARKER_CANCELLED, &own);
 }
 
-/* Waits, with the given strategy, until claimed or until the deadline. Returns the ticket, or WEIR__PARKER_CANCELLED once the deadline
+/* Waits, with the given strategy, until claimed or until the deadline; label (may be NULL): what this is called on the roll of threads. Returns the ticket, or WEIR__PARKER_CANCELLED once the deadline
  * has passed. */
-WEIR_API uint32_t weir__parker_wait(weir__parker *p, int strategy, weir_ns deadline);
+WEIR_API uint32_t weir__parker_wait(weir__parker *p, int strategy, weir_ns deadline, const weir__roll_label *label);
 
 #endif /* WEIR_PARK_PARKER_H */
 
@@ -72,15 +73,19 @@ WEIR_API uint32_t weir__parker_wait(weir__parker *p, int strategy, weir_ns deadl
 #define WEIR_PARK_PARKER_IMPLEMENTED
 
 /* Sleeps once, if nobody has claimed us before it could be announced. True: the deadline has passed. */
-static bool weir__parker_sleep(weir__parker *p, weir_ns deadline)
+static bool weir__parker_sleep(weir__parker *p, weir_ns deadline, const weir__roll_label *label)
 {
     uint32_t seen = WEIR__PARKER_WAITING;
+    bool late;
     if (!weir__cas_rlx(&p->state, &seen, WEIR__PARKER_SLEEPING) && seen != WEIR__PARKER_SLEEPING)
         return false;
-    return WEIR_FUTEX_WAIT(&p->state, WEIR__PARKER_SLEEPING, deadline) == ETIMEDOUT;
+    weir__roll_sleeps(label);
+    late = WEIR_FUTEX_WAIT(&p->state, WEIR__PARKER_SLEEPING, deadline) == ETIMEDOUT;
+    weir__roll_wakes();
+    return late;
 }
 
-WEIR_API uint32_t weir__parker_wait(weir__parker *p, int strategy, weir_ns deadline)
+WEIR_API uint32_t weir__parker_wait(weir__parker *p, int strategy, weir_ns deadline, const weir__roll_label *label)
 {
     weir__backoff turns = {strategy, 0}, peer = {WEIR_WAIT_YIELD, 0};
     for (;;) {
@@ -93,7 +98,7 @@ WEIR_API uint32_t weir__parker_wait(weir__parker *p, int strategy, weir_ns deadl
         if (state >= WEIR__PARKER_FIRST_TICKET)
             return state;
         if (!weir__backoff_turn(&turns))
-            late = weir__parker_sleep(p, deadline);
+            late = weir__parker_sleep(p, deadline, label);
         else if (deadline != WEIR_FOREVER && turns.turn % 16 == 0)
             late = weir_now() >= deadline;
         if (late && weir__parker_cancel(p))

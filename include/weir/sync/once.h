@@ -82,6 +82,7 @@ WEIR_API int weir__once_slow(weir_ctx *ctx, weir_once *once, weir_task_fn *fn, v
     weir__lock_take(&once->line.lock);
     if (weir__load_rlx(&once->state) == WEIR__ONCE_RUNNING) {
         weir__wait_init(&w, ctx, WEIR_FOREVER, WEIR_WAIT_ADAPTIVE);
+        weir__wait_label(&w, "once", NULL);
         rc = weir__line_wait(&once->line, &node, &w);
     }
     if (rc == 0 && weir__load_rlx(&once->state) != WEIR__ONCE_DONE)

@@ -189,6 +189,7 @@ WEIR_API int weir__sem_acquire_slow(weir_ctx *ctx, weir_sem *sem, int64_t n, wei
         weir__sem_serve(sem, weir__sem_with(word, weir__sem_free(word) - n), &wakes);
     } else {
         weir__wait_init(&w, ctx, deadline, WEIR_WAIT_ADAPTIVE);
+        weir__wait_label(&w, "semaphore", NULL);
         request.n = n;
         rc = weir__line_wait(&sem->line, &request.node, &w);
         if (rc == ECANCELED || rc == ETIMEDOUT)

@@ -95,6 +95,7 @@ WEIR_API int weir_waitgroup_wait_until(weir_ctx *ctx, weir_waitgroup *wg, weir_n
     weir__lock_take(&wg->line.lock);
     if (weir__load_acq(&wg->count) != 0) {
         weir__wait_init(&w, ctx, deadline, WEIR_WAIT_ADAPTIVE);
+        weir__wait_label(&w, "waitgroup", NULL);
         rc = weir__line_wait(&wg->line, &node, &w);
     }
     weir__lock_release(&wg->line.lock);

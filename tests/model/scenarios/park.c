@@ -65,13 +65,13 @@ THREAD(claim_5, claim_with(5, true))
 THREAD(claim_6, claim_with(6, true))
 static void owner(void)
 {
-    ticket = weir__parker_wait(&parker, WEIR_WAIT_ADAPTIVE, WEIR_FOREVER);
+    ticket = weir__parker_wait(&parker, WEIR_WAIT_ADAPTIVE, WEIR_FOREVER, NULL);
     MODEL_READ(&message);
     MODEL_CHECK(message == (int)ticket);
 }
 static void owner_late(void)
 {
-    ticket = weir__parker_wait(&parker, WEIR_WAIT_PARK, 1050);
+    ticket = weir__parker_wait(&parker, WEIR_WAIT_PARK, 1050, NULL);
     if (ticket != WEIR__PARKER_CANCELLED) {
         MODEL_READ(&message);
         MODEL_CHECK(message == (int)ticket);
@@ -94,7 +94,7 @@ THREAD(hint_5, hints(0))
 THREAD(hint_6, hints(1))
 static void hinted(void)
 {
-    ticket = weir__parker_wait(&parker, WEIR_WAIT_ADAPTIVE, WEIR_FOREVER);
+    ticket = weir__parker_wait(&parker, WEIR_WAIT_ADAPTIVE, WEIR_FOREVER, NULL);
     MODEL_READ(&done[ticket - 5]);
     MODEL_CHECK(done[ticket - 5] == 1);
 }
@@ -133,7 +133,7 @@ static void awaits(uint32_t what, weir_ns deadline)
         weir__waitq_join(&q, &node);
         WEIR_FENCE_HEAVY();
         if (weir__load_acq(&published) < what)
-            got = weir__parker_wait(&own, WEIR_WAIT_PARK, deadline);
+            got = weir__parker_wait(&own, WEIR_WAIT_PARK, deadline, NULL);
         weir__waitq_leave(&q, &node);
         if (got == WEIR__PARKER_CANCELLED)
             return;
