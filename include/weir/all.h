@@ -44,6 +44,8 @@
 #include "sync/once.h"       /* done once, whoever comes first */
 #include "sync/waitgroup.h"  /* until so many are done */
 #include "sync/sem.h"        /* so many units, first come first served */
+#include "task/runner.h"     /* where tasks run */
+#include "task/group.h"      /* tasks that end together: the first error, joined */
 #include "flow/loop.h"       /* generate, map, sink, fan-out, fan-in as inline loops */
 #include "flow/pipeline.h"   /* the threads of a pipeline, and how it ends */
 #include "flow/stages.h"     /* the stages of a pipeline, one call each */

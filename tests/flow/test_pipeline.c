@@ -1,52 +1,8 @@
 /* flow/pipeline.h: the first error cancels all stages and is what wait returns; every thread is joined before it does; outputs are closed
  * after the last worker; failures to start are reported and leave nothing behind. */
-#define _GNU_SOURCE /* the harness wants it, and the headers below come before the harness */
-#include <stddef.h>
-
-static void *counting_alloc(size_t align, size_t size);
-static void counting_free(void *memory);
-#define WEIR_ALLOC(align, size) counting_alloc((align), (size))
-#define WEIR_FREE(ptr) counting_free(ptr)
-
-#include <pthread.h>
-static int refused_threads(pthread_t *thread, void *(*fn)(void *), void *arg);
-typedef pthread_t weir__thread;
-#define WEIR_THREAD_START(thread, fn, arg) refused_threads((thread), (fn), (arg))
-#define WEIR_THREAD_JOIN(thread) ((void)pthread_join((thread), NULL))
-#define WEIR_THREAD_SELF() ((uintptr_t)pthread_self())
+#include "../faults/failing.h"
 
 #include "flow.h"
-
-static int allocations, fail_allocation = -1; /* the one that fails, counted down to 0 */
-static int fail_thread = -1;                  /* likewise */
-
-static void *counting_alloc(size_t align, size_t size)
-{
-    void *memory;
-    if (fail_allocation == 0)
-        return NULL;
-    if (fail_allocation > 0)
-        fail_allocation--;
-    memory = aligned_alloc(align, (size + align - 1) / align * align);
-    if (memory != NULL)
-        __atomic_fetch_add(&allocations, 1, __ATOMIC_RELAXED);
-    return memory;
-}
-
-static void counting_free(void *memory)
-{
-    __atomic_fetch_sub(&allocations, 1, __ATOMIC_RELAXED);
-    free(memory);
-}
-
-static int refused_threads(pthread_t *thread, void *(*fn)(void *), void *arg)
-{
-    if (fail_thread == 0)
-        return EAGAIN;
-    if (fail_thread > 0)
-        fail_thread--;
-    return pthread_create(thread, NULL, fn, arg);
-}
 
 static int block_on(weir_ctx *ctx, void *arg)
 {

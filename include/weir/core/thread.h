@@ -22,6 +22,10 @@ typedef pthread_t weir__thread;
 /* A number that no other living thread has. */
 #define WEIR_THREAD_SELF() ((uintptr_t)pthread_self())
 #endif
+#ifndef WEIR_THREAD_CURRENT
+/* The calling thread, as WEIR_THREAD_JOIN takes it. */
+#define WEIR_THREAD_CURRENT() pthread_self()
+#endif
 #ifndef WEIR_AT_FORK
 /* fn will be called in each child process, by its only thread. Source: pthread_atfork(3). */
 #define WEIR_AT_FORK(fn) ((void)pthread_atfork(NULL, NULL, (fn)))

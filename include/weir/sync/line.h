@@ -29,69 +29,84 @@ typedef struct weir__line_wakes {
     unsigned count;
 } weir__line_wakes;
 
-/* Called locked, returns locked; in between waits, at the end of the line, until a waker claims `node`, whose status it has set (0 unless it
- * says otherwise). Returns that; or ECANCELED, ETIMEDOUT: nobody has claimed it, and it has left the line. */
-WEIR_API int weir__line_wait(weir__line *l, weir__waiter *node, weir__wait *w);
+/* Called locked, returns locked; in between waits, at the end of the list, until a waker claims `node`, whose status it has set (0 unless it
+ * says otherwise). Returns that; or ECANCELED, ETIMEDOUT: nobody has claimed it, and it has left the list. */
+WEIR_API int weir__list_wait(weir__lock *lock, weir__waiter_list *list, weir__waiter *node, weir__wait *w);
 
-/* Takes the first of the line out and claims it. False: it had given up. Locked; the line is not empty. */
-WEIR_API bool weir__line_call(weir__line *l, int status, weir__line_wakes *wakes);
 /* Takes `node` out, wherever it stands, and claims it with a status. Locked. False: it had given up. */
-WEIR_API bool weir__line_pick(weir__line *l, weir__waiter *node, int status, weir__line_wakes *wakes);
+WEIR_API bool weir__list_pick(weir__waiter_list *list, weir__waiter *node, int status, weir__line_wakes *wakes);
+/* Takes out and claims the first that has not given up. Locked. False: there is none, and the list is empty. */
+WEIR_API bool weir__list_call(weir__waiter_list *list, int status, weir__line_wakes *wakes);
+/* Calls all. Locked. */
+WEIR_API void weir__list_call_all(weir__waiter_list *list, int status, weir__line_wakes *wakes);
 
-/* Releases the lock and wakes. */
-WEIR_API void weir__line_release(weir__line *l, weir__line_wakes *wakes);
+/* Releases the lock, then wakes. */
+WEIR_API void weir__line_release(weir__lock *lock, weir__line_wakes *wakes);
+
+#define weir__line_wait(l, node, w) weir__list_wait(&(l)->lock, &(l)->list, (node), (w))
 
 #endif /* WEIR_SYNC_LINE_H */
 
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_SYNC_LINE_IMPLEMENTED)
 #define WEIR_SYNC_LINE_IMPLEMENTED
 
-WEIR_API int weir__line_wait(weir__line *l, weir__waiter *node, weir__wait *w)
+WEIR_API int weir__list_wait(weir__lock *lock, weir__waiter_list *list, weir__waiter *node, weir__wait *w)
 {
     weir__parker parker = {WEIR__PARKER_WAITING};
     uint32_t ticket;
     int status;
     weir__waiter_init(node, &parker, WEIR__TICKET_QUEUE);
-    weir__waiter_link(&l->list, node);
-    weir__lock_release(&l->lock);
+    weir__waiter_link(list, node);
+    weir__lock_release(lock);
     ticket = weir__wait_parked(w, &parker, w->backoff.strategy, WEIR_FOREVER);
     /* A deadline that has passed ends the context, whose hooks may want this lock. */
     status = ticket == WEIR__TICKET_QUEUE ? 0 : weir__wait_ended(w);
-    weir__lock_take(&l->lock);
+    weir__lock_take(lock);
     if (ticket == WEIR__TICKET_QUEUE)
         return node->status;
     if (node->linked)
-        weir__waiter_unlink(&l->list, node);
+        weir__waiter_unlink(list, node);
     return status;
 }
 
-WEIR_API bool weir__line_pick(weir__line *l, weir__waiter *node, int status, weir__line_wakes *wakes)
+static void weir__line_wake(weir__line_wakes *wakes)
+{
+    while (wakes->count > 0)
+        WEIR_FUTEX_WAKE(wakes->futex[--wakes->count], 1);
+}
+
+WEIR_API bool weir__list_pick(weir__waiter_list *list, weir__waiter *node, int status, weir__line_wakes *wakes)
 {
     weir__atomic_u32 *wake;
-    weir__waiter_unlink(&l->list, node);
+    weir__waiter_unlink(list, node);
     node->status = status; /* before the claim, which publishes it */
     if (!weir__parker_claim(node->parker, node->ticket, &wake))
         return false;
     if (wake == NULL)
         return true;
-    if (wakes->count == sizeof wakes->futex / sizeof wakes->futex[0]) {
-        while (wakes->count > 0)
-            WEIR_FUTEX_WAKE(wakes->futex[--wakes->count], 1);
-    }
+    if (wakes->count == sizeof wakes->futex / sizeof wakes->futex[0])
+        weir__line_wake(wakes);
     wakes->futex[wakes->count++] = wake;
     return true;
 }
 
-WEIR_API bool weir__line_call(weir__line *l, int status, weir__line_wakes *wakes)
+WEIR_API bool weir__list_call(weir__waiter_list *list, int status, weir__line_wakes *wakes)
 {
-    return weir__line_pick(l, l->list.first, status, wakes);
+    while (list->first != NULL)
+        if (weir__list_pick(list, list->first, status, wakes))
+            return true;
+    return false;
 }
 
-WEIR_API void weir__line_release(weir__line *l, weir__line_wakes *wakes)
+WEIR_API void weir__list_call_all(weir__waiter_list *list, int status, weir__line_wakes *wakes)
 {
-    weir__lock_release(&l->lock);
-    while (wakes->count > 0)
-        WEIR_FUTEX_WAKE(wakes->futex[--wakes->count], 1);
+    while (weir__list_call(list, status, wakes)) {}
+}
+
+WEIR_API void weir__line_release(weir__lock *lock, weir__line_wakes *wakes)
+{
+    weir__lock_release(lock);
+    weir__line_wake(wakes);
 }
 
 #endif /* WEIR_SYNC_LINE_IMPLEMENTED */

@@ -58,20 +58,15 @@ WEIR_API void weir_once_init(weir_once *once)
 static void weir__once_leave(weir_once *once, int rc)
 {
     weir__line_wakes wakes;
-    bool passed_on = false;
     wakes.count = 0;
     weir__lock_take(&once->line.lock);
     if (rc == 0) {
         weir__store_rel(&once->state, WEIR__ONCE_DONE);
-        while (once->line.list.first != NULL)
-            (void)weir__line_call(&once->line, 0, &wakes);
-    } else {
-        while (!passed_on && once->line.list.first != NULL)
-            passed_on = weir__line_call(&once->line, 0, &wakes);
-        if (!passed_on)
-            weir__store_rlx(&once->state, WEIR__ONCE_NEW);
+        weir__list_call_all(&once->line.list, 0, &wakes);
+    } else if (!weir__list_call(&once->line.list, 0, &wakes)) {
+        weir__store_rlx(&once->state, WEIR__ONCE_NEW);
     }
-    weir__line_release(&once->line, &wakes);
+    weir__line_release(&once->line.lock, &wakes);
 }
 
 WEIR_API int weir__once_slow(weir_ctx *ctx, weir_once *once, weir_task_fn *fn, void *arg)

@@ -142,7 +142,7 @@ static void weir__sem_serve(weir_sem *sem, uint64_t word, weir__line_wakes *wake
         const int64_t n = ((weir__sem_request *)(void *)head)->n;
         if (n > weir__sem_free(word))
             break;
-        if (weir__line_call(&sem->line, 0, wakes))
+        if (weir__list_pick(&sem->line.list, head, 0, wakes))
             word = weir__sem_with(word, weir__sem_free(word) - n);
     }
     weir__store_rel(&sem->word, head != NULL ? word : word & ~WEIR__SEM_WAITED);
@@ -170,7 +170,7 @@ WEIR_API int weir__sem_release_slow(weir_sem *sem, int64_t n)
     const bool fits = n <= weir__sem_size(word) - weir__sem_free(word);
     wakes.count = 0;
     weir__sem_serve(sem, fits ? weir__sem_with(word, weir__sem_free(word) + n) : word, &wakes);
-    weir__line_release(&sem->line, &wakes);
+    weir__line_release(&sem->line.lock, &wakes);
     return fits ? 0 : EINVAL;
 }
 
@@ -195,7 +195,7 @@ WEIR_API int weir__sem_acquire_slow(weir_ctx *ctx, weir_sem *sem, int64_t n, wei
         if (rc == ECANCELED || rc == ETIMEDOUT)
             weir__sem_serve(sem, weir__sem_own(sem), &wakes); /* it may have been the head */
     }
-    weir__line_release(&sem->line, &wakes);
+    weir__line_release(&sem->line.lock, &wakes);
     if (rc == 0 && ctx != NULL && (rc = weir_ctx_err(ctx)) != 0)
         (void)weir_sem_release(sem, n); /* it ended while the grant was under way */
     return rc;
@@ -212,11 +212,12 @@ WEIR_API int weir_sem_resize(weir_sem *sem, int64_t size)
     for (weir__waiter *at = sem->line.list.first, *next; at != NULL; at = next) {
         next = at->next;
         if (((weir__sem_request *)(void *)at)->n > size)
-            (void)weir__line_pick(&sem->line, at, EINVAL, &wakes); /* also behind the head: it could never be served */
+            (void)weir__list_pick(&sem->line.list, at, EINVAL,
+                                  &wakes); /* also behind the head: it could never be served */
     }
     word = weir__sem_with((uint64_t)size << 33 | WEIR__SEM_WAITED, weir__sem_free(word) + size - weir__sem_size(word));
     weir__sem_serve(sem, word, &wakes);
-    weir__line_release(&sem->line, &wakes);
+    weir__line_release(&sem->line.lock, &wakes);
     return 0;
 }
 

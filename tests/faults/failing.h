@@ -1,0 +1,59 @@
+/* tests/faults/failing.h: allocations and thread starts that fail when told to. Include it instead of harness.h, which it brings.
+ *
+ *   fail_allocation = k, fail_thread = k     so many more succeed, then all fail; -1: none fails
+ *   allocations                              how many blocks there are
+ */
+#ifndef WEIR_TEST_FAILING_H
+#define WEIR_TEST_FAILING_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* the harness wants it, and the headers below come before the harness */
+#endif
+#include <stddef.h>
+
+static void *counting_alloc(size_t align, size_t size);
+static void counting_free(void *memory);
+#define WEIR_ALLOC(align, size) counting_alloc((align), (size))
+#define WEIR_FREE(ptr) counting_free(ptr)
+
+#include <pthread.h>
+static int refused_threads(pthread_t *thread, void *(*fn)(void *), void *arg);
+typedef pthread_t weir__thread;
+#define WEIR_THREAD_START(thread, fn, arg) refused_threads((thread), (fn), (arg))
+#define WEIR_THREAD_JOIN(thread) ((void)pthread_join((thread), NULL))
+#define WEIR_THREAD_SELF() ((uintptr_t)pthread_self())
+
+#include "harness.h"
+
+static int allocations, fail_allocation = -1;
+static int fail_thread = -1;
+
+static void *counting_alloc(size_t align, size_t size)
+{
+    void *memory;
+    if (fail_allocation == 0)
+        return NULL;
+    if (fail_allocation > 0)
+        fail_allocation--;
+    memory = aligned_alloc(align, (size + align - 1) / align * align);
+    if (memory != NULL)
+        __atomic_fetch_add(&allocations, 1, __ATOMIC_RELAXED);
+    return memory;
+}
+
+static void counting_free(void *memory)
+{
+    __atomic_fetch_sub(&allocations, 1, __ATOMIC_RELAXED);
+    free(memory);
+}
+
+static int refused_threads(pthread_t *thread, void *(*fn)(void *), void *arg)
+{
+    if (fail_thread == 0)
+        return EAGAIN;
+    if (fail_thread > 0)
+        fail_thread--;
+    return pthread_create(thread, NULL, fn, arg);
+}
+
+#endif /* WEIR_TEST_FAILING_H */
