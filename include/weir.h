@@ -40,6 +40,7 @@
  *   chan/lane.h          capacity 0, both awake: one cache line
  *   chan/rendezvous.h    capacity 0: from hand to hand
  *   chan/make.h          make, close, free, len, cap
+ *   chan/promise.h       a value that arrives once and stays
  *   chan/timer.h         channels on which the time arrives
  *   chan/op.h            one operation on a channel of any flavor
  *   chan/wait.h          what an operation does when the ring is not ready
@@ -54,6 +55,7 @@
  *   sync/sem.h           so many units, first come first served
  *   task/runner.h        where tasks run
  *   task/group.h         tasks that end together: the first error, joined
+ *   task/future.h        a value that is not there yet
  *   flow/loop.h          generate, map, sink, fan-out, fan-in as inline loops
  *   flow/pipeline.h      the threads of a pipeline, and how it ends
  *   flow/stages.h        the stages of a pipeline, one call each
@@ -475,6 +477,9 @@ typedef pthread_t weir__thread;
 #ifndef WEIR_THREAD_CURRENT
 /* The calling thread, as WEIR_THREAD_JOIN takes it. */
 #define WEIR_THREAD_CURRENT() pthread_self()
+#endif
+#ifndef WEIR_THREAD_DETACH
+#define WEIR_THREAD_DETACH(thread) ((void)pthread_detach(thread))
 #endif
 #ifndef WEIR_AT_FORK
 /* fn will be called in each child process, by its only thread. Source: pthread_atfork(3). */
@@ -2123,7 +2128,7 @@ WEIR_API int weir__wait_end(weir__wait *w);
 
 
 /* What a channel is made of; chan/op.h tells them apart. */
-enum { WEIR__BUFFER, WEIR__RENDEZVOUS, WEIR__TIMER };
+enum { WEIR__BUFFER, WEIR__RENDEZVOUS, WEIR__TIMER, WEIR__PROMISE };
 
 /* A rendezvous channel's fast way: chan/lane.h. */
 typedef struct weir__lane {
@@ -2140,8 +2145,8 @@ typedef struct weir__chan {
     int kind;
     int flavor;
     int wait;                /* a weir_wait_strategy */
-    weir__atomic_u32 closed; /* rendezvous and timers; a buffer's ring knows for itself */
-    weir__atomic_u64 due;    /* timers: when, and for tickers how far apart */
+    weir__atomic_u32 closed; /* rendezvous and timers; a promise's state; a buffer's ring knows for itself */
+    weir__atomic_u64 due;    /* timers: when, and for tickers how far apart; a promise's code */
     weir__atomic_u64 period;
     const char *name;
     void *allocated; /* NULL when the memory is the caller's */
@@ -2499,6 +2504,53 @@ static inline const char *weir__chan_name(const weir__chan *c)
 }
 
 #endif /* WEIR_CHAN_MAKE_H */
+
+/* ==== weir/chan/promise.h ==== */
+
+/* weir/chan/promise.h: a channel on which one value arrives, once, and stays for all who come: what a future waits on (task/future.h).
+ *
+ *     PENDING ──► SETTING ──► DONE ──► LEFT
+ *        ▲           │
+ *        └───────────┘ the thread that was to compute it could not be started
+ *
+ * SETTING belongs to one thread, which writes the value. DONE: it is there, or the code that stands for it, and never changes. LEFT: that thread has
+ * woken everybody and touches the promise no more, so whoever frees it waits for LEFT.
+ */
+#ifndef WEIR_CHAN_PROMISE_H
+#define WEIR_CHAN_PROMISE_H
+
+
+enum { WEIR__PROMISE_PENDING, WEIR__PROMISE_SETTING, WEIR__PROMISE_DONE, WEIR__PROMISE_LEFT };
+
+/* The state is in `closed`, the code in `due`, the value behind the channel. */
+#define weir__promise_value(c) ((void *)((c) + 1))
+
+/* Acquire: pairs with the release in weir__promise_end. */
+static inline bool weir__promise_done(weir__chan *c)
+{
+    return weir__load_acq(&c->closed) >= WEIR__PROMISE_DONE;
+}
+/* 0, or the code that stands for the value. Once it is done. */
+static inline int weir__promise_code(weir__chan *c)
+{
+    return (int)weir__load_rlx(&c->due);
+}
+
+#define weir__promise_make WEIR__RINGED(weir__promise_make)
+/* A channel with room for a value of this size and `extra` bytes, which are at *beside. 0, ENOMEM, EOVERFLOW. */
+WEIR_API int weir__promise_make(void *handle, size_t size, size_t extra, void *beside, const char *name);
+/* 0: done, and copied to dst (NULL: not) if there is a value. EAGAIN. */
+WEIR_API int weir__promise_take(weir__chan *c, void *dst);
+/* The caller is the one that sets it. */
+WEIR_API bool weir__promise_begin(weir__chan *c);
+/* It will not, after all. */
+WEIR_API void weir__promise_give_up(weir__chan *c);
+/* The value has been written, or (code not 0) there is none. Wakes all. The promise may be gone when this returns. */
+WEIR_API void weir__promise_end(weir__chan *c, int code);
+/* Waits for the thread that sets it, if there is one, to leave. */
+WEIR_API void weir__promise_await_left(weir__chan *c);
+
+#endif /* WEIR_CHAN_PROMISE_H */
 
 /* ==== weir/chan/timer.h ==== */
 
@@ -3463,6 +3515,89 @@ WEIR_API size_t weir_group_errors(weir_group *g, weir_group_error *to, size_t ma
 WEIR_API void weir_group_free(weir_group *g);
 
 #endif /* WEIR_TASK_GROUP_H */
+
+/* ==== weir/task/future.h ==== */
+
+/* weir/task/future.h: a value that is not there yet.
+ *
+ *     typedef weir_future(struct page) page_future;
+ *     page_future f;
+ *     weir_future_make(&f);
+ *     weir_future_run(ctx, f, fetch, url);               int fetch(weir_ctx *ctx, void *url, void *page)
+ *     …
+ *     rc = weir_future_get(ctx, f, &page);               any number of threads, any number of times
+ *     weir_future_free(&f);
+ *
+ * Either a function computes the value (run), or somebody sets it by hand (set, fail): the first decides, for all the others EINVAL. A future that has failed
+ * gives its code to all who get. It stands in a select as WEIR_FUTURE(f, &page), ready once there is a value or a code; the
+ * code is in the case's status.
+ *
+ * The handle is one pointer, passed by value, and typed as a channel's (chan/handle.h).
+ *
+ * Who may call what at once: get, get_until, select, set, fail, run, is_done: any threads. free, detach: one thread, after which none may use it:
+ * free waits for a running function, and for a set in progress; detach leaves the function running, and what there is of the future goes with
+ * it. A future that nobody has set is simply freed.
+ *
+ * Progress: get is wait-free once it is done, else parks. set takes the lock of the queue of those who wait.
+ */
+#ifndef WEIR_TASK_FUTURE_H
+#define WEIR_TASK_FUTURE_H
+
+
+/* clang-format off */
+typedef struct weir_future_core { weir__chan chan; } weir_future_core;
+#define weir_future(T) union { weir_future_core *core; T *elem; }
+/* clang-format on */
+
+/* Computes a value. 0: it is in *value; else a code that stands for it. */
+typedef int weir_future_fn(weir_ctx *ctx, void *arg, void *value);
+
+/* Zero means the default, for each. */
+typedef struct weir_future_opt {
+    const char *name;    /* on the roll of threads, and of the thread that runs it; "future" */
+    weir_runner *runner; /* where it runs; NULL: on a thread of its own */
+} weir_future_opt;
+
+/* 0; ENOMEM. opt may be NULL; it is copied. The only call that allocates. */
+#define weir_future_make(f) weir_future_make_opt((f), NULL)
+#define weir_future_make_opt(f, opt) weir__future_make((void *)(f), sizeof *(f)->elem, (opt))
+
+/* Has fn(ctx, arg, &value) run; ctx lives until it has returned. 0; EINVAL: it has been set, or runs; EAGAIN: the system refused a thread; what the runner said. */
+#define weir_future_run(ctx, f, fn, arg) weir__future_run((ctx), WEIR__CHAN(f), (fn), (arg))
+/* Sets the value, or a code other than 0. 0; EINVAL: it has been set, or is being computed; code is 0. */
+#define weir_future_set(f, ptr) weir__future_set(WEIR__CHAN(f), (const void *)WEIR__ELEM(f, ptr), 0)
+#define weir_future_fail(f, code) weir__future_set(WEIR__CHAN(f), NULL, (code))
+
+/* Waits for the value. 0, or the code that stands for it; ECANCELED, ETIMEDOUT: ctx or the deadline ended first (weir_future_is_done tells, where a code
+ * may be the same). ptr may be NULL. */
+#define weir_future_get(ctx, f, ptr) weir__future_get((ctx), WEIR__CHAN(f), (void *)WEIR__ELEM(f, ptr), WEIR_FOREVER)
+#define weir_future_get_until(ctx, f, ptr, deadline)                                                                   \
+    weir__future_get((ctx), WEIR__CHAN(f), (void *)WEIR__ELEM(f, ptr), (deadline))
+#define weir_future_is_done(f) weir__promise_done(WEIR__CHAN(f))
+/* A case of a select. */
+#define WEIR_FUTURE(f, ptr) weir__case(WEIR__CASE_RECV, WEIR__CHAN(f), NULL, (void *)WEIR__ELEM(f, ptr), NULL)
+
+/* Waits for all: 0; or the code of the first that is found to have failed, whose number is in *which, without waiting for the rest. */
+#define weir_future_all(ctx, fs, n, which) weir__future_all((ctx), (fs), (n), (which))
+/* Waits for the first that has a value: 0, and its number in *which; or, if all have failed, the code of the last. EINVAL: n is 0. Both: ECANCELED, ETIMEDOUT;
+ * ENOMEM: n is above 16 and there is no memory for the wait. which may be NULL. */
+#define weir_future_any(ctx, fs, n, which) weir__future_any((ctx), (fs), (n), (which))
+
+/* Frees it, after whoever sets it is through, and makes the handle NULL. */
+#define weir_future_free(f) weir__future_free((void *)(f))
+/* The same without waiting for a function that runs. */
+#define weir_future_detach(f) weir__future_detach((void *)(f))
+
+WEIR_API int weir__future_make(void *handle, size_t size, const weir_future_opt *opt);
+WEIR_API int weir__future_run(weir_ctx *ctx, weir__chan *c, weir_future_fn *fn, void *arg);
+WEIR_API int weir__future_set(weir__chan *c, const void *value, int code);
+WEIR_API int weir__future_get(weir_ctx *ctx, weir__chan *c, void *value, weir_ns deadline);
+WEIR_API int weir__future_all(weir_ctx *ctx, const void *handles, size_t n, size_t *which);
+WEIR_API int weir__future_any(weir_ctx *ctx, const void *handles, size_t n, size_t *which);
+WEIR_API void weir__future_free(void *handle);
+WEIR_API void weir__future_detach(void *handle);
+
+#endif /* WEIR_TASK_FUTURE_H */
 
 /* ==== weir/flow/loop.h ==== */
 
@@ -5460,6 +5595,77 @@ WEIR_API bool weir__chan_is_closed(weir__chan *c)
 
 #endif /* WEIR_CHAN_MAKE_IMPLEMENTED */
 
+/* ==== weir/chan/promise.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CHAN_PROMISE_IMPLEMENTED)
+#define WEIR_CHAN_PROMISE_IMPLEMENTED
+
+WEIR_API int weir__promise_make(void *handle, size_t size, size_t extra, void *beside, const char *name)
+{
+    const size_t room = (size + 63) / 64 * 64;
+    weir_chan_opt opt = {WEIR_WAIT_ADAPTIVE, NULL, NULL, 0};
+    weir__chan *c;
+    unsigned char *at;
+    int rc;
+    opt.name = name;
+    if (size > SIZE_MAX / 4)
+        return EOVERFLOW;
+    rc = weir__chan_make(handle, WEIR__MPMC, 1, room + extra,
+                         &opt); /* a ring of one, whose memory is all that is wanted of it */
+    if (rc != 0)
+        return rc;
+    memcpy(&c, handle, sizeof c);
+    c->flavor = WEIR__PROMISE;
+    c->size = size;
+    at = (unsigned char *)weir__promise_value(c) + room;
+    memset(at, 0, extra);
+    memcpy(beside, &at, sizeof at);
+    return 0;
+}
+
+WEIR_API int weir__promise_take(weir__chan *c, void *dst)
+{
+    if (!weir__promise_done(c))
+        return EAGAIN;
+    if (dst != NULL && weir__promise_code(c) == 0)
+        WEIR_COPY_OUT(dst, weir__promise_value(c), c->size);
+    return 0;
+}
+
+WEIR_API bool weir__promise_begin(weir__chan *c)
+{
+    uint32_t pending = WEIR__PROMISE_PENDING;
+    return weir__cas_acq(&c->closed, &pending, WEIR__PROMISE_SETTING);
+}
+
+WEIR_API void weir__promise_give_up(weir__chan *c)
+{
+    weir__store_rel(&c->closed, WEIR__PROMISE_PENDING);
+}
+
+WEIR_API void weir__promise_end(weir__chan *c, int code)
+{
+    weir__store_rlx(&c->due, (uint64_t)code);
+    weir__store_rel(&c->closed, WEIR__PROMISE_DONE);
+    WEIR_FENCE(
+        __ATOMIC_SEQ_CST); /* (B), for a sleeper between join and its last look: (A) in chan/wait.h and chan/select.h */
+    weir__waitq_wake(&c->receivers, WEIR__WAKE_ALL);
+    weir__store_rel(&c->closed, WEIR__PROMISE_LEFT);
+}
+
+WEIR_API void weir__promise_await_left(weir__chan *c)
+{
+    weir__backoff peer = {WEIR_WAIT_YIELD, 0};
+    for (;;) {
+        const uint32_t state = weir__load_acq(&c->closed);
+        if (state == WEIR__PROMISE_PENDING || state == WEIR__PROMISE_LEFT)
+            return;
+        weir__backoff_peer(&peer);
+    }
+}
+
+#endif /* WEIR_CHAN_PROMISE_IMPLEMENTED */
+
 /* ==== weir/chan/timer.h: implementation ==== */
 
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CHAN_TIMER_IMPLEMENTED)
@@ -5544,6 +5750,8 @@ WEIR_API int weir__op_why(weir__chan *c, const weir__op *op)
 {
     if (c->flavor == WEIR__TIMER)
         return weir__load_acq(&c->closed) != 0 ? EPIPE : weir_now() < weir__timer_due(c) ? EAGAIN : 0;
+    if (c->flavor == WEIR__PROMISE)
+        return weir__promise_done(c) ? 0 : EAGAIN;
     return weir__op_sends(op) ? weir__ring_why_full(&c->ring, c->kind, c->size)
                               : weir__ring_why_empty(&c->ring, c->kind, c->size);
 }
@@ -5573,7 +5781,9 @@ WEIR_API WEIR_NOINLINE int weir__op_once(weir__chan *c, weir__op *op)
             return ENOTSUP; /* there is no place to build in */
         if (c->flavor == WEIR__RENDEZVOUS)
             return weir__meet_try(c, weir__op_sends(op), op->src, op->dst);
-        return weir__op_sends(op) ? EINVAL : weir__timer_take(c, (weir_ns *)op->dst);
+        if (weir__op_sends(op))
+            return EINVAL;
+        return c->flavor == WEIR__PROMISE ? weir__promise_take(c, op->dst) : weir__timer_take(c, (weir_ns *)op->dst);
     }
     for (;;) {
         if (weir__op_buffer(c, op, &rc))
@@ -5738,7 +5948,7 @@ WEIR_API bool weir__case_try(weir_case *c, bool *busy)
         *busy = true;
     if (rc == EAGAIN || rc == WEIR__BUSY)
         return false;
-    c->status = rc;
+    c->status = c->chan->flavor == WEIR__PROMISE ? weir__promise_code(c->chan) : rc;
     return true;
 }
 
@@ -5748,6 +5958,8 @@ WEIR_API uint64_t weir__case_seen(const weir_case *c)
         return (uint64_t)weir__timer_due(c->chan);
     if (c->chan == NULL)
         return 0;
+    if (c->chan->flavor == WEIR__PROMISE)
+        return weir__promise_done(c->chan);
     if (c->chan->flavor == WEIR__RENDEZVOUS)
         return weir__load_acq(&c->chan->lane.word);
     return weir__ring_touched(&c->chan->ring, c->chan->kind, c->what == WEIR__CASE_SEND);
@@ -6784,6 +6996,213 @@ WEIR_API void weir_group_free(weir_group *g)
 }
 
 #endif /* WEIR_TASK_GROUP_IMPLEMENTED */
+
+/* ==== weir/task/future.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_TASK_FUTURE_IMPLEMENTED)
+#define WEIR_TASK_FUTURE_IMPLEMENTED
+
+/* Lies behind the value. */
+typedef struct weir__future_work {
+    weir__chan *chan;
+    weir_ctx *ctx;
+    weir_future_fn *fn;
+    void *arg;
+    weir_runner *runner;
+    bool threaded; /* the thread is to be joined or detached */
+    weir__thread thread;
+    weir__atomic_u32 leavers; /* of the handle and the function, who has gone; the second frees */
+} weir__future_work;
+
+static weir__future_work *weir__future_work_of(weir__chan *c)
+{
+    return (weir__future_work *)(void *)((unsigned char *)weir__promise_value(c) + (c->size + 63) / 64 * 64);
+}
+
+WEIR_API int weir__future_make(void *handle, size_t size, const weir_future_opt *opt)
+{
+    weir__future_work *work;
+    const int rc =
+        weir__promise_make(handle, size, sizeof *work, &work, opt == NULL || opt->name == NULL ? "future" : opt->name);
+    if (rc != 0)
+        return rc;
+    memcpy(&work->chan, handle, sizeof work->chan);
+    work->runner = opt == NULL ? NULL : opt->runner;
+    return 0;
+}
+
+/* ---- setting ---- */
+
+WEIR_API int weir__future_set(weir__chan *c, const void *value, int code)
+{
+    if (c == NULL || (value == NULL && code == 0) || !weir__promise_begin(c))
+        return EINVAL;
+    if (value != NULL)
+        WEIR_COPY_IN(weir__promise_value(c), value, c->size);
+    weir__promise_end(c, code);
+    return 0;
+}
+
+static void weir__future_leave(weir__future_work *work)
+{
+    if (weir__add_ar(&work->leavers, 1) == 1)
+        weir__chan_free(&work->chan);
+}
+
+static void weir__future_compute(void *arg)
+{
+    weir__future_work *work = (weir__future_work *)arg;
+    weir__promise_end(work->chan, work->fn(work->ctx, work->arg, weir__promise_value(work->chan)));
+    weir__future_leave(work);
+}
+
+static void *weir__future_thread(void *arg)
+{
+    weir__future_work *work = (weir__future_work *)arg;
+    weir__roll_entry entry;
+    weir__roll_enter(&entry, work->chan->name);
+    weir_thread_name(work->chan->name);
+    weir__future_compute(work);
+    weir__roll_leave(&entry);
+    return NULL;
+}
+
+WEIR_API int weir__future_run(weir_ctx *ctx, weir__chan *c, weir_future_fn *fn, void *arg)
+{
+    weir__future_work *work;
+    int rc;
+    if (c == NULL || !weir__promise_begin(c))
+        return EINVAL;
+    work = weir__future_work_of(c);
+    work->ctx = ctx;
+    work->fn = fn;
+    work->arg = arg;
+    work->threaded = work->runner == NULL;
+    rc = work->threaded ? weir__roll_start(&work->thread, weir__future_thread, work)
+                        : work->runner->run(work->runner, ctx, weir__future_compute, work);
+    if (rc == 0)
+        return 0;
+    work->fn = NULL;
+    work->threaded = false;
+    weir__promise_give_up(c);
+    return rc;
+}
+
+/* ---- getting ---- */
+
+WEIR_API int weir__future_get(weir_ctx *ctx, weir__chan *c, void *value, weir_ns deadline)
+{
+    if (c == NULL || !weir__promise_done(c)) { /* NULL: never */
+        weir__op op = {WEIR__OP_RECV, NULL, NULL, {NULL, 0}};
+        const int rc = weir__op_wait(ctx, c, &op, deadline);
+        if (rc != 0 || c == NULL)
+            return rc;
+    }
+    (void)weir__promise_take(c, value);
+    return weir__promise_code(c);
+}
+
+static weir__chan *weir__future_at(const void *handles, size_t i)
+{
+    weir__chan *c;
+    memcpy(&c, (const unsigned char *)handles + i * sizeof(void *), sizeof c);
+    return c;
+}
+
+/* Waits until each is done, or until `stops` says of one that this is enough. 0: all are done; else as weir_select, or 1: *at is that one. */
+static int weir__future_each(weir_ctx *ctx, const void *handles, size_t n, bool stops_at_value, size_t *at, int *last)
+{
+    enum { FEW = 16 };
+    weir_case few[FEW], *cases = few;
+    size_t left = n;
+    int rc = 0;
+    if (n > FEW && (cases = (weir_case *)WEIR_ALLOC(sizeof(void *), n * sizeof *cases)) == NULL)
+        return ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        cases[i] = weir__case(WEIR__CASE_RECV, weir__future_at(handles, i), NULL, NULL, NULL);
+    while (left > 0 && rc == 0) {
+        const int i = weir_select_ordered(ctx, cases, n);
+        if (i < 0) {
+            rc = -i;
+            break;
+        }
+        *at = (size_t)i;
+        *last = cases[i].status;
+        if ((cases[i].status == 0) == stops_at_value)
+            rc = -1;
+        cases[i].chan = NULL; /* never ready again */
+        left--;
+    }
+    if (cases != few)
+        WEIR_FREE(cases);
+    return rc;
+}
+
+WEIR_API int weir__future_all(weir_ctx *ctx, const void *handles, size_t n, size_t *which)
+{
+    size_t at = 0;
+    int last = 0;
+    const int rc = weir__future_each(ctx, handles, n, false, &at, &last);
+    if (rc == -1 && which != NULL)
+        *which = at;
+    return rc == -1 ? last : rc;
+}
+
+WEIR_API int weir__future_any(weir_ctx *ctx, const void *handles, size_t n, size_t *which)
+{
+    size_t at = 0;
+    int last = EINVAL, rc;
+    rc = weir__future_each(ctx, handles, n, true, &at, &last);
+    if (rc == -1 && which != NULL)
+        *which = at;
+    return rc == -1 ? 0 : rc == 0 ? last : rc;
+}
+
+/* ---- the end ---- */
+
+WEIR_API void weir__future_free(void *handle)
+{
+    weir__chan *c;
+    weir__future_work *work;
+    memcpy(&c, handle, sizeof c);
+    if (c == NULL)
+        return;
+    work = weir__future_work_of(c);
+    if (work->fn != NULL)
+        (void)weir__future_get(NULL, c, NULL, WEIR_FOREVER);
+    weir__promise_await_left(c);
+    memset(handle, 0, sizeof c);
+    if (work->threaded) {
+        weir__roll_label label = {"join", c->name};
+        weir__roll_sleeps(&label);
+        WEIR_THREAD_JOIN(work->thread);
+        weir__roll_wakes();
+    }
+    if (work->fn == NULL)
+        weir__chan_free(&c);
+    else
+        weir__future_leave(work);
+}
+
+WEIR_API void weir__future_detach(void *handle)
+{
+    weir__chan *c;
+    weir__future_work *work;
+    memcpy(&c, handle, sizeof c);
+    if (c == NULL)
+        return;
+    work = weir__future_work_of(c);
+    if (work->fn == NULL) {
+        weir__future_free(handle);
+        return;
+    }
+    memset(handle, 0, sizeof c);
+    if (work->threaded)
+        WEIR_THREAD_DETACH(work->thread);
+    weir__future_leave(work);
+}
+
+#endif /* WEIR_TASK_FUTURE_IMPLEMENTED */
 
 /* ==== weir/flow/pipeline.h: implementation ==== */
 

@@ -32,6 +32,7 @@
 #include "chan/lane.h"       /* capacity 0, both awake: one cache line */
 #include "chan/rendezvous.h" /* capacity 0: from hand to hand */
 #include "chan/make.h"       /* make, close, free, len, cap */
+#include "chan/promise.h"    /* a value that arrives once and stays */
 #include "chan/timer.h"      /* channels on which the time arrives */
 #include "chan/op.h"         /* one operation on a channel of any flavor */
 #include "chan/wait.h"       /* what an operation does when the ring is not ready */
@@ -46,6 +47,7 @@
 #include "sync/sem.h"        /* so many units, first come first served */
 #include "task/runner.h"     /* where tasks run */
 #include "task/group.h"      /* tasks that end together: the first error, joined */
+#include "task/future.h"     /* a value that is not there yet */
 #include "flow/loop.h"       /* generate, map, sink, fan-out, fan-in as inline loops */
 #include "flow/pipeline.h"   /* the threads of a pipeline, and how it ends */
 #include "flow/stages.h"     /* the stages of a pipeline, one call each */

@@ -84,7 +84,7 @@ WEIR_API bool weir__case_try(weir_case *c, bool *busy)
         *busy = true;
     if (rc == EAGAIN || rc == WEIR__BUSY)
         return false;
-    c->status = rc;
+    c->status = c->chan->flavor == WEIR__PROMISE ? weir__promise_code(c->chan) : rc;
     return true;
 }
 
@@ -94,6 +94,8 @@ WEIR_API uint64_t weir__case_seen(const weir_case *c)
         return (uint64_t)weir__timer_due(c->chan);
     if (c->chan == NULL)
         return 0;
+    if (c->chan->flavor == WEIR__PROMISE)
+        return weir__promise_done(c->chan);
     if (c->chan->flavor == WEIR__RENDEZVOUS)
         return weir__load_acq(&c->chan->lane.word);
     return weir__ring_touched(&c->chan->ring, c->chan->kind, c->what == WEIR__CASE_SEND);

@@ -48,7 +48,7 @@
 #include "../ring/ring.h"
 
 /* What a channel is made of; chan/op.h tells them apart. */
-enum { WEIR__BUFFER, WEIR__RENDEZVOUS, WEIR__TIMER };
+enum { WEIR__BUFFER, WEIR__RENDEZVOUS, WEIR__TIMER, WEIR__PROMISE };
 
 /* A rendezvous channel's fast way: chan/lane.h. */
 typedef struct weir__lane {
@@ -65,8 +65,8 @@ typedef struct weir__chan {
     int kind;
     int flavor;
     int wait;                /* a weir_wait_strategy */
-    weir__atomic_u32 closed; /* rendezvous and timers; a buffer's ring knows for itself */
-    weir__atomic_u64 due;    /* timers: when, and for tickers how far apart */
+    weir__atomic_u32 closed; /* rendezvous and timers; a promise's state; a buffer's ring knows for itself */
+    weir__atomic_u64 due;    /* timers: when, and for tickers how far apart; a promise's code */
     weir__atomic_u64 period;
     const char *name;
     void *allocated; /* NULL when the memory is the caller's */

@@ -11,6 +11,7 @@
 #define WEIR_CHAN_OP_H
 
 #include "rendezvous.h"
+#include "promise.h"
 #include "timer.h"
 
 enum { WEIR__OP_SEND, WEIR__OP_RESERVE, WEIR__OP_RECV, WEIR__OP_PEEK };
@@ -50,6 +51,8 @@ WEIR_API int weir__op_why(weir__chan *c, const weir__op *op)
 {
     if (c->flavor == WEIR__TIMER)
         return weir__load_acq(&c->closed) != 0 ? EPIPE : weir_now() < weir__timer_due(c) ? EAGAIN : 0;
+    if (c->flavor == WEIR__PROMISE)
+        return weir__promise_done(c) ? 0 : EAGAIN;
     return weir__op_sends(op) ? weir__ring_why_full(&c->ring, c->kind, c->size)
                               : weir__ring_why_empty(&c->ring, c->kind, c->size);
 }
@@ -79,7 +82,9 @@ WEIR_API WEIR_NOINLINE int weir__op_once(weir__chan *c, weir__op *op)
             return ENOTSUP; /* there is no place to build in */
         if (c->flavor == WEIR__RENDEZVOUS)
             return weir__meet_try(c, weir__op_sends(op), op->src, op->dst);
-        return weir__op_sends(op) ? EINVAL : weir__timer_take(c, (weir_ns *)op->dst);
+        if (weir__op_sends(op))
+            return EINVAL;
+        return c->flavor == WEIR__PROMISE ? weir__promise_take(c, op->dst) : weir__timer_take(c, (weir_ns *)op->dst);
     }
     for (;;) {
         if (weir__op_buffer(c, op, &rc))

@@ -26,6 +26,9 @@ typedef pthread_t weir__thread;
 /* The calling thread, as WEIR_THREAD_JOIN takes it. */
 #define WEIR_THREAD_CURRENT() pthread_self()
 #endif
+#ifndef WEIR_THREAD_DETACH
+#define WEIR_THREAD_DETACH(thread) ((void)pthread_detach(thread))
+#endif
 #ifndef WEIR_AT_FORK
 /* fn will be called in each child process, by its only thread. Source: pthread_atfork(3). */
 #define WEIR_AT_FORK(fn) ((void)pthread_atfork(NULL, NULL, (fn)))
