@@ -56,9 +56,12 @@
  *   task/runner.h        where tasks run
  *   task/group.h         tasks that end together: the first error, joined
  *   task/future.h        a value that is not there yet
+ *   task/single.h        who asks for the same at the same time shares one run
+ *   task/objpool.h       objects to be used again
  *   flow/loop.h          generate, map, sink, fan-out, fan-in as inline loops
  *   flow/pipeline.h      the threads of a pipeline, and how it ends
  *   flow/stages.h        the stages of a pipeline, one call each
+ *   flow/generator.h     a lazy sequence
  *   obs/hist.h           a latency histogram
  *   obs/threads.h        prints that roll
  */
@@ -477,6 +480,13 @@ typedef pthread_t weir__thread;
 #ifndef WEIR_THREAD_CURRENT
 /* The calling thread, as WEIR_THREAD_JOIN takes it. */
 #define WEIR_THREAD_CURRENT() pthread_self()
+#endif
+#ifndef WEIR_THREAD_NUMBER
+/* The system's number of the calling thread: not 0, and no other living thread's; and whether such a thread of this process lives. Sources: gettid(2),
+ * tgkill(2). */
+#define WEIR_THREAD_NUMBER() weir__system_call(SYS_gettid, 0, 0, 0, 0, 0, 0)
+#define WEIR_THREAD_LIVES(number)                                                                                      \
+    (weir__system_call(SYS_tgkill, weir__system_call(SYS_getpid, 0, 0, 0, 0, 0, 0), (long)(number), 0, 0, 0, 0) == 0)
 #endif
 #ifndef WEIR_THREAD_DETACH
 #define WEIR_THREAD_DETACH(thread) ((void)pthread_detach(thread))
@@ -3599,6 +3609,238 @@ WEIR_API void weir__future_detach(void *handle);
 
 #endif /* WEIR_TASK_FUTURE_H */
 
+/* ==== weir/task/single.h ==== */
+
+/* weir/task/single.h: callers that ask for the same thing at the same time share one run (Go's x/sync/singleflight).
+ *
+ *     static weir_single lookups = WEIR_SINGLE_INIT;
+ *     rc = weir_single_do(ctx, &lookups, host, strlen(host), resolve, host, &address, sizeof address, &shared);
+ *
+ * The first caller with a key runs the function, in its own thread; those who come with the same key before it has returned wait, and get a copy of
+ * its value or its code. A later caller runs it again: nothing is kept.
+ *
+ * The run belongs to its caller's context. If that ends, and the run fails, this is not the others' failure: the first of them runs the function anew,
+ * under its own context, and the rest wait for that. (In Go they all fail; it is the complaint that users have most often.)
+ *
+ * A function must not ask for its own key: it would wait for itself.
+ *
+ * Who may call what at once: anything, from any threads. Progress: a lock, under which running keys are compared one after the other: for tens of
+ * runs at a time, not for thousands; parks while another runs.
+ */
+#ifndef WEIR_TASK_SINGLE_H
+#define WEIR_TASK_SINGLE_H
+
+
+typedef struct weir__single_run {
+    struct weir__single_run *next;
+    const void *key;
+    size_t key_size;
+    weir__waiter_list others;
+    bool forgotten;
+} weir__single_run;
+
+typedef struct weir_single {
+    weir__lock lock;
+    weir__single_run *runs; /* each on the stack of the thread that runs it */
+} weir_single;
+
+/* clang-format off */
+#define WEIR_SINGLE_INIT {0, NULL}
+/* clang-format on */
+
+/* fn(ctx, arg, value) writes at most `size` bytes to *value. 0, or what fn returned, here or for the caller whose run is shared; ECANCELED, ETIMEDOUT: ctx ended
+ * while another ran it. *shared (may be NULL): whether more than one caller has this result. value is touched only with 0. */
+WEIR_API int weir_single_do(weir_ctx *ctx, weir_single *s, const void *key, size_t key_size, weir_future_fn *fn,
+                            void *arg, void *value, size_t size, bool *shared);
+
+/* The next caller with this key runs the function even if it runs at present. */
+WEIR_API void weir_single_forget(weir_single *s, const void *key, size_t key_size);
+
+#endif /* WEIR_TASK_SINGLE_H */
+
+/* ==== weir/task/objpool.h ==== */
+
+/* weir/task/objpool.h: objects of one size that are used again and again: what Go's sync.Pool is for, bounded.
+ *
+ *     weir_objpool pool;
+ *     weir_objpool_init(&pool, sizeof(struct request), 1000, &(weir_objpool_opt){.reset = forget_request});
+ *     struct request *r;
+ *     if ((rc = weir_objpool_get(&pool, &r)) == 0) { …; weir_objpool_put(&pool, r); }
+ *
+ * Overview
+ *   A thread puts objects into a seat of its own, and gets them from there, without an atomic read-modify-write: two nanoseconds for both. A seat that is
+ *   full gives half to a stack that all share; one that is empty takes some from it, then from the seats of others, then an object
+ *   that was never used. So `high_water` is exact: a new object is touched only when all used ones were out.
+ *
+ *     seat of thread A   ┌──────────────┐  bottom: A puts and gets here       shared stack: a list by number, with a tag against ABA
+ *                        │ ○ ○ ○ ○      │  top: others take from here         fresh: the number of the first object that was never used
+ *                        └──────────────┘
+ *
+ * Meaning
+ *   init(object, arg) runs once for each object, when it is first given out; reset(object, arg) whenever one is put back. An object that
+ *   comes from get has whatever init or its last reset left in it. Objects are not destroyed: they hold no more than memory, or the program keeps account.
+ *   EAGAIN: none was found. An object that another thread is just putting back may be missed.
+ *   grow: the first `count` objects are one block, allocated by init; up to `max` more are allocated one by one as they are needed.
+ *
+ * Who may call what at once: get, put: any threads, an object may be put by another thread than the one that got it. free: one thread, while no
+ * object is out of use that matters: all memory goes.
+ * Progress: get and put are lock-free; with an empty seat get looks at all seats, behind a heavy fence (core/fence.h).
+ *
+ * Seats and threads
+ *   A thread takes the first free seat when it first comes by; if there is none, one whose owner has ended; else it does without, on the shared stack.
+ *   It remembers the seat, with the pool's number, which is used once in a process: what it remembers of a pool that is gone fits no other.
+ *
+ * Why two do not get one object (D. Chase and Y. Lev, "Dynamic circular work-stealing deque", SPAA 2005; the fences as in core/fence.h)
+ *       owner, get                            thief
+ *       bottom = b - 1                        t = top
+ *       (P) light fence                       (Q) heavy fence
+ *       t = top                               b = bottom
+ *       t < bottom: takes the last            t < b: takes the first, if top is still t (compare-and-swap)
+ *   (P) pairs with (Q): one of the two sees what the other wrote. With one object left both see it, and both want top: the swap decides.
+ *   Where membarrier is missing (P) is a real fence.
+ */
+#ifndef WEIR_TASK_OBJPOOL_H
+#define WEIR_TASK_OBJPOOL_H
+
+
+/* Zero means the default, for each. */
+typedef struct weir_objpool_opt {
+    void (*init)(void *object, void *arg);
+    void (*reset)(void *object, void *arg);
+    void *arg;
+    uint32_t max;   /* may grow to so many; 0: it may not */
+    uint32_t seats; /* threads that have a seat; 64 */
+} weir_objpool_opt;
+
+enum { WEIR__SEAT_ROOM = 32 }; /* objects; a power of two */
+
+typedef struct weir__seat {
+    WEIR__PADDED weir__atomic_u32 bottom; /* written by the owner alone */
+    uint32_t top_seen;                    /* the owner's: top is not below this */
+    weir__atomic_u32 owner;               /* the system's number of a thread; 0: free */
+    WEIR__PADDED weir__atomic_u32 top;
+    weir__atomic_u32 object[WEIR__SEAT_ROOM]; /* numbers */
+} weir__seat;
+
+typedef struct weir_objpool {
+    uint64_t number;     /* of the pool */
+    size_t size, stride; /* of an object; from one to the next */
+    uint32_t count, max, seats;
+    bool symmetric; /* no asymmetric fence here: (P) is a real one */
+    weir_objpool_opt opt;
+    weir__seat *seat;
+    unsigned char *objects;               /* the first `count` */
+    unsigned char **grown;                /* those beyond */
+    weir__atomic_u32 *below;              /* of each object, what is below it on the shared stack */
+    WEIR__PADDED weir__atomic_u64 shared; /* tag and number + 1 of the top of the stack; 0: empty */
+    WEIR__PADDED weir__atomic_u32 fresh;
+} weir_objpool;
+
+/* Room for `count` objects of `size` bytes. 0; EINVAL: size or count is 0, or max below count; EOVERFLOW; ENOMEM. opt may be NULL. */
+WEIR_API int weir_objpool_init(weir_objpool *pool, size_t size, uint32_t count, const weir_objpool_opt *opt);
+/* Frees all memory, that of objects that are out, too. */
+WEIR_API void weir_objpool_free(weir_objpool *pool);
+/* How many objects have been out at once, at most. Any thread. */
+WEIR_API uint32_t weir_objpool_high_water(weir_objpool *pool);
+
+/* What a thread knows of the pools that it uses. */
+typedef struct weir__seat_ticket {
+    uint64_t number; /* of the pool */
+    weir__seat *seat;
+} weir__seat_ticket;
+#ifndef WEIR__SEAT_MINE /* the model's threads have no thread-locals */
+static WEIR_THREAD_LOCAL weir__seat_ticket weir__seat_tickets[8] __attribute__((unused));
+#define WEIR__SEAT_MINE(pool_) (&weir__seat_tickets[(pool_)->number % 8])
+#endif
+
+WEIR_API int weir__objpool_get_slow(weir_objpool *pool, weir__seat_ticket *ticket, void **object);
+WEIR_API void weir__objpool_put_slow(weir_objpool *pool, weir__seat_ticket *ticket, void *object);
+
+/* An object's number stands before it. */
+#define WEIR__OBJPOOL_HEAD 16
+static inline uint32_t weir__objpool_number(const void *object)
+{
+    uint32_t number;
+    memcpy(&number, (const unsigned char *)object - WEIR__OBJPOOL_HEAD, sizeof number);
+    return number;
+}
+static inline void *weir__objpool_at(weir_objpool *pool, uint32_t number)
+{
+    return number < pool->count ? pool->objects + number * pool->stride : pool->grown[number - pool->count];
+}
+
+/* The owner takes the last of its seat. False: it is empty, or the last one is contended for. */
+static inline bool weir__seat_pop(weir_objpool *pool, weir__seat *s, uint32_t *number)
+{
+    const uint32_t b = weir__load_rlx(&s->bottom) - 1;
+    uint32_t t;
+    weir__store_rel(&s->bottom, b); /* release, in each store to it: a thief reads what was pushed before */
+    WEIR_FENCE_LIGHT();             /* (P) pairs with (Q) in weir__seat_steal */
+    if (WEIR_UNLIKELY(pool->symmetric))
+        WEIR_FENCE(__ATOMIC_SEQ_CST); /* (P), symmetric */
+    t = weir__load_rlx(&s->top);
+    if (WEIR_LIKELY((int32_t)(b - t) > 0)) {
+        *number = weir__load_rlx(&s->object[b % WEIR__SEAT_ROOM]);
+        return true;
+    }
+    /* The last one, or none. */
+    bool won = false;
+    if (b == t) {
+        *number = weir__load_rlx(&s->object[b % WEIR__SEAT_ROOM]);
+        won = weir__cas_ar(&s->top, &t, t + 1);
+    }
+    weir__store_rel(&s->bottom, b + 1);
+    return won;
+}
+
+/* The owner adds one. False: it is full. */
+static inline bool weir__seat_push(weir__seat *s, uint32_t number)
+{
+    const uint32_t b = weir__load_rlx(&s->bottom);
+    if (WEIR_UNLIKELY(b - s->top_seen >= WEIR__SEAT_ROOM)) {
+        s->top_seen = weir__load_acq(&s->top); /* a thief that has advanced it has read its object */
+        if (b - s->top_seen >= WEIR__SEAT_ROOM)
+            return false;
+    }
+    weir__store_rlx(&s->object[b % WEIR__SEAT_ROOM], number);
+    weir__store_rel(&s->bottom, b + 1); /* a thief that sees it sees the number, and what was done to the object */
+    return true;
+}
+
+/* ptr: the address of a pointer to objects. */
+#define weir_objpool_get(pool, ptr) weir__objpool_get((pool), (void *)(ptr))
+
+/* An object, its address at *to. 0; EAGAIN: none is free; ENOMEM: the pool may grow and there is no memory. */
+static inline int weir__objpool_get(weir_objpool *pool, void *to)
+{
+    void *object;
+    weir__seat_ticket *ticket = WEIR__SEAT_MINE(pool);
+    uint32_t number;
+    if (WEIR_LIKELY(ticket->number == pool->number) && WEIR_LIKELY(ticket->seat != NULL) &&
+        WEIR_LIKELY(weir__seat_pop(pool, ticket->seat, &number))) {
+        object = weir__objpool_at(pool, number);
+    } else {
+        const int rc = weir__objpool_get_slow(pool, ticket, &object);
+        if (rc != 0)
+            return rc;
+    }
+    memcpy(to, &object, sizeof object);
+    return 0;
+}
+
+/* Gives back an object that get has given. */
+static inline void weir_objpool_put(weir_objpool *pool, void *object)
+{
+    weir__seat_ticket *ticket = WEIR__SEAT_MINE(pool);
+    if (pool->opt.reset != NULL)
+        pool->opt.reset(object, pool->opt.arg);
+    if (WEIR_UNLIKELY(ticket->number != pool->number) || WEIR_UNLIKELY(ticket->seat == NULL) ||
+        WEIR_UNLIKELY(!weir__seat_push(ticket->seat, weir__objpool_number(object))))
+        weir__objpool_put_slow(pool, ticket, object);
+}
+
+#endif /* WEIR_TASK_OBJPOOL_H */
+
 /* ==== weir/flow/loop.h ==== */
 
 /* weir/flow/loop.h: what a stage does, as a loop in the calling thread.
@@ -3933,6 +4175,54 @@ WEIR_API int weir__flow_fan_in(weir_pipeline *p, weir__port in, const void *ins,
                                const weir_stage_opt *opt);
 
 #endif /* WEIR_FLOW_STAGES_H */
+
+/* ==== weir/flow/generator.h ==== */
+
+/* weir/flow/generator.h: a lazy sequence: a thread that makes the next value when somebody takes the last.
+ *
+ *     typedef weir_generator(int) int_generator;
+ *     int_generator primes;
+ *     weir_generator_start(ctx, &primes, next_prime, &state, NULL);    int next_prime(weir_ctx *ctx, void *state, void *value)
+ *     while (weir_recv(ctx, primes.out, &p) == 0 && p < 1000) use(p);
+ *     rc = weir_generator_stop(&primes);
+ *
+ * The channel is a rendezvous unless the options say otherwise, so the function is at most one value ahead. The sequence ends when the function returns
+ * EPIPE, or another code, which stop returns; when the context ends; or when stop is called, whatever the thread is doing: it is never left behind.
+ * After the end receives say EPIPE. Other channels and calls, select among them, treat .out as any channel.
+ */
+#ifndef WEIR_FLOW_GENERATOR_H
+#define WEIR_FLOW_GENERATOR_H
+
+
+#define weir_generator(T)                                                                                              \
+    struct {                                                                                                           \
+        weir_chan(T) out;                                                                                              \
+        weir__generator run;                                                                                           \
+    }
+
+typedef struct weir__generator {
+    weir_pipeline pipeline;
+    bool started;
+} weir__generator;
+
+/* Zero means the default, for each. */
+typedef struct weir_generator_opt {
+    const char *name; /* of the thread and the channel; "generator" */
+    size_t ahead;     /* capacity of the channel: so many values are made before they are asked for */
+} weir_generator_opt;
+
+/* ctx: NULL, or a context that outlives the generator. 0; ENOMEM; EAGAIN: the system refused a thread; nothing is left then. opt may be NULL. */
+#define weir_generator_start(ctx, g, fn, arg, opt)                                                                     \
+    weir__generator_start((ctx), &(g)->run, (void *)&(g)->out, sizeof *(g)->out.elem, (fn), (arg), (opt))
+/* Ends it, joins the thread, frees the channel: no other thread uses it any more. 0, also if the sequence had not ended; the function's code; what
+ * ended ctx. A generator that could not be started may be stopped, too. */
+#define weir_generator_stop(g) weir__generator_stop(&(g)->run, (void *)&(g)->out)
+
+WEIR_API int weir__generator_start(weir_ctx *ctx, weir__generator *g, void *handle, size_t size, weir_generate_fn *fn,
+                                   void *arg, const weir_generator_opt *opt);
+WEIR_API int weir__generator_stop(weir__generator *g, void *handle);
+
+#endif /* WEIR_FLOW_GENERATOR_H */
 
 /* ==== weir/obs/hist.h ==== */
 
@@ -4336,7 +4626,7 @@ WEIR_API void weir__roll_enter(weir__roll_entry *entry, const char *name)
 {
     memset(entry, 0, sizeof *entry);
     entry->name = name;
-    entry->id = weir__system_call(SYS_gettid, 0, 0, 0, 0, 0, 0);
+    entry->id = WEIR_THREAD_NUMBER();
     weir__lock_take(&weir__roll.lock);
     entry->next = weir__roll.first;
     if (entry->next != NULL)
@@ -7204,6 +7494,298 @@ WEIR_API void weir__future_detach(void *handle)
 
 #endif /* WEIR_TASK_FUTURE_IMPLEMENTED */
 
+/* ==== weir/task/single.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_TASK_SINGLE_IMPLEMENTED)
+#define WEIR_TASK_SINGLE_IMPLEMENTED
+
+typedef struct weir__single_waiter {
+    weir__waiter node; /* first */
+    void *value;
+} weir__single_waiter;
+
+enum { WEIR__SINGLE_AGAIN = -1 };
+
+/* The run of this key that others may join, or NULL. Locked. */
+static weir__single_run *weir__single_find(weir_single *s, const void *key, size_t key_size)
+{
+    weir__single_run *run = s->runs;
+    while (run != NULL &&
+           (run->forgotten || run->key_size != key_size || (key_size > 0 && memcmp(run->key, key, key_size) != 0)))
+        run = run->next;
+    return run;
+}
+
+/* Tells the others how it ended. Locked: each of them needs the lock before it returns, so its memory can be written to after the claim, and is not
+ * if it has given up. */
+static bool weir__single_tell(weir__single_run *run, int rc, const void *value, size_t size, weir__line_wakes *wakes)
+{
+    bool any = false;
+    weir__waiter *first;
+    while ((first = run->others.first) != NULL) {
+        void *to = ((weir__single_waiter *)(void *)first)->value;
+        if (!weir__list_pick(&run->others, first, rc, wakes))
+            continue;
+        any = true;
+        if (rc == 0 && size > 0)
+            memcpy(to, value, size);
+    }
+    return any;
+}
+
+static int weir__single_lead(weir_ctx *ctx, weir_single *s, weir__single_run *run, weir_future_fn *fn, void *arg,
+                             void *value, size_t size, bool *shared)
+{
+    weir__line_wakes wakes;
+    weir__single_run **link;
+    int rc;
+    run->next = s->runs;
+    s->runs = run;
+    weir__lock_release(&s->lock);
+    rc = fn(ctx, arg, value);
+    wakes.count = 0;
+    const bool own = rc != 0 && weir_ctx_err(ctx) != 0; /* our context's failure */
+    weir__lock_take(&s->lock);
+    for (link = &s->runs; *link != run; link = &(*link)->next) {}
+    *link = run->next;
+    *shared = weir__single_tell(run, own ? WEIR__SINGLE_AGAIN : rc, value, size, &wakes) && !own;
+    weir__line_release(&s->lock, &wakes);
+    return rc;
+}
+
+WEIR_API int weir_single_do(weir_ctx *ctx, weir_single *s, const void *key, size_t key_size, weir_future_fn *fn,
+                            void *arg, void *value, size_t size, bool *shared)
+{
+    bool unasked;
+    int rc;
+    if (shared == NULL)
+        shared = &unasked;
+    do {
+        weir__single_run own = {NULL, key, key_size, {NULL, NULL}, false}, *run;
+        weir__single_waiter waiter;
+        weir__wait w;
+        weir__lock_take(&s->lock);
+        run = weir__single_find(s, key, key_size);
+        if (run == NULL)
+            return weir__single_lead(ctx, s, &own, fn, arg, value, size, shared);
+        weir__wait_init(&w, ctx, WEIR_FOREVER, WEIR_WAIT_ADAPTIVE);
+        weir__wait_label(&w, "a shared run", NULL);
+        waiter.value = value;
+        rc = weir__list_wait(&s->lock, &run->others, &waiter.node, &w);
+        weir__lock_release(&s->lock);
+    } while (rc == WEIR__SINGLE_AGAIN);
+    *shared = true;
+    return rc;
+}
+
+WEIR_API void weir_single_forget(weir_single *s, const void *key, size_t key_size)
+{
+    weir__single_run *run;
+    weir__lock_take(&s->lock);
+    run = weir__single_find(s, key, key_size);
+    if (run != NULL)
+        run->forgotten = true;
+    weir__lock_release(&s->lock);
+}
+
+#endif /* WEIR_TASK_SINGLE_IMPLEMENTED */
+
+/* ==== weir/task/objpool.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_TASK_OBJPOOL_IMPLEMENTED)
+#define WEIR_TASK_OBJPOOL_IMPLEMENTED
+
+WEIR_API int weir_objpool_init(weir_objpool *pool, size_t size, uint32_t count, const weir_objpool_opt *opt)
+{
+    static weir__atomic_u64 pools;
+    size_t bytes;
+    memset(pool, 0, sizeof *pool);
+    if (opt != NULL)
+        pool->opt = *opt;
+    if (size == 0 || count == 0 || (pool->opt.max != 0 && pool->opt.max < count))
+        return EINVAL;
+    if (size > SIZE_MAX / 4 || count > INT32_MAX || pool->opt.max > INT32_MAX)
+        return EOVERFLOW;
+    pool->stride = (size + WEIR__OBJPOOL_HEAD + 15) / 16 * 16;
+    if (pool->stride > (SIZE_MAX / 2) / count)
+        return EOVERFLOW;
+    pool->size = size;
+    pool->count = count;
+    pool->max = pool->opt.max == 0 ? count : pool->opt.max;
+    pool->seats = pool->opt.seats == 0 ? 64 : pool->opt.seats;
+    bytes = pool->seats * sizeof(weir__seat) + (pool->max - count) * sizeof(void *) + pool->max * sizeof(uint32_t);
+    pool->seat = (weir__seat *)WEIR_ALLOC(WEIR_CACHE_PAD, bytes);
+    pool->objects = (unsigned char *)WEIR_ALLOC(WEIR_CACHE_PAD, count * pool->stride + WEIR__OBJPOOL_HEAD);
+    if (pool->seat == NULL || pool->objects == NULL) {
+        weir_objpool_free(pool);
+        return ENOMEM;
+    }
+    memset((void *)pool->seat, 0, bytes);
+    pool->grown = (unsigned char **)(void *)(pool->seat + pool->seats);
+    pool->below = (weir__atomic_u32 *)(void *)(pool->grown + (pool->max - count));
+    pool->objects += WEIR__OBJPOOL_HEAD;
+    pool->symmetric = !weir__fence_asymmetric();
+    pool->number = weir__add_rlx(&pools, 1) + 1;
+    return 0;
+}
+
+WEIR_API void weir_objpool_free(weir_objpool *pool)
+{
+    const uint32_t fresh = weir__load_acq(&pool->fresh);
+    for (uint32_t i = pool->count; i < fresh && i < pool->max; i++)
+        if (pool->grown[i - pool->count] != NULL)
+            WEIR_FREE(pool->grown[i - pool->count] - WEIR__OBJPOOL_HEAD);
+    if (pool->objects != NULL)
+        WEIR_FREE(pool->number == 0 ? pool->objects : pool->objects - WEIR__OBJPOOL_HEAD);
+    if (pool->seat != NULL)
+        WEIR_FREE(pool->seat);
+    memset((void *)pool, 0, sizeof *pool);
+}
+
+WEIR_API uint32_t weir_objpool_high_water(weir_objpool *pool)
+{
+    const uint32_t fresh = weir__load_acq(&pool->fresh);
+    return fresh < pool->max ? fresh : pool->max;
+}
+
+/* ---- the shared stack (R. K. Treiber, 1986): the tag changes with every push, so that a number that has come back is not taken for one that has
+ * stayed ---- */
+
+static void weir__objpool_share(weir_objpool *pool, uint32_t number)
+{
+    uint64_t top = weir__load_rlx(&pool->shared);
+    do
+        weir__store_rlx(&pool->below[number], (uint32_t)top);
+    while (!weir__cas_rel(&pool->shared, &top, ((top >> 32) + 1) << 32 | (number + 1)));
+}
+
+static bool weir__objpool_unshare(weir_objpool *pool, uint32_t *number)
+{
+    uint64_t top = weir__load_acq(&pool->shared);
+    do {
+        if ((uint32_t)top == 0)
+            return false;
+        *number = (uint32_t)top - 1;
+    } while (!weir__cas_ar(&pool->shared, &top, (top & ~(uint64_t)UINT32_MAX) | weir__load_rlx(&pool->below[*number])));
+    return true;
+}
+
+/* ---- seats ---- */
+
+/* Takes a seat for the calling thread, if there is one; else NULL. */
+static weir__seat *weir__objpool_seat(weir_objpool *pool)
+{
+    const uint32_t self = (uint32_t)WEIR_THREAD_NUMBER();
+    for (int round = 0; round < 2; round++)
+        for (uint32_t i = 0; i < pool->seats; i++) {
+            weir__seat *s = &pool->seat[i];
+            uint32_t owner = weir__load_acq(&s->owner);
+            if (owner == self)
+                return s;
+            if ((round == 0 ? owner == 0 : !WEIR_THREAD_LIVES(owner)) && weir__cas_ar(&s->owner, &owner, self)) {
+                (void)weir__add_ar(&s->bottom, 0); /* what an owner that has ended did to its last objects */
+                s->top_seen = weir__load_acq(&s->top);
+                return s;
+            }
+        }
+    return NULL;
+}
+
+/* Takes the first of somebody's seat. The heavy fence has been. */
+static bool weir__seat_steal(weir__seat *s, uint32_t t, uint32_t *number)
+{
+    const uint32_t b = weir__load_acq(&s->bottom);
+    if ((int32_t)(b - t) <= 0)
+        return false;
+    *number = weir__load_rlx(&s->object[t % WEIR__SEAT_ROOM]);
+    return weir__cas_ar(&s->top, &t, t + 1);
+}
+
+/* From any seat. The tops are read before the fence, in batches. */
+static bool weir__objpool_steal(weir_objpool *pool, uint32_t *number)
+{
+    enum { BATCH = 16 };
+    for (uint32_t from = 0; from < pool->seats; from += BATCH) {
+        uint32_t top[BATCH];
+        bool used = false;
+        for (uint32_t i = from; i < pool->seats && i < from + BATCH; i++) {
+            top[i - from] = weir__load_acq(&pool->seat[i].top);
+            used = used || weir__load_rlx(&pool->seat[i].owner) != 0;
+        }
+        if (!used)
+            return false;   /* seats are taken from the front */
+        WEIR_FENCE_HEAVY(); /* (Q) pairs with (P) in weir__seat_pop */
+        for (uint32_t i = from; i < pool->seats && i < from + BATCH; i++)
+            if (weir__seat_steal(&pool->seat[i], top[i - from], number))
+                return true;
+    }
+    return false;
+}
+
+/* One that was never used. */
+static int weir__objpool_fresh(weir_objpool *pool, uint32_t *number)
+{
+    unsigned char *memory = NULL;
+    uint32_t n = weir__load_rlx(&pool->fresh);
+    do {
+        if (n >= pool->max) {
+            if (memory != NULL)
+                WEIR_FREE(memory);
+            return EAGAIN;
+        }
+        if (n >= pool->count && memory == NULL && (memory = (unsigned char *)WEIR_ALLOC(16, pool->stride)) == NULL)
+            return ENOMEM;
+    } while (!weir__cas_ar(&pool->fresh, &n, n + 1));
+    if (n >= pool->count)
+        pool->grown[n - pool->count] = memory + WEIR__OBJPOOL_HEAD;
+    memcpy((unsigned char *)weir__objpool_at(pool, n) - WEIR__OBJPOOL_HEAD, &n, sizeof n);
+    if (pool->opt.init != NULL)
+        pool->opt.init(weir__objpool_at(pool, n), pool->opt.arg);
+    *number = n;
+    return 0;
+}
+
+WEIR_API int weir__objpool_get_slow(weir_objpool *pool, weir__seat_ticket *ticket, void **object)
+{
+    uint32_t number, more;
+    int rc;
+    if (ticket->number != pool->number) {
+        ticket->seat = weir__objpool_seat(pool);
+        ticket->number = pool->number;
+        if (ticket->seat != NULL && weir__seat_pop(pool, ticket->seat, &number)) {
+            *object = weir__objpool_at(pool, number);
+            return 0;
+        }
+    }
+    if (weir__objpool_unshare(pool, &number)) {
+        for (int i = 0; i < WEIR__SEAT_ROOM / 4 && ticket->seat != NULL && weir__objpool_unshare(pool, &more); i++)
+            if (!weir__seat_push(ticket->seat, more))
+                weir__objpool_share(pool, more);
+    } else if (!weir__objpool_steal(pool, &number) && (rc = weir__objpool_fresh(pool, &number)) != 0) {
+        return rc;
+    }
+    *object = weir__objpool_at(pool, number);
+    return 0;
+}
+
+WEIR_API void weir__objpool_put_slow(weir_objpool *pool, weir__seat_ticket *ticket, void *object)
+{
+    uint32_t number = weir__objpool_number(object), more;
+    if (ticket->number != pool->number) {
+        ticket->seat = weir__objpool_seat(pool);
+        ticket->number = pool->number;
+    }
+    if (ticket->seat != NULL) {
+        if (weir__seat_push(ticket->seat, number))
+            return;
+        for (int i = 0; i < WEIR__SEAT_ROOM / 2 && weir__seat_pop(pool, ticket->seat, &more); i++)
+            weir__objpool_share(pool, more);
+    }
+    weir__objpool_share(pool, number);
+}
+
+#endif /* WEIR_TASK_OBJPOOL_IMPLEMENTED */
+
 /* ==== weir/flow/pipeline.h: implementation ==== */
 
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_FLOW_PIPELINE_IMPLEMENTED)
@@ -7640,6 +8222,49 @@ WEIR_API int weir__flow_map(weir_pipeline *p, weir__port in, weir__port out, wei
 }
 
 #endif /* WEIR_FLOW_STAGES_IMPLEMENTED */
+
+/* ==== weir/flow/generator.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_FLOW_GENERATOR_IMPLEMENTED)
+#define WEIR_FLOW_GENERATOR_IMPLEMENTED
+
+WEIR_API int weir__generator_start(weir_ctx *ctx, weir__generator *g, void *handle, size_t size, weir_generate_fn *fn,
+                                   void *arg, const weir_generator_opt *opt)
+{
+    weir_chan_opt chan_opt = {WEIR_WAIT_ADAPTIVE, NULL, NULL, 0};
+    weir_stage_opt stage_opt = {NULL, 1, false, NULL, 0};
+    weir__port out = {NULL, WEIR__MPMC, 0};
+    int rc;
+    stage_opt.name = chan_opt.name = opt == NULL || opt->name == NULL ? "generator" : opt->name;
+    memset(g, 0, sizeof *g);
+    rc = weir__chan_make(handle, WEIR__MPMC, opt == NULL ? 0 : opt->ahead, size, &chan_opt);
+    if (rc != 0)
+        return rc;
+    memcpy(&out.chan, handle, sizeof out.chan);
+    out.size = size;
+    weir_pipeline_init(&g->pipeline, ctx);
+    g->started = true;
+    rc = weir__flow_generate(&g->pipeline, out, fn, arg, &stage_opt);
+    if (rc != 0)
+        (void)weir__generator_stop(g, handle);
+    return rc;
+}
+
+WEIR_API int weir__generator_stop(weir__generator *g, void *handle)
+{
+    weir_ctx *ctx = weir_pipeline_ctx(&g->pipeline);
+    int ended, rc;
+    if (!g->started)
+        return 0;
+    ended = weir_ctx_err(ctx); /* by its parent, or because the function has failed */
+    weir_ctx_cancel(ctx, 0);
+    rc = weir_pipeline_wait(&g->pipeline);
+    weir__chan_free(handle);
+    g->started = false;
+    return ended == 0 && rc == ECANCELED ? 0 : rc;
+}
+
+#endif /* WEIR_FLOW_GENERATOR_IMPLEMENTED */
 
 /* ==== weir/obs/hist.h: implementation ==== */
 

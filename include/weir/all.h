@@ -48,8 +48,11 @@
 #include "task/runner.h"     /* where tasks run */
 #include "task/group.h"      /* tasks that end together: the first error, joined */
 #include "task/future.h"     /* a value that is not there yet */
+#include "task/single.h"     /* who asks for the same at the same time shares one run */
+#include "task/objpool.h"    /* objects to be used again */
 #include "flow/loop.h"       /* generate, map, sink, fan-out, fan-in as inline loops */
 #include "flow/pipeline.h"   /* the threads of a pipeline, and how it ends */
 #include "flow/stages.h"     /* the stages of a pipeline, one call each */
+#include "flow/generator.h"  /* a lazy sequence */
 #include "obs/hist.h"        /* a latency histogram */
 #include "obs/threads.h"     /* prints that roll */

@@ -26,6 +26,13 @@ typedef pthread_t weir__thread;
 /* The calling thread, as WEIR_THREAD_JOIN takes it. */
 #define WEIR_THREAD_CURRENT() pthread_self()
 #endif
+#ifndef WEIR_THREAD_NUMBER
+/* The system's number of the calling thread: not 0, and no other living thread's; and whether such a thread of this process lives. Sources: gettid(2),
+ * tgkill(2). */
+#define WEIR_THREAD_NUMBER() weir__system_call(SYS_gettid, 0, 0, 0, 0, 0, 0)
+#define WEIR_THREAD_LIVES(number)                                                                                      \
+    (weir__system_call(SYS_tgkill, weir__system_call(SYS_getpid, 0, 0, 0, 0, 0, 0), (long)(number), 0, 0, 0, 0) == 0)
+#endif
 #ifndef WEIR_THREAD_DETACH
 #define WEIR_THREAD_DETACH(thread) ((void)pthread_detach(thread))
 #endif

@@ -93,7 +93,7 @@ WEIR_API void weir__roll_enter(weir__roll_entry *entry, const char *name)
 {
     memset(entry, 0, sizeof *entry);
     entry->name = name;
-    entry->id = weir__system_call(SYS_gettid, 0, 0, 0, 0, 0, 0);
+    entry->id = WEIR_THREAD_NUMBER();
     weir__lock_take(&weir__roll.lock);
     entry->next = weir__roll.first;
     if (entry->next != NULL)

@@ -1,0 +1,282 @@
+/* tests/task/test_objpool.c: every object to one at a time, none lost, however threads get, put, exchange and end; hooks, growth, exhaustion. */
+#include "../faults/failing.h"
+
+struct thing {
+    int owner; /* atomic: 0, or the number of the thread that has it */
+    int inits, resets;
+    long payload[4];
+};
+
+static int inits; /* atomic */
+
+static void init_thing(void *object, void *arg)
+{
+    struct thing *t = (struct thing *)object;
+    memset(t, 0, sizeof *t);
+    t->inits = *(int *)arg;
+    __atomic_add_fetch(&inits, 1, __ATOMIC_SEQ_CST);
+}
+
+static void reset_thing(void *object, void *arg)
+{
+    (void)arg;
+    ((struct thing *)object)->resets++;
+}
+
+static int hook_arg = 42;
+static const weir_objpool_opt hooks = {.init = init_thing, .reset = reset_thing, .arg = &hook_arg};
+
+TEST(objects_are_initialised_once_and_reset_each_time)
+{
+    weir_objpool pool;
+    struct thing *t[3], *again = NULL;
+    inits = 0;
+    CHECK_INT(weir_objpool_init(&pool, sizeof(struct thing), 3, &hooks), 0);
+    CHECK_INT(weir_objpool_high_water(&pool), 0);
+    for (int i = 0; i < 3; i++) {
+        CHECK_INT(weir_objpool_get(&pool, &t[i]), 0);
+        CHECK_INT((uintptr_t)t[i] % 16, 0);
+        CHECK_INT(t[i]->inits, 42);
+    }
+    CHECK(t[0] != t[1] && t[1] != t[2] && t[0] != t[2]);
+    CHECK_INT(weir_objpool_get(&pool, &again), EAGAIN);
+    weir_objpool_put(&pool, t[1]);
+    CHECK_INT(weir_objpool_get(&pool, &again), 0);
+    CHECK(again == t[1]);
+    CHECK_INT(again->resets, 1);
+    CHECK_INT(inits, 3);
+    CHECK_INT(weir_objpool_high_water(&pool), 3);
+    weir_objpool_free(&pool);
+    CHECK_INT(allocations, 0);
+}
+
+TEST(what_was_put_back_is_used_before_what_never_was)
+{
+    weir_objpool pool;
+    struct thing *t[200];
+    CHECK_INT(weir_objpool_init(&pool, sizeof(struct thing), 1000, NULL), 0);
+    for (int round = 0; round < 20; round++) {
+        for (int i = 0; i < 200; i++)
+            REQUIRE(weir_objpool_get(&pool, &t[i]) == 0);
+        for (int i = 0; i < 200; i++)
+            weir_objpool_put(&pool, t[i]);
+    }
+    CHECK_INT(weir_objpool_high_water(&pool), 200);
+    weir_objpool_free(&pool);
+}
+
+TEST(misuse_and_sizes)
+{
+    weir_objpool pool;
+    weir_objpool_opt less = {.max = 3};
+    CHECK_INT(weir_objpool_init(&pool, 0, 1, NULL), EINVAL);
+    CHECK_INT(weir_objpool_init(&pool, 1, 0, NULL), EINVAL);
+    CHECK_INT(weir_objpool_init(&pool, 1, 4, &less), EINVAL);
+    CHECK_INT(weir_objpool_init(&pool, SIZE_MAX / 2, 1, NULL), EOVERFLOW);
+    CHECK_INT(weir_objpool_init(&pool, SIZE_MAX / 100, 1000, NULL), EOVERFLOW);
+    CHECK_INT(weir_objpool_init(&pool, 1, UINT32_MAX, NULL), EOVERFLOW);
+    for (size_t size = 1; size < 200; size += 13) { /* no object overlaps another */
+        unsigned char *objects[5];
+        CHECK_INT(weir_objpool_init(&pool, size, 5, NULL), 0);
+        for (int i = 0; i < 5; i++) {
+            REQUIRE(weir_objpool_get(&pool, &objects[i]) == 0);
+            memset(objects[i], i, size);
+        }
+        for (int i = 0; i < 5; i++)
+            for (size_t b = 0; b < size; b++)
+                REQUIRE(objects[i][b] == i);
+        weir_objpool_free(&pool);
+    }
+}
+
+TEST(it_grows_to_its_maximum_if_it_may)
+{
+    weir_objpool pool;
+    weir_objpool_opt opt = hooks;
+    struct thing *t[10], *none;
+    opt.max = 10;
+    CHECK_INT(weir_objpool_init(&pool, sizeof(struct thing), 2, &opt), 0);
+    for (int i = 0; i < 10; i++) {
+        CHECK_INT(weir_objpool_get(&pool, &t[i]), 0);
+        CHECK_INT(t[i]->inits, 42);
+    }
+    CHECK_INT(allocations, 2 + 8);
+    CHECK_INT(weir_objpool_get(&pool, &none), EAGAIN);
+    for (int i = 0; i < 10; i++)
+        weir_objpool_put(&pool, t[i]);
+    for (int i = 0; i < 10; i++)
+        CHECK_INT(weir_objpool_get(&pool, &t[i]), 0);
+    CHECK_INT(allocations, 2 + 8);
+    weir_objpool_free(&pool);
+    CHECK_INT(allocations, 0);
+}
+
+TEST(every_failing_allocation_is_reported)
+{
+    for (int k = 0; k < 6; k++) {
+        weir_objpool pool;
+        weir_objpool_opt opt = {.max = 4};
+        struct thing *t[4];
+        int rc, got = 0;
+        fail_allocation = k;
+        rc = weir_objpool_init(&pool, sizeof(struct thing), 1, &opt);
+        CHECK_INT(rc, k < 2 ? ENOMEM : 0);
+        for (int i = 0; rc == 0 && i < 4; i++) {
+            const int one = weir_objpool_get(&pool, &t[got]);
+            CHECK_INT(one, i < k - 1 ? 0 : ENOMEM);
+            got += one == 0;
+        }
+        fail_allocation = -1;
+        for (int i = 0; i < got; i++)
+            weir_objpool_put(&pool, t[i]);
+        for (int i = 0; rc == 0 && i < 4; i++)
+            CHECK_INT(weir_objpool_get(&pool, &t[i]), 0); /* and the pool goes on */
+        if (rc == 0)
+            weir_objpool_free(&pool);
+        CHECK_INT(allocations, 0);
+    }
+}
+
+/* ---- threads ---- */
+
+struct user {
+    weir_objpool *pool;
+    weir_chan(struct thing *) * passed;
+    int number;
+    long rounds, got, missed;
+};
+
+static void take(struct user *u, struct thing *t)
+{
+    int nobody = 0;
+    CHECK(__atomic_compare_exchange_n(&t->owner, &nobody, u->number, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    for (int i = 0; i < 4; i++)
+        t->payload[i] = u->number; /* plain: the pool orders one owner after another */
+    u->got++;
+}
+
+static void give(struct user *u, struct thing *t)
+{
+    for (int i = 0; i < 4; i++)
+        CHECK_INT(t->payload[i], u->number);
+    __atomic_store_n(&t->owner, 0, __ATOMIC_RELAXED);
+    weir_objpool_put(u->pool, t);
+}
+
+static void user_main(void *arg)
+{
+    struct user *u = (struct user *)arg;
+    struct thing *have[40];
+    unsigned random = (unsigned)u->number * 7919;
+    int n = 0;
+    for (long i = 0; i < u->rounds; i++) {
+        random = random * 1664525 + 1013904223;
+        if (n < 40 && (random >> 16) % 40 >= (unsigned)n / 2) {
+            struct thing *t;
+            const int rc = weir_objpool_get(u->pool, &t);
+            CHECK(rc == 0 || rc == EAGAIN);
+            u->missed += rc != 0;
+            if (rc == 0)
+                take(u, have[n++] = t);
+        } else if (n > 0) {
+            give(u, have[--n]);
+        }
+    }
+    while (n > 0)
+        give(u, have[--n]);
+}
+
+static void run_users(int threads, uint32_t objects, uint32_t seats)
+{
+    weir_objpool pool;
+    weir_objpool_opt opt = hooks;
+    struct user users[16];
+    long got = 0;
+    opt.seats = seats;
+    REQUIRE(weir_objpool_init(&pool, sizeof(struct thing), objects, &opt) == 0);
+    for (int round = 0; round < 3;
+         round++) { /* each time with new threads, who find the seats of those that have ended */
+        memset(users, 0, sizeof users);
+        for (int i = 0; i < threads; i++) {
+            users[i].pool = &pool;
+            users[i].number = i + 1;
+            users[i].rounds = test_rounds(300000) / threads;
+        }
+        test_threads(threads, user_main, users, sizeof users[0]);
+        for (int i = 0; i < threads; i++)
+            got += users[i].got;
+    }
+    CHECK(got > 0);
+    CHECK(weir_objpool_high_water(&pool) <= objects);
+    for (uint32_t i = 0; i < objects; i++) { /* all are still there */
+        struct thing *t;
+        REQUIRE(weir_objpool_get(&pool, &t) == 0);
+        CHECK_INT(t->owner, 0);
+        t->owner = 1;
+    }
+    weir_objpool_free(&pool);
+}
+
+TEST(no_object_is_given_to_two_and_none_is_lost)
+{
+    run_users(2, 1000, 0);
+    run_users(4, 60, 0); /* mostly taken from each other */
+    run_users(4, 3, 0);
+    run_users(6, 50, 2); /* more threads than seats */
+    run_users(3, 1, 1);
+}
+
+/* One gets, the other puts: objects wander from seat to seat. */
+static void puts_what_comes(void *arg)
+{
+    struct user *u = (struct user *)arg;
+    struct thing *t;
+    while (weir_recv(NULL, *u->passed, &t) == 0) {
+        CHECK_INT(t->owner, 1);
+        t->owner = 0;
+        weir_objpool_put(u->pool, t);
+    }
+}
+
+TEST(objects_may_be_put_by_another_thread_than_the_one_that_got_them)
+{
+    weir_objpool pool;
+    weir_chan(struct thing *) passed;
+    struct user putter = {.pool = &pool};
+    REQUIRE(weir_objpool_init(&pool, sizeof(struct thing), 100, &hooks) == 0);
+    REQUIRE(weir_chan_make(&passed, 16) == 0);
+    memcpy(&putter.passed, &(void *){&passed}, sizeof putter.passed);
+    struct test_team *team = test_start(1, puts_what_comes, &putter, 0);
+    for (long i = test_rounds(100000); i > 0;) {
+        struct thing *t;
+        if (weir_objpool_get(&pool, &t) != 0)
+            continue; /* all are under way */
+        CHECK_INT(t->owner, 0);
+        t->owner = 1;
+        REQUIRE(weir_send(NULL, passed, &t) == 0);
+        i--;
+    }
+    CHECK_INT(weir_close(passed), 0);
+    test_join(team);
+    weir_chan_free(&passed);
+    weir_objpool_free(&pool);
+}
+
+TEST(a_thread_may_use_more_pools_than_it_remembers)
+{
+    enum { POOLS = 20 };
+    weir_objpool pools[POOLS];
+    struct thing *t[POOLS];
+    for (int i = 0; i < POOLS; i++)
+        REQUIRE(weir_objpool_init(&pools[i], sizeof(struct thing), 2, &hooks) == 0);
+    for (int round = 0; round < 100; round++) {
+        for (int i = 0; i < POOLS; i++)
+            CHECK_INT(weir_objpool_get(&pools[i], &t[i]), 0);
+        for (int i = 0; i < POOLS; i++)
+            weir_objpool_put(&pools[i], t[i]);
+    }
+    for (int i = 0; i < POOLS; i++) {
+        CHECK_INT(weir_objpool_high_water(&pools[i]), 1);
+        weir_objpool_free(&pools[i]);
+    }
+}
