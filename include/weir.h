@@ -488,6 +488,9 @@ typedef pthread_t weir__thread;
 #define WEIR_THREAD_LIVES(number)                                                                                      \
     (weir__system_call(SYS_tgkill, weir__system_call(SYS_getpid, 0, 0, 0, 0, 0, 0), (long)(number), 0, 0, 0, 0) == 0)
 #endif
+#ifndef WEIR_THREAD_SET_NAME
+#define WEIR_THREAD_SET_NAME(name) ((void)weir__system_call(SYS_prctl, 15 /* PR_SET_NAME */, (long)(name), 0, 0, 0, 0))
+#endif
 #ifndef WEIR_THREAD_DETACH
 #define WEIR_THREAD_DETACH(thread) ((void)pthread_detach(thread))
 #endif
@@ -3672,9 +3675,9 @@ WEIR_API void weir_single_forget(weir_single *s, const void *key, size_t key_siz
  *   full gives half to a stack that all share; one that is empty takes some from it, then from the seats of others, then an object
  *   that was never used. So `high_water` is exact: a new object is touched only when all used ones were out.
  *
- *     seat of thread A   ┌──────────────┐  bottom: A puts and gets here       shared stack: a list by number, with a tag against ABA
- *                        │ ○ ○ ○ ○      │  top: others take from here         fresh: the number of the first object that was never used
- *                        └──────────────┘
+ *     seat of thread A   ┌─┐ ┌──────────────┐  hot, bottom: A puts and gets here    shared: a stack by number, with a tag against ABA
+ *                        │●│ │ ○ ○ ○ ○      │  top: others take from here           fresh: the number of the first object never used
+ *                        └─┘ └──────────────┘
  *
  * Meaning
  *   init(object, arg) runs once for each object, when it is first given out; reset(object, arg) whenever one is put back. An object that
@@ -3684,7 +3687,8 @@ WEIR_API void weir_single_forget(weir_single *s, const void *key, size_t key_siz
  *
  * Who may call what at once: get, put: any threads, an object may be put by another thread than the one that got it. free: one thread, while no
  * object is out of use that matters: all memory goes.
- * Progress: get and put are lock-free; with an empty seat get looks at all seats, behind a heavy fence (core/fence.h).
+ * Progress: put, and get from one's own seat or the shared stack, are lock-free; a get that finds nothing there looks at the seats of others, under a lock of each
+ * and behind a heavy fence (core/fence.h), and the owner of a seat that was looked at takes that lock once.
  *
  * Seats and threads
  *   A thread takes the first free seat when it first comes by; if there is none, one whose owner has ended; else it does without, on the shared stack.
@@ -3698,6 +3702,16 @@ WEIR_API void weir_single_forget(weir_single *s, const void *key, size_t key_siz
  *       t < bottom: takes the last            t < b: takes the first, if top is still t (compare-and-swap)
  *   (P) pairs with (Q): one of the two sees what the other wrote. With one object left both see it, and both want top: the swap decides.
  *   Where membarrier is missing (P) is a real fence.
+ *
+ *   The last object that was put lies apart, in `hot`: get and put then hand on one address in one word, where a count that goes up and down would be two
+ *   trips through the store buffer (3 ns a pair instead of 6).
+ *       owner, get                            thief, under the seat's lock
+ *       p = hot; hot = none                   asked = true
+ *       (P) light fence                       (Q) heavy fence
+ *       asked: takes the lock, and            p = hot; if it is none: asked = false; else hot = none (compare-and-swap),
+ *         has lost p if stolen == p             stolen = p
+ *   Again one of the two sees the other: either the thief finds nothing, or the owner asks under the lock who has p. `asked` stays until it does, at the
+ *   latest before it puts the next object there.
  */
 #ifndef WEIR_TASK_OBJPOOL_H
 #define WEIR_TASK_OBJPOOL_H
@@ -3715,11 +3729,16 @@ typedef struct weir_objpool_opt {
 enum { WEIR__SEAT_ROOM = 32 }; /* objects; a power of two */
 
 typedef struct weir__seat {
-    WEIR__PADDED weir__atomic_u32 bottom; /* written by the owner alone */
-    uint32_t top_seen;                    /* the owner's: top is not below this */
-    weir__atomic_u32 owner;               /* the system's number of a thread; 0: free */
+    WEIR__PADDED weir__atomic_u64 hot; /* an address, or 0 */
+    weir__atomic_u32 bottom;           /* written by the owner alone */
+    uint32_t top_seen;                 /* the owner's: top is not below this */
+    weir__atomic_u32 owner;            /* the system's number of a thread; 0: free */
     WEIR__PADDED weir__atomic_u32 top;
-    weir__atomic_u32 object[WEIR__SEAT_ROOM]; /* numbers */
+    weir__atomic_u32 asked;
+    weir__lock lock; /* of stolen */
+    uint64_t stolen;
+    WEIR__PADDED weir__atomic_u64
+        object[WEIR__SEAT_ROOM]; /* addresses: a number would cost a multiplication and a load in each pair */
 } weir__seat;
 
 typedef struct weir_objpool {
@@ -3769,41 +3788,69 @@ static inline void *weir__objpool_at(weir_objpool *pool, uint32_t number)
     return number < pool->count ? pool->objects + number * pool->stride : pool->grown[number - pool->count];
 }
 
-/* The owner takes the last of its seat. False: it is empty, or the last one is contended for. */
-static inline bool weir__seat_pop(weir_objpool *pool, weir__seat *s, uint32_t *number)
+WEIR_API bool weir__seat_asked(weir__seat *s, uint64_t object);
+
+/* The owner takes what lies apart, if anything does and no thief was faster. */
+static inline void *weir__seat_cool(weir_objpool *pool, weir__seat *s)
+{
+    const uint64_t object = weir__load_rlx(&s->hot);
+    if (WEIR_UNLIKELY(object == 0))
+        return NULL;
+    weir__store_rlx(&s->hot, 0);
+    WEIR_FENCE_LIGHT(); /* (P) pairs with (Q) in weir__objpool_steal */
+    if (WEIR_UNLIKELY(pool->symmetric))
+        WEIR_FENCE(__ATOMIC_SEQ_CST); /* (P), symmetric */
+    if (WEIR_UNLIKELY(weir__load_rlx(&s->asked) != 0) && !weir__seat_asked(s, object))
+        return NULL;
+    return (void *)(uintptr_t)object;
+}
+
+/* The owner takes the last of its seat. NULL: it is empty, or the last one has gone to a thief. */
+static inline void *weir__seat_pop(weir_objpool *pool, weir__seat *s)
 {
     const uint32_t b = weir__load_rlx(&s->bottom) - 1;
+    uint64_t object;
     uint32_t t;
     weir__store_rel(&s->bottom, b); /* release, in each store to it: a thief reads what was pushed before */
-    WEIR_FENCE_LIGHT();             /* (P) pairs with (Q) in weir__seat_steal */
+    WEIR_FENCE_LIGHT();             /* (P) pairs with (Q) in weir__objpool_steal */
     if (WEIR_UNLIKELY(pool->symmetric))
         WEIR_FENCE(__ATOMIC_SEQ_CST); /* (P), symmetric */
     t = weir__load_rlx(&s->top);
-    if (WEIR_LIKELY((int32_t)(b - t) > 0)) {
-        *number = weir__load_rlx(&s->object[b % WEIR__SEAT_ROOM]);
-        return true;
+    object = weir__load_rlx(&s->object[b % WEIR__SEAT_ROOM]);
+    if (WEIR_UNLIKELY((int32_t)(b - t) <= 0)) { /* the last one, or none */
+        const bool won = b == t && weir__cas_ar(&s->top, &t, t + 1);
+        weir__store_rel(&s->bottom, b + 1);
+        if (!won)
+            return NULL;
     }
-    /* The last one, or none. */
-    bool won = false;
-    if (b == t) {
-        *number = weir__load_rlx(&s->object[b % WEIR__SEAT_ROOM]);
-        won = weir__cas_ar(&s->top, &t, t + 1);
-    }
-    weir__store_rel(&s->bottom, b + 1);
-    return won;
+    return (void *)(uintptr_t)object;
+}
+
+static inline void *weir__seat_take(weir_objpool *pool, weir__seat *s)
+{
+    void *object = weir__seat_cool(pool, s);
+    return WEIR_LIKELY(object != NULL) ? object : weir__seat_pop(pool, s);
 }
 
 /* The owner adds one. False: it is full. */
-static inline bool weir__seat_push(weir__seat *s, uint32_t number)
+static inline bool weir__seat_push(weir__seat *s, void *object)
 {
-    const uint32_t b = weir__load_rlx(&s->bottom);
+    uint32_t b;
+    if (WEIR_LIKELY(weir__load_rlx(&s->hot) == 0)) { /* nobody else ever puts something there */
+        if (WEIR_UNLIKELY(weir__load_rlx(&s->asked) != 0))
+            (void)weir__seat_asked(s,
+                                   0); /* or an object that was stolen once and has come back would be taken for lost */
+        weir__store_rel(&s->hot, (uint64_t)(uintptr_t)object);
+        return true;
+    }
+    b = weir__load_rlx(&s->bottom);
     if (WEIR_UNLIKELY(b - s->top_seen >= WEIR__SEAT_ROOM)) {
         s->top_seen = weir__load_acq(&s->top); /* a thief that has advanced it has read its object */
         if (b - s->top_seen >= WEIR__SEAT_ROOM)
             return false;
     }
-    weir__store_rlx(&s->object[b % WEIR__SEAT_ROOM], number);
-    weir__store_rel(&s->bottom, b + 1); /* a thief that sees it sees the number, and what was done to the object */
+    weir__store_rlx(&s->object[b % WEIR__SEAT_ROOM], (uint64_t)(uintptr_t)object);
+    weir__store_rel(&s->bottom, b + 1); /* a thief that sees it sees the address, and what was done to the object */
     return true;
 }
 
@@ -3813,13 +3860,11 @@ static inline bool weir__seat_push(weir__seat *s, uint32_t number)
 /* An object, its address at *to. 0; EAGAIN: none is free; ENOMEM: the pool may grow and there is no memory. */
 static inline int weir__objpool_get(weir_objpool *pool, void *to)
 {
-    void *object;
     weir__seat_ticket *ticket = WEIR__SEAT_MINE(pool);
-    uint32_t number;
-    if (WEIR_LIKELY(ticket->number == pool->number) && WEIR_LIKELY(ticket->seat != NULL) &&
-        WEIR_LIKELY(weir__seat_pop(pool, ticket->seat, &number))) {
-        object = weir__objpool_at(pool, number);
-    } else {
+    void *object = NULL;
+    if (WEIR_LIKELY(ticket->number == pool->number) && WEIR_LIKELY(ticket->seat != NULL))
+        object = weir__seat_take(pool, ticket->seat);
+    if (WEIR_UNLIKELY(object == NULL)) {
         const int rc = weir__objpool_get_slow(pool, ticket, &object);
         if (rc != 0)
             return rc;
@@ -3835,7 +3880,7 @@ static inline void weir_objpool_put(weir_objpool *pool, void *object)
     if (pool->opt.reset != NULL)
         pool->opt.reset(object, pool->opt.arg);
     if (WEIR_UNLIKELY(ticket->number != pool->number) || WEIR_UNLIKELY(ticket->seat == NULL) ||
-        WEIR_UNLIKELY(!weir__seat_push(ticket->seat, weir__objpool_number(object))))
+        WEIR_UNLIKELY(!weir__seat_push(ticket->seat, object)))
         weir__objpool_put_slow(pool, ticket, object);
 }
 
@@ -4537,7 +4582,7 @@ WEIR_API void weir__fence_heavy(void)
 WEIR_API void weir_thread_name(const char *name)
 {
     if (name != NULL)
-        (void)weir__system_call(SYS_prctl, 15 /* PR_SET_NAME */, (long)name, 0, 0, 0, 0);
+        WEIR_THREAD_SET_NAME(name);
 }
 
 static uint32_t weir__forks; /* written by a child's only thread, before fork returns in it */
@@ -7651,23 +7696,25 @@ WEIR_API uint32_t weir_objpool_high_water(weir_objpool *pool)
 /* ---- the shared stack (R. K. Treiber, 1986): the tag changes with every push, so that a number that has come back is not taken for one that has
  * stayed ---- */
 
-static void weir__objpool_share(weir_objpool *pool, uint32_t number)
+static void weir__objpool_share(weir_objpool *pool, const void *object)
 {
+    const uint32_t number = weir__objpool_number(object);
     uint64_t top = weir__load_rlx(&pool->shared);
     do
         weir__store_rlx(&pool->below[number], (uint32_t)top);
     while (!weir__cas_rel(&pool->shared, &top, ((top >> 32) + 1) << 32 | (number + 1)));
 }
 
-static bool weir__objpool_unshare(weir_objpool *pool, uint32_t *number)
+static void *weir__objpool_unshare(weir_objpool *pool)
 {
     uint64_t top = weir__load_acq(&pool->shared);
+    uint32_t number;
     do {
         if ((uint32_t)top == 0)
-            return false;
-        *number = (uint32_t)top - 1;
-    } while (!weir__cas_ar(&pool->shared, &top, (top & ~(uint64_t)UINT32_MAX) | weir__load_rlx(&pool->below[*number])));
-    return true;
+            return NULL;
+        number = (uint32_t)top - 1;
+    } while (!weir__cas_ar(&pool->shared, &top, (top & ~(uint64_t)UINT32_MAX) | weir__load_rlx(&pool->below[number])));
+    return weir__objpool_at(pool, number);
 }
 
 /* ---- seats ---- */
@@ -7684,6 +7731,7 @@ static weir__seat *weir__objpool_seat(weir_objpool *pool)
                 return s;
             if ((round == 0 ? owner == 0 : !WEIR_THREAD_LIVES(owner)) && weir__cas_ar(&s->owner, &owner, self)) {
                 (void)weir__add_ar(&s->bottom, 0); /* what an owner that has ended did to its last objects */
+                (void)weir__add_ar(&s->hot, 0);
                 s->top_seen = weir__load_acq(&s->top);
                 return s;
             }
@@ -7691,39 +7739,73 @@ static weir__seat *weir__objpool_seat(weir_objpool *pool)
     return NULL;
 }
 
-/* Takes the first of somebody's seat. The heavy fence has been. */
-static bool weir__seat_steal(weir__seat *s, uint32_t t, uint32_t *number)
+/* A thief has been here since the owner last asked. Whether the object that the owner has just taken is the owner's. */
+WEIR_API bool weir__seat_asked(weir__seat *s, uint64_t object)
 {
-    const uint32_t b = weir__load_acq(&s->bottom);
-    if ((int32_t)(b - t) <= 0)
-        return false;
-    *number = weir__load_rlx(&s->object[t % WEIR__SEAT_ROOM]);
-    return weir__cas_ar(&s->top, &t, t + 1);
+    bool kept;
+    weir__lock_take(&s->lock);
+    kept = s->stolen != object;
+    s->stolen = 0;
+    weir__store_rlx(&s->asked, 0);
+    weir__lock_release(&s->lock);
+    return kept;
 }
 
-/* From any seat. The tops are read before the fence, in batches. */
-static bool weir__objpool_steal(weir_objpool *pool, uint32_t *number)
+/* Takes the first of somebody's seat, whose top stood at t before the heavy fence, or what lies apart. NULL: there is none, or somebody was faster.
+ * Locked, asked. */
+static void *weir__seat_steal(weir__seat *s, uint32_t t)
+{
+    const uint32_t b = weir__load_acq(&s->bottom);
+    uint64_t object;
+    if ((int32_t)(b - t) > 0) {
+        object = weir__load_rlx(&s->object[t % WEIR__SEAT_ROOM]);
+        if (weir__cas_ar(&s->top, &t, t + 1))
+            return (void *)(uintptr_t)object;
+    }
+    object = weir__load_acq(&s->hot);
+    if (object == 0 || !weir__cas_ar(&s->hot, &object, 0))
+        return NULL;
+    s->stolen = object;
+    return (void *)(uintptr_t)object;
+}
+
+/* From one of `n` seats, behind one heavy fence, or NULL. */
+static void *weir__seats_steal(weir__seat *seats, uint32_t n)
 {
     enum { BATCH = 16 };
-    for (uint32_t from = 0; from < pool->seats; from += BATCH) {
-        uint32_t top[BATCH];
-        bool used = false;
-        for (uint32_t i = from; i < pool->seats && i < from + BATCH; i++) {
-            top[i - from] = weir__load_acq(&pool->seat[i].top);
-            used = used || weir__load_rlx(&pool->seat[i].owner) != 0;
-        }
-        if (!used)
-            return false;   /* seats are taken from the front */
-        WEIR_FENCE_HEAVY(); /* (Q) pairs with (P) in weir__seat_pop */
-        for (uint32_t i = from; i < pool->seats && i < from + BATCH; i++)
-            if (weir__seat_steal(&pool->seat[i], top[i - from], number))
-                return true;
+    uint32_t top[BATCH];
+    void *object = NULL;
+    for (uint32_t i = 0; i < n; i++) {
+        weir__lock_take(&seats[i].lock); /* from the first to the last, as every thief does */
+        top[i] = weir__load_acq(&seats[i].top);
+        weir__store_rlx(&seats[i].asked, 1);
     }
-    return false;
+    WEIR_FENCE_HEAVY(); /* (Q) pairs with (P) in weir__seat_pop and weir__seat_cool */
+    for (uint32_t i = 0; i < n; i++) {
+        if (object == NULL)
+            object = weir__seat_steal(&seats[i], top[i]);
+        if (seats[i].stolen == 0)
+            weir__store_rlx(&seats[i].asked, 0);
+        weir__lock_release(&seats[i].lock);
+    }
+    return object;
+}
+
+/* From any seat, or NULL. */
+static void *weir__objpool_steal(weir_objpool *pool)
+{
+    enum { BATCH = 16 };
+    uint32_t used = 0;
+    void *object = NULL;
+    while (used < pool->seats && weir__load_rlx(&pool->seat[used].owner) != 0)
+        used++; /* seats are taken from the front */
+    for (uint32_t from = 0; from < used && object == NULL; from += BATCH)
+        object = weir__seats_steal(&pool->seat[from], used - from < BATCH ? used - from : BATCH);
+    return object;
 }
 
 /* One that was never used. */
-static int weir__objpool_fresh(weir_objpool *pool, uint32_t *number)
+static int weir__objpool_fresh(weir_objpool *pool, void **object)
 {
     unsigned char *memory = NULL;
     uint32_t n = weir__load_rlx(&pool->fresh);
@@ -7738,50 +7820,53 @@ static int weir__objpool_fresh(weir_objpool *pool, uint32_t *number)
     } while (!weir__cas_ar(&pool->fresh, &n, n + 1));
     if (n >= pool->count)
         pool->grown[n - pool->count] = memory + WEIR__OBJPOOL_HEAD;
-    memcpy((unsigned char *)weir__objpool_at(pool, n) - WEIR__OBJPOOL_HEAD, &n, sizeof n);
+    *object = weir__objpool_at(pool, n);
+    memcpy((unsigned char *)*object - WEIR__OBJPOOL_HEAD, &n, sizeof n);
     if (pool->opt.init != NULL)
-        pool->opt.init(weir__objpool_at(pool, n), pool->opt.arg);
-    *number = n;
+        pool->opt.init(*object, pool->opt.arg);
     return 0;
+}
+
+/* The seat of a thread that comes by for the first time, or has forgotten it. */
+static weir__seat *weir__objpool_sit(weir_objpool *pool, weir__seat_ticket *ticket)
+{
+    if (ticket->number != pool->number) {
+        ticket->seat = weir__objpool_seat(pool);
+        ticket->number = pool->number;
+    }
+    return ticket->seat;
 }
 
 WEIR_API int weir__objpool_get_slow(weir_objpool *pool, weir__seat_ticket *ticket, void **object)
 {
-    uint32_t number, more;
-    int rc;
-    if (ticket->number != pool->number) {
-        ticket->seat = weir__objpool_seat(pool);
-        ticket->number = pool->number;
-        if (ticket->seat != NULL && weir__seat_pop(pool, ticket->seat, &number)) {
-            *object = weir__objpool_at(pool, number);
-            return 0;
-        }
+    const bool known = ticket->number == pool->number;
+    weir__seat *seat = weir__objpool_sit(pool, ticket);
+    void *more;
+    *object = known || seat == NULL ? NULL : weir__seat_take(pool, seat);
+    if (*object != NULL)
+        return 0;
+    *object = weir__objpool_unshare(pool);
+    if (*object == NULL) {
+        *object = weir__objpool_steal(pool);
+        return *object != NULL ? 0 : weir__objpool_fresh(pool, object);
     }
-    if (weir__objpool_unshare(pool, &number)) {
-        for (int i = 0; i < WEIR__SEAT_ROOM / 4 && ticket->seat != NULL && weir__objpool_unshare(pool, &more); i++)
-            if (!weir__seat_push(ticket->seat, more))
-                weir__objpool_share(pool, more);
-    } else if (!weir__objpool_steal(pool, &number) && (rc = weir__objpool_fresh(pool, &number)) != 0) {
-        return rc;
-    }
-    *object = weir__objpool_at(pool, number);
+    for (int i = 0; i < WEIR__SEAT_ROOM / 4 && seat != NULL && (more = weir__objpool_unshare(pool)) != NULL; i++)
+        if (!weir__seat_push(seat, more))
+            weir__objpool_share(pool, more);
     return 0;
 }
 
 WEIR_API void weir__objpool_put_slow(weir_objpool *pool, weir__seat_ticket *ticket, void *object)
 {
-    uint32_t number = weir__objpool_number(object), more;
-    if (ticket->number != pool->number) {
-        ticket->seat = weir__objpool_seat(pool);
-        ticket->number = pool->number;
-    }
-    if (ticket->seat != NULL) {
-        if (weir__seat_push(ticket->seat, number))
+    weir__seat *seat = weir__objpool_sit(pool, ticket);
+    void *more;
+    if (seat != NULL) {
+        if (weir__seat_push(seat, object))
             return;
-        for (int i = 0; i < WEIR__SEAT_ROOM / 2 && weir__seat_pop(pool, ticket->seat, &more); i++)
+        for (int i = 0; i < WEIR__SEAT_ROOM / 2 && (more = weir__seat_pop(pool, seat)) != NULL; i++)
             weir__objpool_share(pool, more);
     }
-    weir__objpool_share(pool, number);
+    weir__objpool_share(pool, object);
 }
 
 #endif /* WEIR_TASK_OBJPOOL_IMPLEMENTED */

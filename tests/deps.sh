@@ -34,6 +34,7 @@ else
 fi
 builds clang++ -x c++ "$dir/empty.cc" || have clang || need g++ "the C++ library that clang++ uses"
 have go || need golang-go "the benchmark compares with Go's channels"
+[ -d /usr/share/gocode/src/golang.org/x/sync ] || need golang-golang-x-sync-dev "the benchmark compares with Go's errgroup"
 crates=/usr/share/cargo/registry
 if have cargo; then
     ls $crates/crossbeam-channel-* >/dev/null 2>&1 || rivals=librust-crossbeam-channel-dev

@@ -33,6 +33,9 @@ typedef pthread_t weir__thread;
 #define WEIR_THREAD_LIVES(number)                                                                                      \
     (weir__system_call(SYS_tgkill, weir__system_call(SYS_getpid, 0, 0, 0, 0, 0, 0), (long)(number), 0, 0, 0, 0) == 0)
 #endif
+#ifndef WEIR_THREAD_SET_NAME
+#define WEIR_THREAD_SET_NAME(name) ((void)weir__system_call(SYS_prctl, 15 /* PR_SET_NAME */, (long)(name), 0, 0, 0, 0))
+#endif
 #ifndef WEIR_THREAD_DETACH
 #define WEIR_THREAD_DETACH(thread) ((void)pthread_detach(thread))
 #endif
@@ -58,7 +61,7 @@ WEIR_API bool weir__fork_passed(uint32_t count);
 WEIR_API void weir_thread_name(const char *name)
 {
     if (name != NULL)
-        (void)weir__system_call(SYS_prctl, 15 /* PR_SET_NAME */, (long)name, 0, 0, 0, 0);
+        WEIR_THREAD_SET_NAME(name);
 }
 
 static uint32_t weir__forks; /* written by a child's only thread, before fork returns in it */
