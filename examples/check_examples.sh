@@ -73,4 +73,51 @@ example fibonacci <<'END'
 1597
 the generator was cancelled
 END
+example once <<'END'
+1 4 9 16 25 36 49 64 after 2 attempts
+END
+example waitgroup <<'END'
+499999500000
+one done too many: invalid argument
+END
+example semaphore <<'END'
+never more than 100: yes
+free again: 100
+more than there is: invalid argument
+no room in time: deadline passed
+after growing: success
+END
+example errgroup <<'END'
+sum 611887500
+threads left: 0
+part 17 failed first: 1
+threads left: 0
+END
+example future <<'END'
+all: success
+55
+500500
+5000050000
+not yet: case 1
+set: success
+set again: invalid argument
+now: case 0, 42
+any: number 1
+END
+example singleflight <<'END'
+8 askers, 8 answers alike, fewer lookups than askers: yes
+END
+example objpool <<'END'
+used 1000 times, forgotten: yes, ever in use at once: 1
+one too many: would have to wait
+END
+example generator <<'END'
+2 3 5 7 11 13 17 19 23 29 31 37 41 43 47 and no more: success
+threads left: 0
+END
+example threads <<'END'
+threads: 1
+joined: success
+threads: 0
+END
 finish
