@@ -27,7 +27,7 @@ BUILD_TESTS = $(TESTS) --output-sync=target $(if $(filter -j%,$(MAKEFLAGS)),,-j$
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
-.PHONY: help demo deps test sanitize model model-long model-counts fuzz mutate soak coverage bench single install uninstall format lint clean
+.PHONY: help demo deps test sanitize model model-long model-counts fuzz mutate soak coverage valgrind bench single install uninstall format lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -62,7 +62,7 @@ model-long: ## random and PCT schedules of the same programs, N in all (100 mill
 model-counts: ## records how much `make model` searches, in tests/model/counts
 	@+$(MODEL) counts
 
-soak: ## HOURS=n: everything random, with seeds; else the channel and select tests 50 times (TIMES) under thread sanitizer, at 1, 4, 16 threads a core
+soak: ## HOURS=n: everything random, with seeds; else the tests of channels, select, sync and task 50 times (TIMES) under thread sanitizer, at 1, 4, 16 threads a core
 	@+$(subst programs,VARIANTS="tsan $(if $(HOURS),modules)" programs,$(BUILD_TESTS))
 	@$(if $(HOURS),sh tests/soak_hours.sh $(HOURS) build/$(subst /,_,$(CC)),sh tests/soak.sh $(or $(TIMES),50) build/$(subst /,_,$(CC))/tsan)
 
@@ -70,6 +70,10 @@ mutate: ## changes the headers in one place at a time, and sees whether the mode
 	@sh tests/mutate/mutate.sh $(KINDS)
 
 # libFuzzer keeps what it has bred in build/fuzz; tests/fuzz/corpus is a small start.
+valgrind: ## the test programs under memcheck (T=...: some)
+	@+$(subst programs,VARIANTS=modules programs,$(BUILD_TESTS))
+	@sh tests/valgrind.sh
+
 coverage: ## the branches that the tests go through (clang and llvm; MC/DC from clang 18 on)
 	@sh tests/coverage.sh
 
@@ -80,8 +84,9 @@ fuzz: ## SECONDS (60) of libFuzzer on sequences of calls against a model; needs 
 
 # Each bench/NAME.c is a program of its own, build/bench/NAME.
 BENCHES := $(patsubst bench/%.c,build/bench/%,$(wildcard bench/*.c))
-bench: $(BENCHES) ## builds bench/*.c and runs the channel benchmark; its arguments in ARGS="..."
+bench: $(BENCHES) ## builds bench/*.c and runs the benchmarks; arguments of the one of channels in ARGS="..."
 	./build/bench/bench_chan $(ARGS)
+	./build/bench/bench_sync
 
 build/bench/%: bench/%.c build/bench/command
 	@rm -f $@

@@ -35,9 +35,10 @@ static uint64_t shared_count; /* what the holders of the unit change */
 LOOP(weir_sem_loop, (void)weir_sem_acquire(NULL, &sem, 1); shared_count++; (void)weir_sem_release(&sem, 1))
 LOOP(posix_loop, (void)sem_wait(&posix); shared_count++; (void)sem_post(&posix))
 LOOP(mutex_loop, (void)pthread_mutex_lock(&mutex); shared_count++; (void)pthread_mutex_unlock(&mutex))
-LOOP(pool_loop, void *p; (void)weir_objpool_get(&pool, &p); __asm__ volatile("" ::"r"(p)
-                                                                             : "memory");
+LOOP(pool_loop, void *p = NULL; (void)weir_objpool_get(&pool, &p); __asm__ volatile("" ::"r"(p)
+                                                                                    : "memory");
      weir_objpool_put(&pool, p))
+LOOP(malloc_large_loop, void *p = malloc(4000); __asm__ volatile("" ::"r"(p) : "memory"); free(p))
 LOOP(malloc_loop, void *p = malloc(256); __asm__ volatile("" ::"r"(p) : "memory"); free(p))
 
 static double run_loop(void *(*fn)(void *), int n, int64_t ops)
@@ -184,7 +185,7 @@ static double run(const struct row *r)
 {
     if (r->loop != NULL)
         return run_loop(r->loop, r->threads, r->operations);
-    if (r->of[0] == 'f')
+    if (r->operations == TRIPS)
         return run_future(r->name[0] == 'w');
     return r->name[0] == 'w' ? run_group((unsigned)r->threads, r->operations)
                              : run_go_group((unsigned)r->threads, r->operations);
@@ -204,13 +205,14 @@ int main(int argc, char **argv)
         {"sem_t", "", posix_loop, 8, M / 2, 0},
         {"pthread_mutex_t", "", mutex_loop, 8, M / 2, 0},
         {"weir_group", "100,000 empty tasks, limit 2", NULL, 2, 100000, 1},
-        {"errgroup (Go)", "tasks", NULL, 2, 100000, 0},
+        {"errgroup (Go)", "", NULL, 2, 100000, 0},
         {"weir_future", "future: there and back", NULL, 2, TRIPS, 1},
-        {"mutex and condition", "future", NULL, 2, TRIPS, 0},
+        {"mutex and condition", "", NULL, 2, TRIPS, 0},
         {"weir_objpool", "get and put, 1 thread", pool_loop, 1, 40 * M, 1},
         {"malloc and free", "", malloc_loop, 1, 40 * M, 0},
         {"weir_objpool", "get and put, 2 threads", pool_loop, 2, 80 * M, 1},
-        {"malloc and free", "", malloc_loop, 2, 80 * M, 0},
+        {"malloc and free", "of 256 bytes", malloc_loop, 2, 80 * M, 0},
+        {"malloc and free", "of 4000 bytes", malloc_large_loop, 2, 80 * M, 0},
     };
     enum { ROWS = sizeof rows / sizeof rows[0] };
     static double took[ROWS][MOST_ROUNDS];
@@ -224,11 +226,14 @@ int main(int argc, char **argv)
     printf("nanoseconds, median of %d; ratio: the other's time over weir's, each round by itself\n", rounds);
     for (int r = 0; r < ROWS; r++) {
         double ratio[MOST_ROUNDS];
-        printf("%-20s %-34s %10.1f", rows[r].name, rows[r].base > 0 ? rows[r].of : "",
-               bench_quantile(took[r], rounds, 0.5));
+        if (took[r][0] < 0) {
+            printf("%-20s skipped: needs it\n", rows[r].name);
+            continue;
+        }
+        printf("%-20s %-34s %10.1f", rows[r].name, rows[r].of, bench_quantile(took[r], rounds, 0.5));
         for (int round = 0; rows[r].base > 0 && round < rounds; round++)
             ratio[round] = took[r + rows[r].base][round] / took[r][round];
-        if (rows[r].base > 0)
+        if (rows[r].base > 0 && took[r + rows[r].base][0] >= 0)
             printf("   ratio %.2f", bench_quantile(ratio, rounds, 0.5));
         puts("");
     }

@@ -2550,8 +2550,8 @@ static inline int weir__promise_code(weir__chan *c)
 }
 
 #define weir__promise_make WEIR__RINGED(weir__promise_make)
-/* A channel with room for a value of this size and `extra` bytes, which are at *beside. 0, ENOMEM, EOVERFLOW. */
-WEIR_API int weir__promise_make(void *handle, size_t size, size_t extra, void *beside, const char *name);
+/* A channel with room for a value of this size and `extra` bytes, which are at *beside. Errors as weir_chan_make_opt. */
+WEIR_API int weir__promise_make(void *handle, size_t size, size_t extra, void *beside, const weir_chan_opt *opt);
 /* 0: done, and copied to dst (NULL: not) if there is a value. EAGAIN. */
 WEIR_API int weir__promise_take(weir__chan *c, void *dst);
 /* The caller is the one that sets it. */
@@ -3569,9 +3569,25 @@ typedef int weir_future_fn(weir_ctx *ctx, void *arg, void *value);
 typedef struct weir_future_opt {
     const char *name;    /* on the roll of threads, and of the thread that runs it; "future" */
     weir_runner *runner; /* where it runs; NULL: on a thread of its own */
+    void *
+        memory; /* the caller's, WEIR_FUTURE_BYTES(T) of it; NULL: allocated. It outlives a function that runs, detached or not */
+    size_t memory_size;
 } weir_future_opt;
 
-/* 0; ENOMEM. opt may be NULL; it is copied. The only call that allocates. */
+/* Lies behind the value. */
+typedef struct weir__future_work {
+    weir__chan *chan;
+    weir_ctx *ctx;
+    weir_future_fn *fn;
+    void *arg;
+    weir_runner *runner;
+    bool threaded; /* the thread is to be joined or detached */
+    weir__thread thread;
+    weir__atomic_u32 leavers; /* of the handle and the function, who has gone; the second frees */
+} weir__future_work;
+#define WEIR_FUTURE_BYTES(T) WEIR_CHAN_BYTES(char[(sizeof(T) + 63) / 64 * 64 + sizeof(weir__future_work)], 1)
+
+/* 0; ENOMEM; EINVAL: memory is given, but too little. opt may be NULL; it is copied. The only call that allocates. */
 #define weir_future_make(f) weir_future_make_opt((f), NULL)
 #define weir_future_make_opt(f, opt) weir__future_make((void *)(f), sizeof *(f)->elem, (opt))
 
@@ -5935,18 +5951,16 @@ WEIR_API bool weir__chan_is_closed(weir__chan *c)
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CHAN_PROMISE_IMPLEMENTED)
 #define WEIR_CHAN_PROMISE_IMPLEMENTED
 
-WEIR_API int weir__promise_make(void *handle, size_t size, size_t extra, void *beside, const char *name)
+WEIR_API int weir__promise_make(void *handle, size_t size, size_t extra, void *beside, const weir_chan_opt *opt)
 {
     const size_t room = (size + 63) / 64 * 64;
-    weir_chan_opt opt = {WEIR_WAIT_ADAPTIVE, NULL, NULL, 0};
     weir__chan *c;
     unsigned char *at;
     int rc;
-    opt.name = name;
     if (size > SIZE_MAX / 4)
         return EOVERFLOW;
     rc = weir__chan_make(handle, WEIR__MPMC, 1, room + extra,
-                         &opt); /* a ring of one, whose memory is all that is wanted of it */
+                         opt); /* a ring of one, whose memory is all that is wanted of it */
     if (rc != 0)
         return rc;
     memcpy(&c, handle, sizeof c);
@@ -7337,18 +7351,6 @@ WEIR_API void weir_group_free(weir_group *g)
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_TASK_FUTURE_IMPLEMENTED)
 #define WEIR_TASK_FUTURE_IMPLEMENTED
 
-/* Lies behind the value. */
-typedef struct weir__future_work {
-    weir__chan *chan;
-    weir_ctx *ctx;
-    weir_future_fn *fn;
-    void *arg;
-    weir_runner *runner;
-    bool threaded; /* the thread is to be joined or detached */
-    weir__thread thread;
-    weir__atomic_u32 leavers; /* of the handle and the function, who has gone; the second frees */
-} weir__future_work;
-
 static weir__future_work *weir__future_work_of(weir__chan *c)
 {
     return (weir__future_work *)(void *)((unsigned char *)weir__promise_value(c) + (c->size + 63) / 64 * 64);
@@ -7357,8 +7359,15 @@ static weir__future_work *weir__future_work_of(weir__chan *c)
 WEIR_API int weir__future_make(void *handle, size_t size, const weir_future_opt *opt)
 {
     weir__future_work *work;
-    const int rc =
-        weir__promise_make(handle, size, sizeof *work, &work, opt == NULL || opt->name == NULL ? "future" : opt->name);
+    weir_chan_opt chan_opt = {WEIR_WAIT_ADAPTIVE, "future", NULL, 0};
+    int rc;
+    if (opt != NULL) {
+        chan_opt.memory = opt->memory;
+        chan_opt.memory_size = opt->memory_size;
+    }
+    if (opt != NULL && opt->name != NULL)
+        chan_opt.name = opt->name;
+    rc = weir__promise_make(handle, size, sizeof *work, &work, &chan_opt);
     if (rc != 0)
         return rc;
     memcpy(&work->chan, handle, sizeof work->chan);

@@ -23,6 +23,8 @@
  *   test_threads(n, fn, args, size)        runs fn(&args[i]) in n threads that begin together, and joins them
  *   team = test_start(n, fn, args, size); ... test_join(team)        the same in two steps
  *
+ * At the end no thread that the library has started may be left.
+ *
  * A program prints the Test Anything Protocol: the plan "1..N", then "ok K - name" or "not ok K - name" for each test.
  * Arguments choose tests by a part of their name; -l lists them. A test over its limit (60 s, four times that where
  * everything is slow, or WEIR_TEST_TIMEOUT seconds) is named and ends the program with status 124.
@@ -425,6 +427,13 @@ int main(int argc, char **argv)
     for (struct test_case *c = test_state.first; c; c = c->next)
         if (test_chosen(c, argc, argv))
             test_run(c);
+    for (double give_up = test_now() + 10; weir_thread_count() != 0 && test_now() < give_up;)
+        sched_yield(); /* detached ones are on their way out */
+    if (weir_thread_count() != 0) {
+        test_state.failed++;
+        test_say("# %d threads of the library are left:\n", weir_thread_count());
+        weir_threads(stdout);
+    }
     test_watch(NULL, 0, true);
     pthread_join(watchdog, NULL);
     test_say("# %d passed, %d failed, %d skipped; %lu checks\n", planned - test_state.failed - test_state.skipped,

@@ -10,6 +10,10 @@ TEST(the_answer_does_not_change)
     }
 #ifdef WEIR_FENCE_SYMMETRIC
     CHECK(!first);
+#elif defined(SYS_membarrier)
+    const long offers = syscall(SYS_membarrier, 0 /* MEMBARRIER_CMD_QUERY */, 0, 0);
+    CHECK(first == (offers > 0 && (offers & WEIR__MEMBARRIER_PRIVATE_EXPEDITED) != 0));
+    CHECK_INT(weir__fence_state, first ? 1 : 2); /* the heavy fence goes by it */
 #endif
 }
 

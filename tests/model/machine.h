@@ -301,7 +301,8 @@ void *model_alloc(size_t align, size_t size)
     return b->begin;
 }
 
-/* A plain write of all of it: who frees must know of every access. */
+/* To free is to write all of it: who frees must know of every plain access, and each word that another thread touches is one that both do, so that the
+ * search tries what comes first. */
 void model_free(void *p)
 {
     for (int i = 0; i < machine.blocks; i++) {
@@ -310,6 +311,11 @@ void model_free(void *p)
             continue;
         if (b->freed)
             schedule_fail("freed twice");
+        if (schedule.running) {
+            schedule_shares_all(b->begin, b->end);
+            schedule_point(&schedule.everything, true);
+            model_plain(b->begin, (size_t)(b->end - b->begin), true);
+        }
         b->freed = true;
     }
 }

@@ -134,6 +134,16 @@ static struct shared_word *schedule_word(const void *address)
     return s;
 }
 
+/* The running thread writes every word in [begin, end). */
+static void schedule_shares_all(const void *begin, const void *end)
+{
+    for (int i = 0; i < SHARED_TABLE; i++) {
+        struct shared_word *s = &schedule.shared[i];
+        if (s->address != NULL && (uintptr_t)s->address >= (uintptr_t)begin && (uintptr_t)s->address < (uintptr_t)end)
+            (void)schedule_shares(s, true);
+    }
+}
+
 static bool schedule_can_run(int t)
 {
     const thread *x = &schedule.thread[t];

@@ -17,7 +17,8 @@ kinds=${*:-order fence wake call compare}
 mkdir -p "$out"
 
 $CC -std=c11 -O3 -Iinclude -Itests -c tests/model/model.c -o "$model" || exit 2
-(cd include/weir && awk -f ../../tests/mutate/mutants.awk core/fence.h park/*.h ring/base.h ring/spsc.h ring/slots.h ring/ring.h chan/*.h ctx/*.h) |
+(cd include/weir && awk -f ../../tests/mutate/mutants.awk core/fence.h park/*.h ring/base.h ring/spsc.h ring/slots.h ring/ring.h chan/*.h ctx/*.h
+    sync/*.h task/*.h) |
     grep -F "${ONLY:-	}" | awk -F '\t' -v kinds=" $kinds " 'index(kinds, " " $6 " ")' |
     awk -v k="${SAMPLE%/*}" -v n="${SAMPLE#*/}" '(NR - k) % n == 0' >"$out/list"
 
@@ -43,12 +44,17 @@ programs()
     chan/case.h | chan/select.h) echo select timers ;;
     chan/timer.h) echo timers select ;;
     ctx/*) echo ctx channels-chan ;;
+    chan/promise.h) echo task ;;
+    sync/line.h) echo sync task ;;
+    sync/*) echo sync ;;
+    task/*) echo task ;;
     esac
 }
 tests()
 {
     case $1 in
     core/fence.h) echo core/test_fence ;;
+    park/roll.h) echo task/test_group ;;
     park/*) f=${1#park/} && echo "park/test_${f%.h}" ;;
     ring/*) echo ring/test_ring ring/test_ring_close ring/test_ring_closing ring/test_ring_suspend fuzz/test_sequences ;;
     chan/channel.h) echo fuzz/test_sequences chan/test_send_recv chan/test_close ;;
@@ -62,6 +68,9 @@ tests()
     chan/case.h | chan/select.h) echo fuzz/test_sequences chan/test_select chan/test_select_wait chan/test_select_moment chan/test_select_fair ;;
     chan/timer.h) echo fuzz/test_sequences chan/test_timer chan/test_timer_wait ;;
     ctx/*) echo fuzz/test_sequences ctx/test_ctx ctx/test_ctx_hooks ctx/test_ctx_wait ctx/test_ctx_race ;;
+    chan/promise.h) echo task/test_future ;;
+    sync/line.h) echo sync/test_sem sync/test_once task/test_group ;;
+    sync/* | task/*) echo "${1%/*}/test_$(basename "$1" .h)" ;;
     esac
 }
 flags()
@@ -71,6 +80,14 @@ flags()
     channels-spsc-slots) echo -DKIND=spsc -DWEIR_RING_SPSC=WEIR_RING_SLOTS tests/model/scenarios/channels.c ;;
     channels-*) echo "-DKIND=${1#channels-} tests/model/scenarios/channels.c" ;;
     *) echo "tests/model/scenarios/$1.c" ;;
+    esac
+}
+
+# What is compiled only for the ring of ck is tested on it. $1: the line.
+rings()
+{
+    case $1 in
+    *ck_* | *_CK*) for k in SPSC MPSC SPMC MPMC; do echo "-DWEIR_RING_$k=WEIR_RING_CK"; done ;;
     esac
 }
 
@@ -87,17 +104,18 @@ ask_model()
 ask_tests()
 {
     for t in $(tests "$2"); do
-        $CC -std=c11 -O1 -w -I"$1/include" -Itests -include tests/mutate/weaker.h -pthread "tests/$t.c" -o "$1/test" || { echo invalid; return 1; }
+        # shellcheck disable=SC2046 # lists
+        $CC -std=c11 -O1 -w $(rings "$3") -I"$1/include" -Itests -include tests/mutate/weaker.h -pthread "tests/$t.c" -o "$1/test" || { echo invalid; return 1; }
         WEIR_TEST_SCALE=0.1 timeout 30 "$1/test" >"$1/log" </dev/null || { echo "test $t"; return 1; }
     done
 }
 
-# How a mutant in $1/include ends; $2: the file, $3: the kind.
+# How a mutant in $1/include ends; $2: the file, $3: the kind, $4: the line as it was.
 verdict()
 {
     case $3 in
-    order | fence | wake) ask_model "$1" "$2" && ask_tests "$1" "$2" || return ;;
-    *) ask_tests "$1" "$2" && ask_model "$1" "$2" || return ;;
+    order | fence | wake) ask_model "$1" "$2" && ask_tests "$1" "$2" "$4" || return ;;
+    *) ask_tests "$1" "$2" "$4" && ask_model "$1" "$2" || return ;;
     esac
     [ -n "$DEEP" ] && for p in $(programs "$2"); do
         timeout 300 "$1/$p" --stop >"$1/log" || { echo "model $p, whole"; return; }
@@ -114,8 +132,8 @@ work() # NUMBER
     awk -v w="$1" -v n="$WORKERS" 'NR % n == w' "$out/list" | while IFS='	' read -r file line column length text kind; do
         awk -v l="$line" -v c="$column" -v n="$length" -v text="$text" \
             'NR == l { $0 = substr($0, 1, c - 1) text substr($0, c + n) } { print }' "include/weir/$file" >"$dir/include/weir/$file"
-        end=$(verdict "$dir" "$file" "$kind" 2>/dev/null)
         was=$(awk -v l="$line" 'NR == l { sub(/^ +/, ""); print }' "include/weir/$file")
+        end=$(verdict "$dir" "$file" "$kind" "$was" 2>/dev/null)
         if [ "$end" = survived ] && grep -qxF "$file	$text	$was" tests/mutate/equivalent.txt; then end=equivalent; fi
         printf '%s\t%s:%s\t%s\t%s\t%s\n' "$end" "$file" "$line" "$kind" "$text" "$was" >>"$out/table.$1"
         cp "include/weir/$file" "$dir/include/weir/$file"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# tests/spin/check_spin.sh: the protocols of sleeping and waking, and of select, in all their states; and each with a bug in it, which must be
+# tests/spin/check_spin.sh: the protocols of sleeping and waking, of select and of the semaphore, in all their states; and each with a bug in it, which must be
 # found. SPIN (G. Holzmann, "The SPIN Model Checker", 2004) makes a C program of a model; it looks for ends in which somebody still waits for what is there.
 . tests/tap.sh
 
@@ -29,4 +29,7 @@ for m in park_wake select; do
         refuse "$m: without $bug somebody does" "errors: 1" verify $m -D$bug
     done
 done
+expect "semaphore: nobody sleeps on, nobody is overtaken" verify semaphore
+refuse "semaphore: without NO_LOOK's look somebody sleeps on" "errors: 1" verify semaphore -DNO_LOOK
+refuse "semaphore: with BARGE somebody is overtaken" "errors: 1" verify semaphore -DBARGE
 finish

@@ -88,9 +88,9 @@ TEST(of_many_threads_one_runs_it_and_as_many_fail_as_runs_failed)
         memset(&c, 0, sizeof c);
         ran = 0;
         fail_first = round % 4;
-        test_threads(6, crowd_main, &c, 0);
+        test_threads(test_wide(3) + 3, crowd_main, &c, 0);
         CHECK_INT(c.failures, fail_first);
-        CHECK_INT(c.zeros, 6 - fail_first);
+        CHECK_INT(c.zeros, test_wide(3) + 3 - fail_first);
         CHECK_INT(ran, fail_first + 1);
     }
 }

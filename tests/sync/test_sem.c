@@ -265,7 +265,7 @@ static void user_main(void *arg)
 static void run_users(int threads)
 {
     weir_sem sem = WEIR_SEM_INIT(4);
-    struct user users[32];
+    struct user users[TEST_WIDEST];
     long held = 0;
     in_use = 0;
     memset(users, 0, sizeof users);

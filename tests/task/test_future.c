@@ -345,7 +345,7 @@ static int runs_here(weir_runner *runner, weir_ctx *ctx, void (*fn)(void *arg), 
 TEST(on_a_runner)
 {
     weir_runner runner = {runs_here};
-    weir_future_opt opt = {"on a runner", &runner};
+    weir_future_opt opt = {.name = "on a runner", .runner = &runner};
     page_future f;
     struct page page;
     weir_ctx ctx;
@@ -363,4 +363,23 @@ TEST(on_a_runner)
     weir_future_detach(&f);
     weir_ctx_free(&ctx);
     none_left();
+}
+
+TEST(in_memory_of_the_callers)
+{
+    static char memory[WEIR_FUTURE_BYTES(struct page)];
+    weir_future_opt opt = {.memory = memory, .memory_size = sizeof memory};
+    page_future f;
+    struct page page;
+    int number = 4;
+    fail_allocation = 0;
+    CHECK_INT(weir_future_make_opt(&f, &opt), 0);
+    CHECK_INT(weir_future_run(NULL, f, fetch, &number), 0);
+    CHECK_INT(weir_future_get(NULL, f, &page), 0);
+    CHECK_STR(page.text, "page 4");
+    weir_future_free(&f);
+    opt.memory_size = 100;
+    CHECK_INT(weir_future_make_opt(&f, &opt), EINVAL);
+    fail_allocation = -1;
+    CHECK_INT(allocations, 0);
 }

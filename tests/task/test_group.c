@@ -302,9 +302,9 @@ TEST(many_threads_go_at_once)
     weir_group_opt opt = {.limit = 3};
     weir_group_init(&g, NULL, &opt);
     ran = 0;
-    test_threads(4, goes_often, &g, 0);
+    test_threads(test_wide(4), goes_often, &g, 0);
     CHECK_INT(weir_group_wait(&g), 0);
-    CHECK_INT(ran, 4 * test_rounds(3000));
+    CHECK_INT(ran, test_wide(4) * test_rounds(3000));
     weir_group_free(&g);
     none_left();
 }

@@ -190,7 +190,7 @@ static void run_users(int threads, uint32_t objects, uint32_t seats)
 {
     weir_objpool pool;
     weir_objpool_opt opt = hooks;
-    struct user users[16];
+    struct user users[TEST_WIDEST + 2];
     long got = 0;
     opt.seats = seats;
     REQUIRE(weir_objpool_init(&pool, sizeof(struct thing), objects, &opt) == 0);
@@ -220,9 +220,9 @@ static void run_users(int threads, uint32_t objects, uint32_t seats)
 TEST(no_object_is_given_to_two_and_none_is_lost)
 {
     run_users(2, 1000, 0);
-    run_users(4, 60, 0); /* mostly taken from each other */
+    run_users(test_wide(4), 60, 0); /* mostly taken from each other */
     run_users(4, 3, 0);
-    run_users(6, 50, 2); /* more threads than seats */
+    run_users(test_wide(6) + 2, 50, 2); /* more threads than seats */
     run_users(3, 1, 1);
 }
 

@@ -217,9 +217,9 @@ static void asks_often(void *arg)
 
 TEST(everybody_gets_the_value_of_the_key_asked_for)
 {
-    long shared[4] = {0, 0, 0, 0};
+    long shared[TEST_WIDEST] = {0};
     begin();
-    test_threads(4, asks_often, shared, sizeof shared[0]);
+    test_threads(test_wide(4), asks_often, shared, sizeof shared[0]);
     CHECK(flight.runs == NULL);
-    CHECK(runs <= 4 * test_rounds(5000));
+    CHECK(runs <= test_wide(4) * test_rounds(5000));
 }

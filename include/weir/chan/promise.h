@@ -29,8 +29,8 @@ static inline int weir__promise_code(weir__chan *c)
 }
 
 #define weir__promise_make WEIR__RINGED(weir__promise_make)
-/* A channel with room for a value of this size and `extra` bytes, which are at *beside. 0, ENOMEM, EOVERFLOW. */
-WEIR_API int weir__promise_make(void *handle, size_t size, size_t extra, void *beside, const char *name);
+/* A channel with room for a value of this size and `extra` bytes, which are at *beside. Errors as weir_chan_make_opt. */
+WEIR_API int weir__promise_make(void *handle, size_t size, size_t extra, void *beside, const weir_chan_opt *opt);
 /* 0: done, and copied to dst (NULL: not) if there is a value. EAGAIN. */
 WEIR_API int weir__promise_take(weir__chan *c, void *dst);
 /* The caller is the one that sets it. */
@@ -47,18 +47,16 @@ WEIR_API void weir__promise_await_left(weir__chan *c);
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CHAN_PROMISE_IMPLEMENTED)
 #define WEIR_CHAN_PROMISE_IMPLEMENTED
 
-WEIR_API int weir__promise_make(void *handle, size_t size, size_t extra, void *beside, const char *name)
+WEIR_API int weir__promise_make(void *handle, size_t size, size_t extra, void *beside, const weir_chan_opt *opt)
 {
     const size_t room = (size + 63) / 64 * 64;
-    weir_chan_opt opt = {WEIR_WAIT_ADAPTIVE, NULL, NULL, 0};
     weir__chan *c;
     unsigned char *at;
     int rc;
-    opt.name = name;
     if (size > SIZE_MAX / 4)
         return EOVERFLOW;
     rc = weir__chan_make(handle, WEIR__MPMC, 1, room + extra,
-                         &opt); /* a ring of one, whose memory is all that is wanted of it */
+                         opt); /* a ring of one, whose memory is all that is wanted of it */
     if (rc != 0)
         return rc;
     memcpy(&c, handle, sizeof c);

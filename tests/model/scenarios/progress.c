@@ -7,6 +7,9 @@
  * Waiting calls are taken both ways: where they need not wait; and where they do, with their steps on the way to sleep, and from there once
  * the others have woken them.
  */
+struct weir__seat_ticket;
+static struct weir__seat_ticket *my_ticket(void);
+#define WEIR__SEAT_MINE(pool_) my_ticket()
 #include "model/model.h"
 
 static weir_chan(uint64_t) many;
@@ -145,3 +148,77 @@ PROGRESS(ctx_err, empty, ctx_err, ctx_cancel, ctx_child)
 PROGRESS(ctx_cancel, empty, ctx_cancel, ctx_err, ctx_child)
 PROGRESS(ctx_init_and_free, empty, ctx_child, ctx_err, ctx_cancel)
 PROGRESS(ctx_on_and_off_cancel, empty, ctx_hook, ctx_err, ctx_cancel)
+
+/* ---- sync: the others acquire and release, add and finish ---- */
+
+static weir_sem sem;
+static weir_waitgroup group;
+static weir_once once;
+static weir_future(uint64_t) future;
+
+static void sync_setup(int64_t held)
+{
+    MODEL_CHECK(weir_sem_init(&sem, 3) == 0 && weir_sem_try_acquire(&sem, held) == 0);
+    weir_waitgroup_init(&group);
+    MODEL_CHECK(weir_waitgroup_add(&group, 3) == 0);
+    weir_once_init(&once);
+    MODEL_CHECK(weir_future_make(&future) == 0);
+}
+THREAD(sync_free, sync_setup(0))
+THREAD(sync_taken, sync_setup(3))
+static int run_once(weir_ctx *ctx, void *arg)
+{
+    (void)ctx;
+    (void)arg;
+    return 0;
+}
+
+THREAD(sem_try, if (weir_sem_try_acquire(&sem, 1) == 0)(void) weir_sem_release(&sem, 1))
+THREAD(sem_acquire, (void)weir_sem_acquire(NULL, &sem, 1))
+THREAD(sem_acquire_late, (void)weir_sem_acquire_until(NULL, &sem, 1, 1500))
+THREAD(sem_release, (void)weir_sem_release(&sem, 1))
+THREAD(sem_resize, (void)weir_sem_resize(&sem, 2))
+PROGRESS(sem_acquire, sync_free, sem_acquire, sem_try, sem_try)
+PROGRESS(sem_acquire_waiting, sync_taken, sem_acquire_late, sem_release, sem_try)
+PROGRESS(sem_try_acquire_and_release, sync_free, sem_try, sem_try, sem_acquire)
+PROGRESS(sem_release, sync_taken, sem_release, sem_try, sem_release)
+PROGRESS(sem_resize, sync_taken, sem_resize, sem_try, sem_release)
+
+THREAD(group_add, (void)weir_waitgroup_add(&group, 1))
+THREAD(group_done, (void)weir_waitgroup_done(&group))
+THREAD(group_done_all, (void)weir_waitgroup_add(&group, -3))
+THREAD(group_wait, (void)weir_waitgroup_wait_until(NULL, &group, 1500))
+PROGRESS(waitgroup_add, sync_free, group_add, group_done, group_wait)
+PROGRESS(waitgroup_done, sync_free, group_done, group_done, group_wait)
+PROGRESS(waitgroup_last_done, sync_free, group_done_all, group_wait, group_add)
+PROGRESS(waitgroup_wait, sync_free, group_wait, group_done_all, group_add)
+
+THREAD(once_do, (void)weir_once_do(&once, run_once, NULL))
+THREAD(once_do_twice, (void)weir_once_do(&once, run_once, NULL); (void)weir_once_do(&once, run_once, NULL))
+PROGRESS(once_do, sync_free, once_do, once_do_twice)
+
+/* ---- task ---- */
+
+THREAD(future_set, (void)weir_future_set(future, &v))
+THREAD(future_get, (void)weir_future_get_until(NULL, future, &v, 1500))
+PROGRESS(future_set, sync_free, future_set, future_get, future_set)
+PROGRESS(future_get, sync_free, future_get, future_set, future_get)
+
+static weir_objpool pool;
+static weir__seat_ticket tickets[8];
+static weir__seat_ticket *my_ticket(void)
+{
+    return &tickets[model_thread_self()];
+}
+static void pool_setup(uint32_t objects)
+{
+    const weir_objpool_opt opt = {.seats = 2};
+    memset(tickets, 0, sizeof tickets);
+    MODEL_CHECK(weir_objpool_init(&pool, sizeof(int), objects, &opt) == 0);
+}
+THREAD(pool_of_five, pool_setup(5))
+THREAD(pool_of_one, pool_setup(1))
+THREAD(pool_use, int *object; if (weir_objpool_get(&pool, &object) == 0) weir_objpool_put(&pool, object))
+THREAD(pool_use_twice, pool_use(); pool_use())
+PROGRESS(objpool_get_and_put, pool_of_five, pool_use, pool_use_twice, pool_use)
+PROGRESS(objpool_get_and_put_of_one, pool_of_one, pool_use, pool_use_twice, pool_use)

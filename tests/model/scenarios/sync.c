@@ -209,6 +209,15 @@ MODEL(sem_with_tries, .setup = sem_setup_1, .finish = sem_at_rest, .preemptions 
 /* The head gives up: those behind it that fit go on. */
 MODEL(sem_head_cancelled, .setup = sem_setup_2, .finish = sem_at_rest, .preemptions = 2, .stale = 1,
       .threads = {uses, uses_2_in_ctx, uses, cancels})
+/* The same where nobody else will ever release. */
+THREAD(sem_setup_2_one_taken, sem_setup_with(2); MODEL_CHECK(weir_sem_try_acquire(&sem, 1) == 0))
+THREAD(gives_the_taken_one_back, MODEL_CHECK(weir_sem_release(&sem, 1) == 0); sem_at_rest())
+static void wants_2(void)
+{
+    MODEL_CHECK(weir_sem_acquire(&ctx, &sem, 2) == ECANCELED);
+}
+MODEL(sem_head_gives_up, .setup = sem_setup_2_one_taken, .finish = gives_the_taken_one_back, .preemptions = 3,
+      .stale = 1, .threads = {wants_2, uses, cancels})
 MODEL(sem_grant_races_cancel, .setup = sem_setup_1, .finish = sem_at_rest, .preemptions = 3, .stale = 1,
       .threads = {uses, uses_in_ctx, cancels})
 MODEL(sem_resized, .setup = sem_setup_2, .finish = sem_at_rest, .preemptions = 3, .stale = 1,
