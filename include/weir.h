@@ -4997,8 +4997,9 @@ WEIR_API bool weir__ring_is_closed(weir__ring *r, int kind)
 /* The three steps of base.h. */
 static bool weir__ring_close_limit(weir__ring *r, int kind, void (*mark)(void *), void *arg)
 {
-    uint32_t open = weir__load_acq(&r->state);
-    if (!weir__ring_is_open(open) || !weir__cas_ar(&r->state, &open, WEIR__RING_CLOSING)) {
+    uint32_t open =
+        weir__load_rlx(&r->state); /* relaxed, both: (C) orders the look at the tail, the store of CLOSED all else */
+    if (!weir__ring_is_open(open) || !weir__cas_rlx(&r->state, &open, WEIR__RING_CLOSING)) {
         (void)weir__ring_closing(r); /* whoever is told that it is closed may rely on that */
         return false;
     }
@@ -5508,7 +5509,7 @@ WEIR_INLINE void weir__lane_step(weir__chan *c, uint64_t now, uint64_t differenc
 WEIR_INLINE bool weir__lane_give(weir__chan *c, uint64_t *word, const void *src)
 {
     const uint64_t giving = *word + (WEIR__LANE_GIVING - WEIR__LANE_WANT);
-    if (!weir__cas_sc(&c->lane.word, word, giving))
+    if (!weir__cas_ar(&c->lane.word, word, giving))
         return false;
     WEIR_HOOK("meeting");
     weir__lane_copy_in(c->lane.deal, src, c->size);
@@ -5520,7 +5521,7 @@ WEIR_INLINE bool weir__lane_give(weir__chan *c, uint64_t *word, const void *src)
 WEIR_INLINE bool weir__lane_take(weir__chan *c, uint64_t *word, void *dst)
 {
     const uint64_t taking = *word + (WEIR__LANE_TAKING - WEIR__LANE_OFFER);
-    if (!weir__cas_sc(&c->lane.word, word, taking))
+    if (!weir__cas_ar(&c->lane.word, word, taking))
         return false;
     WEIR_HOOK("meeting");
     weir__lane_copy_out(dst, c->lane.offer, c->size);
@@ -5530,7 +5531,7 @@ WEIR_INLINE bool weir__lane_take(weir__chan *c, uint64_t *word, void *dst)
 
 WEIR_API bool weir__lane_meet(weir__chan *c, bool sending, const void *src, void *dst)
 {
-    uint64_t word = weir__load_acq(&c->lane.word);
+    uint64_t word = weir__load_rlx(&c->lane.word); /* relaxed: the swaps below acquire */
     if (sending) {
         while ((word & WEIR__LANE_RECEIVER) == WEIR__LANE_WANT)
             if (weir__lane_give(c, &word, src))
@@ -6320,7 +6321,8 @@ WEIR_API bool weir__case_due(const weir_case *c, weir_ns now)
         return weir__ctx_ended(c->ctx) != 0 ||
                (weir_ctx_deadline(c->ctx) != WEIR_FOREVER && now >= weir_ctx_deadline(c->ctx));
     return c->chan != NULL && c->chan->flavor == WEIR__TIMER &&
-           (weir__load_acq(&c->chan->closed) != 0 || now >= weir__timer_due(c->chan));
+           (weir__load_rlx(&c->chan->closed) != 0 ||
+            now >= weir__timer_due(c->chan)); /* relaxed: the case is tried anew */
 }
 
 #endif /* WEIR_CHAN_CASE_IMPLEMENTED */

@@ -107,7 +107,8 @@ WEIR_API bool weir__case_due(const weir_case *c, weir_ns now)
         return weir__ctx_ended(c->ctx) != 0 ||
                (weir_ctx_deadline(c->ctx) != WEIR_FOREVER && now >= weir_ctx_deadline(c->ctx));
     return c->chan != NULL && c->chan->flavor == WEIR__TIMER &&
-           (weir__load_acq(&c->chan->closed) != 0 || now >= weir__timer_due(c->chan));
+           (weir__load_rlx(&c->chan->closed) != 0 ||
+            now >= weir__timer_due(c->chan)); /* relaxed: the case is tried anew */
 }
 
 #endif /* WEIR_CHAN_CASE_IMPLEMENTED */

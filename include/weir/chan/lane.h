@@ -118,7 +118,7 @@ WEIR_INLINE void weir__lane_step(weir__chan *c, uint64_t now, uint64_t differenc
 WEIR_INLINE bool weir__lane_give(weir__chan *c, uint64_t *word, const void *src)
 {
     const uint64_t giving = *word + (WEIR__LANE_GIVING - WEIR__LANE_WANT);
-    if (!weir__cas_sc(&c->lane.word, word, giving))
+    if (!weir__cas_ar(&c->lane.word, word, giving))
         return false;
     WEIR_HOOK("meeting");
     weir__lane_copy_in(c->lane.deal, src, c->size);
@@ -130,7 +130,7 @@ WEIR_INLINE bool weir__lane_give(weir__chan *c, uint64_t *word, const void *src)
 WEIR_INLINE bool weir__lane_take(weir__chan *c, uint64_t *word, void *dst)
 {
     const uint64_t taking = *word + (WEIR__LANE_TAKING - WEIR__LANE_OFFER);
-    if (!weir__cas_sc(&c->lane.word, word, taking))
+    if (!weir__cas_ar(&c->lane.word, word, taking))
         return false;
     WEIR_HOOK("meeting");
     weir__lane_copy_out(dst, c->lane.offer, c->size);
@@ -140,7 +140,7 @@ WEIR_INLINE bool weir__lane_take(weir__chan *c, uint64_t *word, void *dst)
 
 WEIR_API bool weir__lane_meet(weir__chan *c, bool sending, const void *src, void *dst)
 {
-    uint64_t word = weir__load_acq(&c->lane.word);
+    uint64_t word = weir__load_rlx(&c->lane.word); /* relaxed: the swaps below acquire */
     if (sending) {
         while ((word & WEIR__LANE_RECEIVER) == WEIR__LANE_WANT)
             if (weir__lane_give(c, &word, src))

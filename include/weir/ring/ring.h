@@ -264,8 +264,9 @@ WEIR_API bool weir__ring_is_closed(weir__ring *r, int kind)
 /* The three steps of base.h. */
 static bool weir__ring_close_limit(weir__ring *r, int kind, void (*mark)(void *), void *arg)
 {
-    uint32_t open = weir__load_acq(&r->state);
-    if (!weir__ring_is_open(open) || !weir__cas_ar(&r->state, &open, WEIR__RING_CLOSING)) {
+    uint32_t open =
+        weir__load_rlx(&r->state); /* relaxed, both: (C) orders the look at the tail, the store of CLOSED all else */
+    if (!weir__ring_is_open(open) || !weir__cas_rlx(&r->state, &open, WEIR__RING_CLOSING)) {
         (void)weir__ring_closing(r); /* whoever is told that it is closed may rely on that */
         return false;
     }

@@ -57,6 +57,13 @@ THREAD(trr, TRY_RECV(ch); TRY_RECV(ch))
 THREAD(s1c, SEND(ch, 1); CLOSE(ch))
 
 CHANNEL(pipe, one, 3, 2, WITH(s12, rr))
+/* What is in it, and nobody takes, does not vanish with the close. */
+static void look(void)
+{
+    const size_t n = weir_len(ch), later = weir_len(ch);
+    MODEL_CHECK(n <= later && later <= 1);
+}
+CHANNEL(len_while_closing, one, 3, 2, WITH(s1c, look))
 CHANNEL(pipe_of_two, two, 3, 2, WITH(s12, rr))
 CHANNEL(pipe_at_the_wrap, wrap, 3, 2, WITH(s12, rr))
 CHANNEL(tries, one, 3, 2, WITH(ts12, trr))
