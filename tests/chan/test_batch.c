@@ -334,3 +334,41 @@ TEST_EACH_KIND(a_batch_makes_room_for_all)
         CHECK_INT(sleepers[i].rc, 0);
     k->free(&ch);
 }
+
+TEST(a_null_handle_is_never_ready_for_batches)
+{
+    weir_spsc(uint64_t) line = {NULL};
+    weir_chan(uint64_t) many = {NULL};
+    weir_ctx ctx;
+    uint64_t v[2] = {1, 2};
+    size_t n = 9;
+    weir_ctx_init_timeout(&ctx, NULL, WEIR_MS(1));
+    CHECK_INT(weir_send_n(&ctx, line, v, 2, &n), ETIMEDOUT);
+    CHECK_INT(n, 0);
+    CHECK_INT(weir_recv_n(&ctx, line, v, 2, &n), ETIMEDOUT);
+    CHECK_INT(weir_send_n(&ctx, many, v, 2, &n), ETIMEDOUT);
+    CHECK_INT(weir_recv_n(&ctx, many, v, 2, &n), ETIMEDOUT);
+    CHECK_INT(n, 0);
+    weir_ctx_free(&ctx);
+}
+
+static weir_chan(uint64_t) meeting;
+static void meets(void *value)
+{
+    CHECK_INT(weir_send(NULL, meeting, (uint64_t *)value), 0);
+}
+
+/* There is no buffer to take from, but there are those who wait to hand over. */
+TEST(a_batch_of_a_rendezvous_takes_from_all_who_wait)
+{
+    uint64_t sent[3] = {1, 2, 3}, got[5];
+    size_t n = 0;
+    REQUIRE(weir_chan_make(&meeting, 0) == 0);
+    struct test_team *team = test_start(3, meets, sent, sizeof sent[0]);
+    EVENTUALLY(weir__waitq_sleepers(&WEIR__CHAN(meeting)->senders) == 3);
+    CHECK_INT(weir_recv_n(NULL, meeting, got, 5, &n), 0);
+    CHECK_INT(n, 3);
+    CHECK_INT(got[0] + got[1] + got[2], 6);
+    test_join(team);
+    weir_chan_free(&meeting);
+}

@@ -349,3 +349,17 @@ TEST_EACH_KIND(many_threads_in_place)
         k->free(&t.ch);
     }
 }
+
+TEST(a_null_handle_is_never_ready_in_place)
+{
+    weir_spsc(uint64_t) line = {NULL};
+    weir_chan(uint64_t) many = {NULL};
+    weir_ctx ctx;
+    uint64_t *slot;
+    weir_ctx_init_timeout(&ctx, NULL, WEIR_MS(1));
+    CHECK_INT(weir_reserve(&ctx, line, &slot), ETIMEDOUT);
+    CHECK_INT(weir_peek(&ctx, line, &slot), ETIMEDOUT);
+    CHECK_INT(weir_reserve(&ctx, many, &slot), ETIMEDOUT);
+    CHECK_INT(weir_peek(&ctx, many, &slot), weir__ring_of(WEIR__MPMC) == WEIR_RING_CK ? ENOTSUP : ETIMEDOUT);
+    weir_ctx_free(&ctx);
+}

@@ -496,3 +496,40 @@ TEST_LIMIT(two_in_the_lane_do_not_wait_past_each_other, 120)
     run_meetings(PLAIN, WEIR_WAIT_SPIN);
     run_meetings(PLAIN, WEIR_WAIT_ADAPTIVE);
 }
+
+/* ---- values of other sizes than a word ---- */
+
+#define SIZED(name, type)                                                                                              \
+    typedef weir_chan(type) name##_chan;                                                                               \
+    static void name##_gives(void *ch)                                                                                 \
+    {                                                                                                                  \
+        for (unsigned i = 0; i < (unsigned)test_rounds(20000); i++) {                                                  \
+            type v;                                                                                                    \
+            memset(&v, (int)(i % 251), sizeof v);                                                                      \
+            CHECK_INT(weir_send(NULL, *(name##_chan *)ch, &v), 0);                                                     \
+        }                                                                                                              \
+    }                                                                                                                  \
+    TEST(values_of_##name##_pass_whole)                                                                                \
+    {                                                                                                                  \
+        name##_chan ch;                                                                                                \
+        REQUIRE(weir_chan_make(&ch, 0) == 0);                                                                          \
+        struct test_team *team = test_start(1, name##_gives, &ch, 0);                                                  \
+        for (unsigned i = 0; i < (unsigned)test_rounds(20000); i++) {                                                  \
+            type v, want;                                                                                              \
+            memset(&want, (int)(i % 251), sizeof want);                                                                \
+            memset(&v, 255, sizeof v);                                                                                 \
+            CHECK_INT(weir_recv(NULL, ch, &v), 0);                                                                     \
+            CHECK(memcmp(&v, &want, sizeof v) == 0);                                                                   \
+        }                                                                                                              \
+        test_join(team);                                                                                               \
+        weir_chan_free(&ch);                                                                                           \
+    }
+struct three_words {
+    uint64_t word[3];
+};
+struct odd {
+    unsigned char byte[13];
+};
+SIZED(byte, unsigned char)
+SIZED(thirteen_bytes, struct odd)
+SIZED(three_words, struct three_words)

@@ -317,3 +317,14 @@ TEST_EACH_KIND(a_null_handle_is_never_ready)
     CHECK_INT(k->try_recv(NULL, &v), EAGAIN);
     CHECK_INT(v, 5);
 }
+
+TEST(memory_that_just_suffices_is_taken)
+{
+    static char memory[4096] __attribute__((aligned(WEIR_CACHE_PAD)));
+    const size_t least = sizeof(weir__chan) + weir__ring_bytes(WEIR__MPMC, 3, sizeof(uint64_t));
+    weir_chan_opt opt = {WEIR_WAIT_ADAPTIVE, NULL, memory, least};
+    weir_chan(uint64_t) ch;
+    CHECK_INT(weir_chan_make_opt(&ch, 3, &opt), 0);
+    opt.memory_size--;
+    CHECK_INT(weir_chan_make_opt(&ch, 3, &opt), EINVAL);
+}

@@ -447,3 +447,41 @@ TEST(a_timer_or_context_that_ends_while_a_select_lies_down_is_seen)
         end_two_looks();
     }
 }
+
+/* ---- the very nanosecond ---- */
+
+static weir_ns due;
+
+static void time_comes(const char *point)
+{
+    if (strcmp(point, "looking again") == 0 && due != 0) {
+        at_point = NULL;
+        pass(due);
+    }
+}
+
+TEST(what_is_due_now_is_due)
+{
+    weir_ns when;
+    int v;
+    clock_stands_still(true);
+    begin_two_looks();
+    CHECK_INT(weir_timer_reset(timer, 100), 0);
+    pass(99);
+    CHECK_INT(weir_try_recv(timer, &when), EAGAIN);
+    pass(1);
+    CHECK_INT(weir_try_recv(timer, &when), 0);
+    for (int i = 0; i < 2; i++) { /* between the looks of a try */
+        weir_ctx late;
+        CHECK_INT(weir_timer_reset(timer, i == 0 ? 100 : WEIR_SEC(1)), 0);
+        weir_ctx_init_timeout(&late, NULL, 100);
+        weir_case recv = WEIR_RECV(timer, &when), done = WEIR_DONE(&late);
+        weir_case cases[] = {WEIR_RECV(meets, &v), i == 0 ? recv : done};
+        due = 100;
+        at_point = time_comes;
+        CHECK_INT(weir_try_select(cases, 2), 1);
+        weir_ctx_free(&late);
+    }
+    end_two_looks();
+    clock_stands_still(false);
+}
