@@ -65,7 +65,8 @@ typedef struct weir_objpool_opt {
     uint32_t seats; /* threads that have a seat; 64 */
 } weir_objpool_opt;
 
-enum { WEIR__SEAT_ROOM = 32 }; /* objects; a power of two */
+enum { WEIR__SEAT_ROOM = 32 };  /* objects; a power of two */
+enum { WEIR__SEAT_BATCH = 16 }; /* seats that are looked at behind one fence */
 
 typedef struct weir__seat {
     WEIR__PADDED weir__atomic_u64 hot; /* an address, or 0 */
@@ -360,8 +361,7 @@ static void *weir__seat_steal(weir__seat *s, uint32_t t)
 /* From one of `n` seats, behind one heavy fence, or NULL. */
 static void *weir__seats_steal(weir__seat *seats, uint32_t n)
 {
-    enum { BATCH = 16 };
-    uint32_t top[BATCH];
+    uint32_t top[WEIR__SEAT_BATCH];
     void *object = NULL;
     for (uint32_t i = 0; i < n; i++) {
         weir__lock_take(&seats[i].lock); /* from the first to the last, as every thief does */
@@ -382,13 +382,14 @@ static void *weir__seats_steal(weir__seat *seats, uint32_t n)
 /* From any seat, or NULL. */
 static void *weir__objpool_steal(weir_objpool *pool)
 {
-    enum { BATCH = 16 };
     uint32_t used = 0;
     void *object = NULL;
     while (used < pool->seats && weir__load_rlx(&pool->seat[used].owner) != 0)
         used++; /* seats are taken from the front */
-    for (uint32_t from = 0; from < used && object == NULL; from += BATCH)
-        object = weir__seats_steal(&pool->seat[from], used - from < BATCH ? used - from : BATCH);
+    for (uint32_t from = 0; from < used && object == NULL; from += WEIR__SEAT_BATCH) {
+        const uint32_t left = used - from;
+        object = weir__seats_steal(&pool->seat[from], left < WEIR__SEAT_BATCH ? left : (uint32_t)WEIR__SEAT_BATCH);
+    }
     return object;
 }
 
