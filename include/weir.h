@@ -1651,8 +1651,15 @@ static inline bool weir__ck_is_closed(weir__ring *r)
 
 static inline size_t weir__ck_len(weir__ring *r)
 {
-    unsigned tail;
-    const size_t ahead = weir__ck_ahead(r, &tail) & ~WEIR__CK_CLOSED;
+    unsigned head, tail;
+    size_t ahead;
+    do { /* until the two were read at one moment */
+        head = ck_pr_load_uint(&r->ck.c_head);
+        ck_pr_fence_load();
+        tail = ck_pr_load_uint(&r->ck.p_head);
+        ck_pr_fence_load();
+    } while (ck_pr_load_uint(&r->ck.c_head) != head);
+    ahead = (tail - head) & ~WEIR__CK_CLOSED;
     return ahead < r->capacity ? ahead : (size_t)r->capacity;
 }
 

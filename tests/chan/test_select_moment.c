@@ -350,9 +350,9 @@ static void close_or_cancel(void *unused)
 static bool a_sender_sleeps(void)
 {
     weir__waitq *q = &meets.core->chan.senders;
-    weir__lock_take(&q->lock);
+    weir__lock_take(weir__meet_lock(&meets.core->chan));
     const bool sleeps = q->list.first != NULL && weir__load_acq(&q->list.first->parker->state) == WEIR__PARKER_SLEEPING;
-    weir__lock_release(&q->lock);
+    weir__lock_release(weir__meet_lock(&meets.core->chan));
     return sleeps;
 }
 

@@ -140,8 +140,9 @@ static void crowded(int times)
     qsort(theirs, RUNS, sizeof theirs[0], by_size);
     test_say("#   %d threads: slowest %.2f ms, median %.2f; under a mutex %.2f; longest try %.3f ms\n", threads,
              ours[RUNS - 1] * 1e3, ours[RUNS / 2] * 1e3, theirs[RUNS / 2] * 1e3, (double)worst_try / 1e6);
-    if (TEST_SANITIZED)
-        return; /* speed means nothing there; that all values arrived has been checked */
+    /* Speed means nothing under a sanitizer, and ck_ring's producers wait for each other (ring/ck.h): that all values arrived has been checked. */
+    if (TEST_SANITIZED || weir__ring_of(WEIR__MPMC) == WEIR_RING_CK)
+        return;
     CHECK(ours[RUNS - 1] <= 2 * theirs[RUNS / 2]);
     CHECK(worst_try < WEIR_MS(10));
 }
