@@ -41,7 +41,9 @@ WARN    := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-qual $(WERROR)
 CWARN   := $(WARN) -Wstrict-prototypes
 ALWAYS  := -Iinclude -Itests -pthread -MMD -MP
 SOURCES := $(sort $(foreach t,$(or $(T),/),$(shell find tests -name 'test_*.c' -o -name 'test_*.cc' | grep -F -- '$t')))
-SCRIPTS := $(sort $(foreach t,$(or $(T),/),$(shell find tests examples -name 'check_*.sh' -perm -u+x | grep -F -- '$t')))
+# CHECKS: the scripts to run, all by default; those that do not depend on the compiler need not run with each.
+SCRIPTS := $(filter $(if $(CHECKS),$(addprefix %/,$(CHECKS:=.sh)),%),$(sort $(foreach t,$(or $(T),/),$(shell find tests examples \
+	-name 'check_*.sh' -perm -u+x | grep -F -- '$t'))))
 NAMES    = $(patsubst tests/%,%,$(basename $(SOURCES)))
 
 .PHONY: programs run FORCE
