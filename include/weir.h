@@ -571,6 +571,9 @@ typedef struct weir__roll_entry {
 
 /* How many threads the library has started that have not ended. Any thread; wait-free. */
 WEIR_API int weir_thread_count(void);
+/* For a task: what the roll says that the calling thread runs, until the task returns or says something else; NULL: nothing. The text is kept as a pointer. Does
+ * nothing in a thread that is not the library's. */
+WEIR_API void weir_thread_task(const char *task);
 
 /* What a wait is called on the roll: in what, on what; both may be NULL. */
 typedef struct weir__roll_label {
@@ -581,7 +584,6 @@ typedef struct weir__roll_label {
 #define weir__roll_start(thread, fn, arg) WEIR_THREAD_START((thread), (fn), (arg))
 #define weir__roll_enter(entry, name) ((void)(entry), (void)(name))
 #define weir__roll_leave(entry) ((void)(entry))
-#define weir__roll_task(task) ((void)(task))
 #define weir__roll_sleeps(label) ((void)(label))
 #define weir__roll_wakes() ((void)0)
 #else
@@ -589,8 +591,6 @@ typedef struct weir__roll_label {
 WEIR_API int weir__roll_start(weir__thread *thread, void *(*fn)(void *), void *arg);
 WEIR_API void weir__roll_enter(weir__roll_entry *entry, const char *name);
 WEIR_API void weir__roll_leave(weir__roll_entry *entry);
-/* The calling thread runs this task from now on; NULL: none. */
-WEIR_API void weir__roll_task(const char *task);
 /* The calling thread is about to sleep (label may be NULL), and has woken. */
 WEIR_API void weir__roll_sleeps(const weir__roll_label *label);
 WEIR_API void weir__roll_wakes(void);
@@ -4668,6 +4668,11 @@ WEIR_API int weir_thread_count(void)
 {
     return 0;
 }
+
+WEIR_API void weir_thread_task(const char *task)
+{
+    (void)task;
+}
 #else
 static struct {
     weir__lock lock;
@@ -4719,7 +4724,7 @@ WEIR_API void weir__roll_leave(weir__roll_entry *entry)
     (void)weir__add_ar(&weir__roll.count, 0U - 1U);
 }
 
-WEIR_API void weir__roll_task(const char *task)
+WEIR_API void weir_thread_task(const char *task)
 {
     weir__roll_entry *own = weir__roll_own;
     if (own == NULL)
@@ -7126,6 +7131,7 @@ static void weir__group_run(weir_group *g, const weir__group_task *task)
 {
     weir__line_wakes wakes;
     const int rc = task->fn(&g->ctx, task->arg);
+    weir_thread_task(NULL);
     if (rc != 0)
         weir__group_note(g, rc, task->arg);
     wakes.count = 0;

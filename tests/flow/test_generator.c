@@ -60,7 +60,7 @@ TEST(it_is_no_more_ahead_than_it_was_told)
 {
     for (size_t ahead = 0; ahead < 4; ahead += 3) {
         int_generator g;
-        weir_generator_opt opt = {"ahead", ahead};
+        weir_generator_opt opt = {ahead == 0 ? NULL : "ahead", ahead};
         int end = 1000, v;
         made = 0;
         CHECK_INT(weir_generator_start(NULL, &g, counts, &end, &opt), 0);

@@ -94,6 +94,8 @@ TEST(get_waits_no_longer_than_it_may)
     weir_ctx_cancel(&ctx, 0);
     CHECK_INT(weir_future_get(&ctx, f, &v), ECANCELED);
     CHECK(!weir_future_is_done(f));
+    weir_case two[] = {WEIR_FUTURE(f, &v), WEIR_FUTURE(none, &v)};
+    CHECK_INT(weir_try_select(two, 2), -EAGAIN);
     CHECK_INT(weir_future_get(&ctx, none, &v), ECANCELED); /* a NULL handle never is */
     CHECK_INT(weir_future_set(none, &v), EINVAL);
     CHECK_INT(weir_future_run(&ctx, none, fetch, &v), EINVAL);
@@ -228,6 +230,7 @@ TEST(detach_leaves_it_running)
     int_future f;
     CHECK_INT(weir_future_make(&f), 0);
     weir_future_detach(&f); /* nothing runs: as free */
+    weir_future_detach(&f);
     CHECK_INT(allocations, 0);
 }
 
@@ -290,6 +293,14 @@ TEST(all_waits_for_all_and_any_for_the_first)
         CHECK(weir_future_is_done(fs[i]));
     test_join(team);
     free_all(fs, MANY);
+    make_all(fs, 1);
+    CHECK_INT(weir_future_set(fs[0], &(int){1}), 0);
+    CHECK_INT(weir_future_any(NULL, fs, 1, NULL), 0);
+    free_all(fs, 1);
+    make_all(fs, 1);
+    CHECK_INT(weir_future_fail(fs[0], 3), 0);
+    CHECK_INT(weir_future_all(NULL, fs, 1, NULL), 3);
+    free_all(fs, 1);
     CHECK_INT(weir_future_all(NULL, fs, 0, &which), 0);
     CHECK_INT(weir_future_any(NULL, fs, 0, &which), EINVAL);
 }

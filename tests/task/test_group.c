@@ -38,6 +38,7 @@ TEST(a_group_of_none)
     CHECK_INT(weir_ctx_err(weir_group_ctx(&g)), ECANCELED); /* also on success */
     CHECK_INT(weir_group_errors(&g, NULL, 0), 0);
     weir_group_free(&g);
+    weir_group_free(&g); /* again, and one that was never used */
 }
 
 TEST(the_first_error_stays_through_later_rounds)
@@ -55,6 +56,7 @@ TEST(the_first_error_stays_through_later_rounds)
     CHECK_INT(weir_group_errors(&g, errors, 3), 2);
     CHECK_INT(errors[0].code, 3);
     CHECK(errors[1].code == 4 && errors[1].arg == &codes[3]);
+    CHECK_INT(weir_group_errors(&g, errors, 1), 2);
     weir_group_free(&g);
 }
 
@@ -433,6 +435,7 @@ static int receives(weir_ctx *ctx, void *arg)
     weir_chan(int) ch;
     int v;
     ch.core = (weir_chan_core *)arg;
+    weir_thread_task("drain the jobs");
     return weir_recv(ctx, ch, &v) == ECANCELED ? 0 : -1;
 }
 
@@ -447,9 +450,12 @@ TEST(the_roll_says_what_each_thread_sleeps_in)
     CHECK(!printed("thread"));
     CHECK_INT(weir_group_go(NULL, &g, receives, ch.core), 0);
     EVENTUALLY(printed("workers         in recv on \"jobs\" for "));
+    CHECK(printed(" s, runs drain the jobs\n"));
     CHECK_INT(weir_thread_count(), 1);
     weir_group_cancel(&g, 0);
     EVENTUALLY(printed("workers         in idle on \"workers\""));
+    CHECK(!printed("drain"));
+    weir_thread_task("of no thread of the library's");
     CHECK_INT(weir_group_wait(&g), 0);
     CHECK(!printed("thread"));
     weir_chan_free(&ch);

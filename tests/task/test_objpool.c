@@ -75,6 +75,8 @@ TEST(misuse_and_sizes)
     CHECK_INT(weir_objpool_init(&pool, SIZE_MAX / 2, 1, NULL), EOVERFLOW);
     CHECK_INT(weir_objpool_init(&pool, SIZE_MAX / 100, 1000, NULL), EOVERFLOW);
     CHECK_INT(weir_objpool_init(&pool, 1, UINT32_MAX, NULL), EOVERFLOW);
+    less.max = UINT32_MAX;
+    CHECK_INT(weir_objpool_init(&pool, 1, 1, &less), EOVERFLOW);
     for (size_t size = 1; size < 200; size += 13) { /* no object overlaps another */
         unsigned char *objects[5];
         CHECK_INT(weir_objpool_init(&pool, size, 5, NULL), 0);

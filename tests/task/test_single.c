@@ -78,6 +78,8 @@ TEST(one_caller_runs_it_each_time)
         CHECK_INT(v, i * 100 + 'a');
         CHECK(!shared);
     }
+    CHECK_INT(weir_single_do(NULL, &flight, NULL, 0, looks_up, (void *)(uintptr_t) "!", NULL, 0, NULL),
+              9); /* an empty key is one */
     CHECK_INT(weir_single_do(NULL, &flight, "!", 1, looks_up, (void *)(uintptr_t) "!", &v, sizeof v, NULL), 9);
 }
 

@@ -202,6 +202,7 @@ static void weir__group_run(weir_group *g, const weir__group_task *task)
 {
     weir__line_wakes wakes;
     const int rc = task->fn(&g->ctx, task->arg);
+    weir_thread_task(NULL);
     if (rc != 0)
         weir__group_note(g, rc, task->arg);
     wakes.count = 0;
