@@ -8,7 +8,7 @@ command -v valgrind >/dev/null || {
 failed=0 passed=0
 for p in $(find build/cc/modules -type f -perm -u+x -name 'test_*' ! -name '*.d' | grep -F -- "${T:-test_}" | sort); do
     case $p in */test_harness | */test_signals | */test_oversubscribed | */test_clock) continue ;; esac
-    if WEIR_TEST_SCALE=0.01 timeout 300 valgrind -q --error-exitcode=99 --leak-check=full --fair-sched=yes "$p" >build/valgrind.log 2>&1 </dev/null; then
+    if WEIR_TEST_SCALE=0.01 timeout 300 valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --fair-sched=yes "$p" >build/valgrind.log 2>&1 </dev/null; then
         passed=$((passed + 1))
     else
         echo "valgrind: $p:" && grep -v '^ok' build/valgrind.log | tail -n 30
