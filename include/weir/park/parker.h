@@ -37,7 +37,8 @@ typedef struct weir__parker {
 } weir__parker;
 
 /* True for the one caller that wins; *wake is then the futex to wake, or NULL if the owner is awake. Release: what the waker
- * did before is visible to the owner that reads the ticket. No acquire: what the owner tells its wakers, it tells under a queue's lock. SLEEPING is never left but by a claim, so two attempts decide. */
+ * did before is visible to the owner that reads the ticket. No acquire: what the owner tells its wakers, it tells under a queue's lock.
+ * SLEEPING is never left but by a claim, so two attempts decide. */
 static inline bool weir__parker_claim(weir__parker *p, uint32_t ticket, weir__atomic_u32 **wake)
 {
     uint32_t seen = WEIR__PARKER_WAITING;
@@ -63,8 +64,8 @@ static inline bool weir__parker_cancel(weir__parker *p)
     return weir__parker_claim(p, WEIR__PARKER_CANCELLED, &own);
 }
 
-/* Waits, with the given strategy, until claimed or until the deadline; label (may be NULL): what this is called on the roll of threads. Returns the ticket, or WEIR__PARKER_CANCELLED once the deadline
- * has passed. */
+/* Waits, with the given strategy, until claimed or until the deadline; label (may be NULL): what this is called on the roll of threads.
+ * Returns the ticket, or WEIR__PARKER_CANCELLED once the deadline has passed. */
 WEIR_API uint32_t weir__parker_wait(weir__parker *p, int strategy, weir_ns deadline, const weir__roll_label *label);
 
 #endif /* WEIR_PARK_PARKER_H */

@@ -52,7 +52,7 @@ WEIR_API void weir__roll_leave(weir__roll_entry *entry);
 /* The calling thread is about to sleep (label may be NULL), and has woken. */
 WEIR_API void weir__roll_sleeps(const weir__roll_label *label);
 WEIR_API void weir__roll_wakes(void);
-/* Calls fn for each entry, locked. fn may not call the library. */
+/* Calls fn for each entry, locked: fn may not wait for anything of the library's. */
 WEIR_API void weir__roll_each(void (*fn)(const weir__roll_entry *entry, void *arg), void *arg);
 #endif
 
