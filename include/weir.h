@@ -35,6 +35,7 @@
  *   ctx/hook.h           functions that run when a context ends
  *   ctx/ctx.h            cancellation, deadlines and values down a tree
  *   ctx/wait.h           one wait, bounded by a context and a deadline
+ *   ctx/sleep.h          sleeping within a context
  *   chan/channel.h       a ring and two queues
  *   chan/handle.h        typed handles
  *   chan/lane.h          capacity 0, both awake: one cache line
@@ -58,6 +59,7 @@
  *   task/future.h        a value that is not there yet
  *   task/single.h        who asks for the same at the same time shares one run
  *   task/objpool.h       objects to be used again
+ *   guard/clock.h        the clock by which guards decide; a test's own
  *   flow/loop.h          generate, map, sink, fan-out, fan-in as inline loops
  *   flow/pipeline.h      the threads of a pipeline, and how it ends
  *   flow/stages.h        the stages of a pipeline, one call each
@@ -2099,6 +2101,25 @@ WEIR_API int weir__wait_end(weir__wait *w);
 
 #endif /* WEIR_CTX_WAIT_H */
 
+/* ==== weir/ctx/sleep.h ==== */
+
+/* weir/ctx/sleep.h: sleeping, until a point in time or the end of a context.
+ *
+ * Any thread. 0: the time has come, also if the context ended at the same moment or before the call; ECANCELED, ETIMEDOUT: the context ended earlier. A
+ * point that has passed is no wait. Progress: parks at once, there is no phase of spinning.
+ */
+#ifndef WEIR_CTX_SLEEP_H
+#define WEIR_CTX_SLEEP_H
+
+
+WEIR_API int weir_sleep_until(weir_ctx *ctx, weir_ns when);
+static inline int weir_sleep(weir_ctx *ctx, weir_ns duration)
+{
+    return weir_sleep_until(ctx, weir_time_add(weir_now(), duration));
+}
+
+#endif /* WEIR_CTX_SLEEP_H */
+
 /* ==== weir/chan/channel.h ==== */
 
 /* weir/chan/channel.h: a channel is a ring, and two queues of those who wait for it.
@@ -3911,6 +3932,44 @@ static inline void weir_objpool_put(weir_objpool *pool, void *object)
 
 #endif /* WEIR_TASK_OBJPOOL_H */
 
+/* ==== weir/guard/clock.h ==== */
+
+/* weir/guard/clock.h: the clock by which a guard decides: the monotonic one, or the caller's own.
+ *
+ * Guards (limiters, breakers, retries) know time only through this, so a test or a simulation moves it by hand and never sleeps:
+ *
+ *     struct by_hand { weir_clock clock; weir_ns at; } hand = {{by_hand_now, by_hand_sleep}, 0};
+ *     weir_limiter_init(&l, &(weir_limiter_config){.rate = 10, .burst = 1, .clock = &hand.clock});
+ *
+ * A clock outlives the guards that use it. Its functions may be called by any number of threads at once. It need not be steady: a reading that is
+ * older than an earlier one gains nobody anything. Deadlines of contexts are on weir's own clock; against a clock of the caller's they are
+ * compared as durations, what is left of one beside what is left of the other.
+ */
+#ifndef WEIR_GUARD_CLOCK_H
+#define WEIR_GUARD_CLOCK_H
+
+
+typedef struct weir_clock weir_clock;
+struct weir_clock {
+    /* Nanoseconds, 0 or more. */
+    weir_ns (*now)(weir_clock *clock);
+    /* Waits until `until` on this clock: 0, or what ended ctx. NULL: as long on weir's own clock. */
+    int (*sleep)(weir_clock *clock, weir_ctx *ctx, weir_ns until);
+};
+
+/* NULL: the monotonic clock. */
+static inline weir_ns weir__clock_now(weir_clock *clock)
+{
+    return WEIR_LIKELY(clock == NULL) ? weir_now() : clock->now(clock);
+}
+
+/* What is left of the deadline of ctx, and of `deadline`, both on weir's own clock; WEIR_FOREVER: neither. May be negative. */
+WEIR_API weir_ns weir__clock_left(weir_ctx *ctx, weir_ns deadline);
+/* Waits until `until` on the clock: 0, ECANCELED, ETIMEDOUT. */
+WEIR_API int weir__clock_sleep(weir_clock *clock, weir_ctx *ctx, weir_ns until);
+
+#endif /* WEIR_GUARD_CLOCK_H */
+
 /* ==== weir/flow/loop.h ==== */
 
 /* weir/flow/loop.h: what a stage does, as a loop in the calling thread.
@@ -5451,6 +5510,25 @@ WEIR_API int weir__wait_end(weir__wait *w)
 }
 
 #endif /* WEIR_CTX_WAIT_IMPLEMENTED */
+
+/* ==== weir/ctx/sleep.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CTX_SLEEP_IMPLEMENTED)
+#define WEIR_CTX_SLEEP_IMPLEMENTED
+
+WEIR_API int weir_sleep_until(weir_ctx *ctx, weir_ns when)
+{
+    weir__wait w;
+    int over;
+    if (weir_now() >= when)
+        return 0;
+    weir__wait_init(&w, ctx, when, WEIR_WAIT_PARK);
+    weir__wait_label(&w, "sleep", NULL);
+    over = weir__wait_end(&w);
+    return when != WEIR_FOREVER && weir_now() >= when ? 0 : over;
+}
+
+#endif /* WEIR_CTX_SLEEP_IMPLEMENTED */
 
 /* ==== weir/chan/channel.h: implementation ==== */
 
@@ -7896,6 +7974,30 @@ WEIR_API void weir__objpool_put_slow(weir_objpool *pool, weir__seat_ticket *tick
 }
 
 #endif /* WEIR_TASK_OBJPOOL_IMPLEMENTED */
+
+/* ==== weir/guard/clock.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_GUARD_CLOCK_IMPLEMENTED)
+#define WEIR_GUARD_CLOCK_IMPLEMENTED
+
+WEIR_API weir_ns weir__clock_left(weir_ctx *ctx, weir_ns deadline)
+{
+    const weir_ns end = weir_ctx_deadline(ctx);
+    if (end < deadline)
+        deadline = end;
+    return deadline == WEIR_FOREVER ? WEIR_FOREVER : deadline - weir_now();
+}
+
+WEIR_API int weir__clock_sleep(weir_clock *clock, weir_ctx *ctx, weir_ns until)
+{
+    if (clock == NULL)
+        return weir_sleep_until(ctx, until);
+    if (clock->sleep != NULL)
+        return clock->sleep(clock, ctx, until);
+    return weir_sleep(ctx, until == WEIR_FOREVER ? WEIR_FOREVER : until - clock->now(clock));
+}
+
+#endif /* WEIR_GUARD_CLOCK_IMPLEMENTED */
 
 /* ==== weir/flow/pipeline.h: implementation ==== */
 

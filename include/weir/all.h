@@ -27,6 +27,7 @@
 #include "ctx/hook.h"        /* functions that run when a context ends */
 #include "ctx/ctx.h"         /* cancellation, deadlines and values down a tree */
 #include "ctx/wait.h"        /* one wait, bounded by a context and a deadline */
+#include "ctx/sleep.h"       /* sleeping within a context */
 #include "chan/channel.h"    /* a ring and two queues */
 #include "chan/handle.h"     /* typed handles */
 #include "chan/lane.h"       /* capacity 0, both awake: one cache line */
@@ -50,6 +51,7 @@
 #include "task/future.h"     /* a value that is not there yet */
 #include "task/single.h"     /* who asks for the same at the same time shares one run */
 #include "task/objpool.h"    /* objects to be used again */
+#include "guard/clock.h"     /* the clock by which guards decide; a test's own */
 #include "flow/loop.h"       /* generate, map, sink, fan-out, fan-in as inline loops */
 #include "flow/pipeline.h"   /* the threads of a pipeline, and how it ends */
 #include "flow/stages.h"     /* the stages of a pipeline, one call each */

@@ -1,0 +1,48 @@
+/* tests/guard/hand.h: a clock that a test moves by hand; who sleeps on it moves it to the end of the sleep, at once. */
+#ifndef WEIR_TEST_GUARD_HAND_H
+#define WEIR_TEST_GUARD_HAND_H
+
+#include "harness.h"
+
+struct hand {
+    weir_clock clock;  /* first */
+    weir_ns at;        /* atomic */
+    int slept;         /* how many sleeps so far; atomic */
+    weir_ctx *cancels; /* the next sleep cancels this first, half-way */
+};
+
+static inline weir_ns hand_now(weir_clock *clock)
+{
+    return __atomic_load_n(&((struct hand *)(void *)clock)->at, __ATOMIC_ACQUIRE);
+}
+
+static inline int hand_sleep(weir_clock *clock, weir_ctx *ctx, weir_ns until)
+{
+    struct hand *h = (struct hand *)(void *)clock;
+    weir_ns at = hand_now(clock);
+    __atomic_add_fetch(&h->slept, 1, __ATOMIC_RELAXED);
+    if (h->cancels != NULL) {
+        __atomic_store_n(&h->at, at + (until - at) / 2, __ATOMIC_RELEASE);
+        weir_ctx_cancel(h->cancels, 0);
+        h->cancels = NULL;
+    }
+    if (ctx != NULL && weir_ctx_err(ctx) != 0)
+        return weir_ctx_err(ctx);
+    while (at < until && !__atomic_compare_exchange_n(&h->at, &at, until, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {}
+    return 0;
+}
+
+static inline void hand_init(struct hand *h, weir_ns at)
+{
+    memset(h, 0, sizeof *h);
+    h->clock.now = hand_now;
+    h->clock.sleep = hand_sleep;
+    h->at = at;
+}
+
+static inline void hand_move(struct hand *h, weir_ns by)
+{
+    __atomic_add_fetch(&h->at, by, __ATOMIC_ACQ_REL);
+}
+
+#endif /* WEIR_TEST_GUARD_HAND_H */
