@@ -17,6 +17,7 @@
  *   core/memory.h        allocation hooks
  *   core/time.h          the monotonic clock
  *   core/random.h        fair choices
+ *   core/hash.h          a number for some bytes
  *   core/futex.h         sleep until a word changes
  *   core/fence.h         the fence that only the sleeping side pays for
  *   core/thread.h        starting and joining threads
@@ -60,6 +61,10 @@
  *   task/single.h        who asks for the same at the same time shares one run
  *   task/objpool.h       objects to be used again
  *   guard/clock.h        the clock by which guards decide; a test's own
+ *   guard/bucket.h       a token bucket in one word
+ *   guard/limiter.h      so many events a second, with bursts
+ *   guard/leaky.h        events evenly spaced
+ *   guard/limiter_map.h  a limiter for each key
  *   flow/loop.h          generate, map, sink, fan-out, fan-in as inline loops
  *   flow/pipeline.h      the threads of a pipeline, and how it ends
  *   flow/stages.h        the stages of a pipeline, one call each
@@ -390,6 +395,24 @@ static inline weir_ns weir_time_add(weir_ns start, weir_ns duration)
 WEIR_API uint32_t weir__random_below(uint32_t below);
 
 #endif /* WEIR_CORE_RANDOM_H */
+
+/* ==== weir/core/hash.h ==== */
+
+/* weir/core/hash.h: a 64-bit number for some bytes, which nobody can aim at who does not know the seed.
+ *
+ * SipHash-2-4 (J.-P. Aumasson, D. J. Bernstein, "SipHash: a fast short-input PRF", 2012). Keys often come from outside (addresses, names); with
+ * a hash that can be computed there, a flood of keys that collide is easily made. The test has the paper's own vector.
+ */
+#ifndef WEIR_CORE_HASH_H
+#define WEIR_CORE_HASH_H
+
+
+#include <string.h>
+
+/* The number of `size` bytes under a seed of two words. Any thread; wait-free. */
+WEIR_API uint64_t weir_hash(const uint64_t seed[2], const void *bytes, size_t size);
+
+#endif /* WEIR_CORE_HASH_H */
 
 /* ==== weir/core/futex.h ==== */
 
@@ -3970,6 +3993,389 @@ WEIR_API int weir__clock_sleep(weir_clock *clock, weir_ctx *ctx, weir_ns until);
 
 #endif /* WEIR_GUARD_CLOCK_H */
 
+/* ==== weir/guard/bucket.h ==== */
+
+/* weir/guard/bucket.h: the arithmetic of a token bucket that is one word.
+ *
+ * Two numbers on one line
+ *   minted   how many tokens the rate has made up to a point in time: computed afresh from the clock by one multiplication, so that nothing
+ *            adds up, neither rounding nor late readings; an old reading gives an old, smaller number
+ *   spent    how many have been taken; the only thing that changes, by compare-and-swap
+ *   minted - spent is what the bucket holds. Above the burst, the rest has run over: spent counts from minted - burst. Below zero, tokens are reserved
+ *   that have yet to be made. (This is GCRA, ITU-T I.371, with tokens on the axis instead of time: a period of 1e9 / rate nanoseconds would have to be
+ *   rounded, and 1e9 roundings add up.)
+ *
+ * Units
+ *   A token is 2^token_shift units, chosen with the rate such that a nanosecond mints 2 to 4 units where it can: fine enough for rounding to stay
+ *   below the clock's own, coarse enough for 62 bits to last. Minted is rounded down: readings that are T nanoseconds apart, which lie up to T + 1 apart,
+ *   never admit more than rate * (T + 1) + burst. (Above 2e9 tokens a second a unit is a token, and a nanosecond mints more.)
+ *
+ * The word
+ *       63……2  spent, modulo 2^62     1 0  generation: which of four rules it belongs to
+ *   Distances are what counts: spent may be ahead of minted by up to 2^60 units (who reserves stops at half of that; the other half marks buckets that
+ *   are not in use); anything else is behind. A bucket that idles for 2^62 - 2^60 units (27 years at any rate up to 4e9 a second, 40 days at 1e12) may
+ *   look ahead when it is full.
+ *
+ * Rules change while others decide
+ *   A rule is rate and burst from a point in time on. Whoever changes them (under the owner's lock) fills the next of the four, then moves the word
+ *   from one line onto the other by one compare-and-swap, which also names the rule: no decision mixes two.
+ *   A decider that was suspended may read a rule that is being filled for the fourth time. Its fields are stored with release (A) after the word
+ *   had moved on, and read with acquire (B); so whoever has read a new field finds another word than it began with, and begins anew. For the word to
+ *   have come back to the same value, spent too would have to be the same: each new line begins 2^62 / golden ratio further on, which four changes do
+ *   not bring back.
+ *
+ * Progress: lock-free; a decision repeats only when another one has succeeded, or the rule has changed.
+ */
+#ifndef WEIR_GUARD_BUCKET_H
+#define WEIR_GUARD_BUCKET_H
+
+
+#define WEIR__BUCKET_MASK ((UINT64_C(1) << 62) - 1)
+#define WEIR__BUCKET_AHEAD (UINT64_C(1) << 59)        /* a reservation is at most so far ahead */
+#define WEIR__BUCKET_CLOSED ((UINT64_C(1) << 60) - 1) /* a bucket so far ahead refuses everything */
+#define WEIR__BUCKET_BURST (UINT64_C(1) << 58)        /* a burst in units is at most this */
+#define WEIR__BUCKET_STEP (UINT64_C(0x9e3779b97f4a7c15) >> 2)
+#define WEIR__BUCKET_LEDGER 16 /* a ledger counts 2^-16 tokens */
+
+typedef struct weir__bucket_rule {
+    weir__atomic_u64 from;   /* the reading of the clock from which it holds */
+    weir__atomic_u64 minted; /* up to there */
+    weir__atomic_u64 speed;  /* units that a nanosecond mints, times 2^speed_shift; 0: none */
+    weir__atomic_u64 burst;  /* units; UINT64_MAX: everything passes */
+    weir__atomic_u64 shifts; /* token_shift | speed_shift << 8 */
+    weir__atomic_u64 period; /* nanoseconds for a unit: the bits of a double, for a first guess */
+    weir__atomic_u64 ledger; /* what the ledger, which goes on over all rules, says at `minted` */
+} weir__bucket_rule;
+
+typedef struct weir__bucket_rules {
+    weir__bucket_rule rule[4];
+} weir__bucket_rules;
+
+/* One look at a bucket. */
+typedef struct weir__bucket_look {
+    uint64_t word;   /* as seen */
+    uint64_t minted; /* up to `now` */
+    uint64_t spent;  /* not more than the burst behind */
+    uint64_t need, burst;
+    unsigned token_shift;
+} weir__bucket_look;
+
+/* a * b / 2^shift, rounded down, modulo 2^64. */
+WEIR_INLINE uint64_t weir__mul_shift(uint64_t a, uint64_t b, unsigned shift)
+{
+#ifdef __SIZEOF_INT128__
+    __extension__ const unsigned __int128 product = (unsigned __int128)a * b;
+    return shift < 128 ? (uint64_t)(product >> shift) : 0;
+#else
+    const uint64_t al = (uint32_t)a, ah = a >> 32, bl = (uint32_t)b, bh = b >> 32;
+    const uint64_t middle = ah * bl + (al * bl >> 32), cross = al * bh + (uint32_t)middle;
+    const uint64_t high = ah * bh + (middle >> 32) + (cross >> 32), low = a * b;
+    return shift == 0 ? low : shift < 64 ? low >> shift | high << (64 - shift) : shift < 128 ? high >> (shift - 64) : 0;
+#endif
+}
+
+/* Units that a rule has minted up to `now`, since it holds. */
+WEIR_INLINE uint64_t weir__bucket_since(const weir__bucket_rule *rule, weir_ns now)
+{
+    const weir_ns from = (weir_ns)weir__load_acq(&rule->from); /* (B), all of these */
+    const unsigned shift = (unsigned)(weir__load_acq(&rule->shifts) >> 8);
+    return now <= from ? 0 : weir__mul_shift((uint64_t)(now - from), weir__load_acq(&rule->speed), shift);
+}
+
+/* Looks at the bucket with a request for n tokens. 0: `need` and all the rest are set; ENOTSUP: no limit; EINVAL: more than the burst, or negative. */
+WEIR_INLINE int weir__bucket_look_at(weir__bucket_look *look, uint64_t word, const weir__bucket_rule *rule, int64_t n,
+                                     weir_ns now)
+{
+    uint64_t behind;
+    look->word = word;
+    look->burst = weir__load_acq(&rule->burst); /* (B) */
+    if (WEIR_UNLIKELY(look->burst == UINT64_MAX))
+        return n < 0 ? EINVAL : ENOTSUP;
+    look->token_shift = (unsigned)weir__load_acq(&rule->shifts) & 63;
+    if (WEIR_UNLIKELY(n < 0 || (uint64_t)n > look->burst >> look->token_shift))
+        return EINVAL;
+    look->need = (uint64_t)n << look->token_shift;
+    look->minted = weir__load_acq(&rule->minted) + weir__bucket_since(rule, now);
+    behind = (look->minted - (word >> 2)) & WEIR__BUCKET_MASK;
+    look->spent = behind >= WEIR__BUCKET_MASK - WEIR__BUCKET_CLOSED || behind <= look->burst
+                      ? word >> 2
+                      : look->minted - look->burst;
+    return 0;
+}
+
+/* How far ahead of what is minted the request brings the bucket; 0 or less: it can be served now. */
+WEIR_INLINE int64_t weir__bucket_ahead(const weir__bucket_look *look)
+{
+    return (int64_t)((look->spent + look->need - look->minted) << 2) / 4;
+}
+
+/* Spends what the look asks for, if nothing has changed since. Relaxed would do for the bucket alone: acquire and release order what the tokens stand
+ * for, so that whoever gets what another gave back sees what that one did. */
+WEIR_INLINE bool weir__bucket_spend(weir__atomic_u64 *bucket, const weir__bucket_look *look)
+{
+    uint64_t word = look->word;
+    return weir__cas_ar(bucket, &word, (look->spent + look->need) << 2 | (look->word & 3));
+}
+
+/* One attempt to take n tokens from the bucket, in which `word` was seen (acquire: pairs with the release in weir__bucket_change: the rule that it names).
+ * 0: taken. EAGAIN: they are not there. EINVAL: never, see above. WEIR__BUSY: the word is another one by now. */
+WEIR_INLINE int weir__bucket_attempt(weir__atomic_u64 *bucket, uint64_t word, const weir__bucket_rules *rules,
+                                     int64_t n, weir_ns now)
+{
+    weir__bucket_look look;
+    int rc = weir__bucket_look_at(&look, word, &rules->rule[word & 3], n, now);
+    if (WEIR_LIKELY(rc == 0)) {
+        if (WEIR_LIKELY(weir__bucket_ahead(&look) <= 0))
+            return WEIR_LIKELY(weir__bucket_spend(bucket, &look)) ? 0 : WEIR__BUSY;
+        rc = EAGAIN;
+    }
+    if (WEIR_UNLIKELY(weir__load_rlx(bucket) !=
+                      word)) /* the rule may have been another's. Relaxed: (B) comes before it */
+        return WEIR__BUSY;
+    return rc == ENOTSUP ? 0 : rc;
+}
+
+/* The same, as often as it takes. */
+WEIR_INLINE int weir__bucket_take(weir__atomic_u64 *bucket, const weir__bucket_rules *rules, int64_t n, weir_ns now)
+{
+    int rc;
+    do
+        rc = weir__bucket_attempt(bucket, weir__load_acq(bucket), rules, n, now);
+    while (WEIR_UNLIKELY(rc == WEIR__BUSY));
+    return rc;
+}
+
+/* Tokens taken ahead of time. */
+typedef struct weir_reservation {
+    weir_ns when;    /* the reading of the clock from which they may be used */
+    int64_t n;       /* how many; 0: none, or given back */
+    uint64_t ledger; /* what the ledger said after it */
+} weir_reservation;
+
+/* One attempt to take tokens that may have yet to be made, at the latest `longest` after now. 0; EINVAL, WEIR__BUSY as above; ETIMEDOUT: later than
+ * that; EAGAIN: never at this rate, or further ahead than the bucket can count. Nothing has changed then. */
+WEIR_API int weir__bucket_reserve(weir__atomic_u64 *bucket, uint64_t word, const weir__bucket_rules *rules, int64_t n,
+                                  weir_ns now, weir_ns longest, weir_reservation *r);
+/* One attempt to give back what was reserved, less what has been reserved since. 0; EAGAIN: nothing was left to give back; WEIR__BUSY. */
+WEIR_API int weir__bucket_cancel(weir__atomic_u64 *bucket, uint64_t word, const weir__bucket_rules *rules,
+                                 const weir_reservation *r);
+/* What the bucket holds, in tokens; below 0: reserved ahead. */
+WEIR_API double weir__bucket_holds(weir__atomic_u64 *bucket, const weir__bucket_rules *rules, weir_ns now);
+/* Events a second. Everything passes, whatever the burst. */
+#define WEIR_RATE_INFINITE __builtin_inf()
+#define WEIR_RATE_MAX 1e12
+#define WEIR_BURST_MAX (INT64_C(1) << 40)
+
+/* Fills rule `next` (0 … 3). before: the one that holds until now, or NULL. EINVAL: rate is negative, not a number, or finite and above WEIR_RATE_MAX; burst is
+ * negative or above WEIR_BURST_MAX. Under the owner's lock. */
+WEIR_API int weir__bucket_rule_set(weir__bucket_rules *rules, unsigned next, const weir__bucket_rule *before,
+                                   double rate, int64_t burst, weir_ns now);
+/* The word of a full bucket under that rule, at the moment from which the rule holds. */
+WEIR_API uint64_t weir__bucket_begin(const weir__bucket_rules *rules, unsigned generation);
+/* Moves a bucket from the rule before `next` to rule `next`. */
+WEIR_API void weir__bucket_change(weir__atomic_u64 *bucket, const weir__bucket_rules *rules, unsigned next);
+
+#endif /* WEIR_GUARD_BUCKET_H */
+
+/* ==== weir/guard/limiter.h ==== */
+
+/* weir/guard/limiter.h: at most so many events a second, with bursts: a token bucket.
+ *
+ *     weir_limiter l;
+ *     weir_limiter_init(&l, 100.0, 20, NULL);             100 events a second, up to 20 at once
+ *     if (weir_limiter_allow(&l, 1) == 0) …;               now, or not
+ *     if (weir_limiter_wait(ctx, &l, 1) == 0) …;           when it is its turn
+ *     weir_limiter_reserve(&l, 5, &r); … r.when …           in time; weir_limiter_cancel(&l, &r) if it is not needed after all
+ *
+ * Meaning
+ *   The bucket begins full, with `burst` tokens. Rate 0: they are all that there will ever be. WEIR_RATE_INFINITE: everything passes, whatever the burst.
+ *   More than the burst at once can never be: EINVAL, not EAGAIN. A refused request changes nothing.
+ *   Reserving takes tokens that have yet to be made, so whoever reserves first goes first, and those behind wait longer. Cancelling a reservation gives
+ *   its tokens back less what was reserved after it (those were told a time that counted them), and nothing once its own time has come.
+ *   weir_limiter_wait reserves and sleeps. A wait that would outlast the deadline fails at once and reserves nothing; one whose context ends
+ *   before its time gives back what it can.
+ *   Changing rate or burst counts from that moment on: what has been made stays made, within the new burst; times that were told stay told.
+ *   Weir's clock does not go back; one of the caller's own may: an old reading finds the tokens of that time, less what has been spent since.
+ *
+ * Who may call what at once: after weir_limiter_init everything, from any number of threads. There is nothing to free.
+ *
+ * Limits: rate 0 … 1e12, or infinite; burst 0 … 2^40. guard/bucket.h has the arithmetic, and why no rounding adds up.
+ * Source for the meanings: Go's x/time/rate; for the algorithm: GCRA, ITU-T I.371.
+ */
+#ifndef WEIR_GUARD_LIMITER_H
+#define WEIR_GUARD_LIMITER_H
+
+
+typedef struct weir_limiter {
+    weir__atomic_u64 bucket;
+    char apart[WEIR_CACHE_PAD - sizeof(weir__atomic_u64)]; /* from what is only read */
+    weir__bucket_rules rules;
+    weir_clock *clock;
+    weir__atomic_u64 rate; /* the bits of a double; this and burst: as set, for those who ask */
+    weir__atomic_u64 burst;
+    weir__atomic_u32 changing; /* a lock: one change of rules at a time */
+} weir_limiter;
+
+/* The rate of one event in so many nanoseconds. */
+#define WEIR_RATE_EVERY(ns) (1e9 / (double)(ns))
+
+/* rate: events a second; clock: NULL for the monotonic one. 0; EINVAL: outside of the limits. */
+WEIR_API int weir_limiter_init(weir_limiter *l, double rate, int64_t burst, weir_clock *clock);
+/* 0, EINVAL. Progress: takes a lock against other changes; nobody who decides waits for it. */
+WEIR_API int weir_limiter_set_rate(weir_limiter *l, double rate);
+WEIR_API int weir_limiter_set_burst(weir_limiter *l, int64_t burst);
+WEIR_API double weir_limiter_rate(weir_limiter *l);
+WEIR_API int64_t weir_limiter_burst(weir_limiter *l);
+/* How many tokens there are at this moment; below 0: so many are reserved ahead. Infinite where everything passes. */
+WEIR_API double weir_limiter_tokens(weir_limiter *l);
+
+/* 0: n events may happen now. EAGAIN: not now. EINVAL: never: more than the burst, or negative. Progress: lock-free. */
+static inline int weir_limiter_allow(weir_limiter *l, int64_t n)
+{
+    return weir__bucket_take(&l->bucket, &l->rules, n, weir__clock_now(l->clock));
+}
+
+/* 0: n events may happen at r->when, on the limiter's clock (which may be now). EINVAL as above. EAGAIN: never at this rate. Lock-free. */
+WEIR_API int weir_limiter_reserve(weir_limiter *l, int64_t n, weir_reservation *r);
+/* 0: all of it or a part was given back. EAGAIN: nothing: its time has come, or all of it counts in what others were told. A second cancel does nothing.
+ * Progress: lock-free. */
+WEIR_API int weir_limiter_cancel(weir_limiter *l, weir_reservation *r);
+
+/* Waits until n events may happen. 0; EINVAL as above; ECANCELED, ETIMEDOUT: the context has ended; ETIMEDOUT, at once: it would take longer than the
+ * context or the deadline allows, or for ever. The deadline is on weir's clock. Progress: lock-free when they may happen now, else parks. */
+WEIR_API int weir_limiter_wait_until(weir_ctx *ctx, weir_limiter *l, int64_t n, weir_ns deadline);
+static inline int weir_limiter_wait(weir_ctx *ctx, weir_limiter *l, int64_t n)
+{
+    return weir_limiter_wait_until(ctx, l, n, WEIR_FOREVER);
+}
+
+#endif /* WEIR_GUARD_LIMITER_H */
+
+/* ==== weir/guard/leaky.h ==== */
+
+/* weir/guard/leaky.h: events evenly spaced: one every 1 / rate seconds, and no bursts but the slack.
+ *
+ *     weir_leaky l;
+ *     weir_leaky_init(&l, 100.0, 0, NULL);       one every 10 ms, never two closer together
+ *     while (weir_leaky_wait(ctx, &l) == 0) …;
+ *
+ * With slack, whoever was late may catch up: up to `slack` events that did not happen in their turn follow without a distance. It begins with none saved.
+ * It is a token bucket of 1 + slack tokens (guard/limiter.h), which begins with one; errors, threads and progress are those of a limiter.
+ * Source: uber-go/ratelimit, whose complaint is heeded that idle time must not be saved without bound (#119): nor, here, without asking.
+ */
+#ifndef WEIR_GUARD_LEAKY_H
+#define WEIR_GUARD_LEAKY_H
+
+
+typedef struct weir_leaky {
+    weir_limiter limiter;
+} weir_leaky;
+
+/* rate: above 0; slack: 0 or more events. 0, EINVAL. */
+WEIR_API int weir_leaky_init(weir_leaky *l, double rate, int64_t slack, weir_clock *clock);
+/* 0, EINVAL. */
+static inline int weir_leaky_set_rate(weir_leaky *l, double rate)
+{
+    return rate > 0 ? weir_limiter_set_rate(&l->limiter, rate) : EINVAL;
+}
+
+/* 0: an event may happen now. EAGAIN: it is too early. */
+static inline int weir_leaky_allow(weir_leaky *l)
+{
+    return weir_limiter_allow(&l->limiter, 1);
+}
+/* Waits for the turn of one event. 0; ECANCELED, ETIMEDOUT. */
+static inline int weir_leaky_wait_until(weir_ctx *ctx, weir_leaky *l, weir_ns deadline)
+{
+    return weir_limiter_wait_until(ctx, &l->limiter, 1, deadline);
+}
+static inline int weir_leaky_wait(weir_ctx *ctx, weir_leaky *l)
+{
+    return weir_leaky_wait_until(ctx, l, WEIR_FOREVER);
+}
+
+#endif /* WEIR_GUARD_LEAKY_H */
+
+/* ==== weir/guard/limiter_map.h ==== */
+
+/* weir/guard/limiter_map.h: a limiter for each key: each client, address, account …, in bounded memory.
+ *
+ *     weir_limiter_map m;
+ *     weir_limiter_map_init(&m, 10.0, 20, 100000, NULL);              10 a second and 20 at once, for each of up to 100,000 keys
+ *     if (weir_limiter_map_allow(&m, weir_limiter_map_key(&m, name, strlen(name)), 1) == 0) …;
+ *
+ * Meaning
+ *   A key that has not been seen has a full bucket; so a bucket that is full again need not be remembered, and makes room for another when the map
+ *   holds as many as it may. Where none is full a new key is refused (EOVERFLOW), and those that are in use go on: forgetting one of them would give it
+ *   a full bucket. One rate and burst for all; both can be changed while the map is in use.
+ *
+ * The table
+ *   Places of two words, at least twice as many as keys: the key (0: never used, 1: free again) and its bucket (guard/bucket.h; all share the rules). A
+ *   key lies within WEIR__LIMITER_PROBES places from where its number says.
+ *   Whoever finds its key decides without a lock, as a limiter does. A new key takes the map's lock.
+ *
+ * Why nobody spends from another key's bucket
+ *   Forgetting and reusing a place, under the lock          deciding
+ *     1. bucket: full -> closed, by compare-and-swap          a. read the bucket (acquire)
+ *     2. key = free again                                     b. read the key: still ours?
+ *     3. bucket = the new one's, full (release)                c. compare-and-swap the bucket from what (a) saw
+ *     4. key = the new one's (release)
+ *   If (a) saw the bucket of 3, it saw the key of 2 or a later one in (b), and (b) fails. If it saw an earlier one, (c) fails as soon as 1 is done; nor
+ *   does the same word come again: a full bucket can be written in many ways, and each new one is written one unit lower.
+ *   Refused is believed only if the key is still there afterwards: the closed bucket of 1 refuses.
+ *
+ * Who may call what at once: all but init and free, from any number of threads.
+ */
+#ifndef WEIR_GUARD_LIMITER_MAP_H
+#define WEIR_GUARD_LIMITER_MAP_H
+
+
+typedef struct weir__limiter_place {
+    weir__atomic_u64 key, bucket;
+} weir__limiter_place;
+
+typedef struct weir_limiter_map {
+    weir__limiter_place *places; /* mask + 1 of them */
+    uint64_t mask, seed[2];
+    weir__bucket_rules rules;
+    weir_clock *clock;
+    weir__atomic_u64 most; /* the burst, in tokens; UINT64_MAX: no limit */
+    weir__atomic_u32 lock; /* guards all below, and who is in the table */
+    weir__atomic_u64 used; /* keys; read by anybody */
+    weir__atomic_u64
+        none_before; /* a time: before it no bucket will be full, the last search has found. A cancel, without the lock, makes it 0 */
+    uint64_t capacity, hand; /* hand: where the search for full buckets goes on */
+    uint64_t salt;           /* how many keys have come in */
+    double rate;
+    int64_t burst;
+    unsigned generation;
+} weir_limiter_map;
+
+/* rate, burst, clock: as weir_limiter_init; capacity: the most keys at once, at least 1. 0; EINVAL; EOVERFLOW: above 2^32 keys; ENOMEM. 32 to 64
+ * bytes for a key. */
+WEIR_API int weir_limiter_map_init(weir_limiter_map *m, double rate, int64_t burst, size_t capacity, weir_clock *clock);
+/* Nobody uses it any more. */
+WEIR_API void weir_limiter_map_free(weir_limiter_map *m);
+
+/* A key for some bytes, by a hash with a secret of this map. Any other number that the caller has will do, too. Wait-free. */
+static inline uint64_t weir_limiter_map_key(const weir_limiter_map *m, const void *bytes, size_t size)
+{
+    return weir_hash(m->seed, bytes, size);
+}
+
+/* All as weir_limiter_…, for one key; in addition EOVERFLOW: the key is new, and no bucket in the map is full. Progress: as there for a key in the map, else
+ * takes the lock. */
+WEIR_API int weir_limiter_map_allow(weir_limiter_map *m, uint64_t key, int64_t n);
+WEIR_API int weir_limiter_map_reserve(weir_limiter_map *m, uint64_t key, int64_t n, weir_reservation *r);
+WEIR_API int weir_limiter_map_cancel(weir_limiter_map *m, uint64_t key, weir_reservation *r);
+WEIR_API int weir_limiter_map_wait(weir_ctx *ctx, weir_limiter_map *m, uint64_t key, int64_t n);
+/* For all keys. 0, EINVAL. Takes the lock for as long as it takes to go through all. */
+WEIR_API int weir_limiter_map_set(weir_limiter_map *m, double rate, int64_t burst);
+/* How many keys it remembers. */
+WEIR_API size_t weir_limiter_map_count(weir_limiter_map *m);
+
+#endif /* WEIR_GUARD_LIMITER_MAP_H */
+
 /* ==== weir/flow/loop.h ==== */
 
 /* weir/flow/loop.h: what a stage does, as a loop in the calling thread.
@@ -4575,6 +4981,59 @@ WEIR_API uint32_t weir__random_below(uint32_t below)
 #endif
 
 #endif /* WEIR_CORE_RANDOM_IMPLEMENTED */
+
+/* ==== weir/core/hash.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CORE_HASH_IMPLEMENTED)
+#define WEIR_CORE_HASH_IMPLEMENTED
+
+static uint64_t weir__hash_turn(uint64_t x, unsigned by)
+{
+    return x << by | x >> (64 - by);
+}
+
+static void weir__hash_rounds(uint64_t v[4], int n)
+{
+    while (n-- > 0) {
+        v[0] += v[1];
+        v[1] = weir__hash_turn(v[1], 13) ^ v[0];
+        v[0] = weir__hash_turn(v[0], 32);
+        v[2] += v[3];
+        v[3] = weir__hash_turn(v[3], 16) ^ v[2];
+        v[0] += v[3];
+        v[3] = weir__hash_turn(v[3], 21) ^ v[0];
+        v[2] += v[1];
+        v[1] = weir__hash_turn(v[1], 17) ^ v[2];
+        v[2] = weir__hash_turn(v[2], 32);
+    }
+}
+
+WEIR_API uint64_t weir_hash(const uint64_t seed[2], const void *bytes, size_t size)
+{
+    const unsigned char *at = (const unsigned char *)bytes;
+    uint64_t v[4];
+    v[0] = seed[0] ^ UINT64_C(0x736f6d6570736575);
+    v[1] = seed[1] ^ UINT64_C(0x646f72616e646f6d);
+    v[2] = seed[0] ^ UINT64_C(0x6c7967656e657261);
+    v[3] = seed[1] ^ UINT64_C(0x7465646279746573);
+    /* Words of eight bytes, the lowest first; the last one holds what is left, and the size in its highest byte. */
+    for (size_t left = size;; left -= 8, at += 8) {
+        const size_t n = left < 8 ? left : 8;
+        uint64_t word = n < 8 ? (uint64_t)size << 56 : 0;
+        for (size_t i = 0; i < n; i++)
+            word |= (uint64_t)at[i] << (8 * i);
+        v[3] ^= word;
+        weir__hash_rounds(v, 2);
+        v[0] ^= word;
+        if (n < 8)
+            break;
+    }
+    v[2] ^= 0xff;
+    weir__hash_rounds(v, 4);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+#endif /* WEIR_CORE_HASH_IMPLEMENTED */
 
 /* ==== weir/core/futex.h: implementation ==== */
 
@@ -7998,6 +8457,666 @@ WEIR_API int weir__clock_sleep(weir_clock *clock, weir_ctx *ctx, weir_ns until)
 }
 
 #endif /* WEIR_GUARD_CLOCK_IMPLEMENTED */
+
+/* ==== weir/guard/bucket.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_GUARD_BUCKET_IMPLEMENTED)
+#define WEIR_GUARD_BUCKET_IMPLEMENTED
+
+/* ---- from a rate to a rule -------------------------------------------------------------------------------------------------- */
+
+/* A positive finite number as mantissa * 2^exponent, the mantissa's highest bit set. */
+static uint64_t weir__double_split(double x, int *exponent)
+{
+    uint64_t bits, mantissa;
+    memcpy(&bits, &x, sizeof bits);
+    mantissa = bits & ((UINT64_C(1) << 52) - 1);
+    *exponent = (int)(bits >> 52) - 1075;
+    if (bits >> 52 != 0)
+        mantissa |= UINT64_C(1) << 52;
+    else
+        ++*exponent; /* subnormal */
+    for (; mantissa >> 63 == 0; mantissa <<= 1)
+        --*exponent;
+    return mantissa;
+}
+
+/* Units of 2^-shift tokens: as coarse as 2 to 4 for a nanosecond, and as the burst needs. */
+static unsigned weir__bucket_token_shift(double rate, int64_t burst)
+{
+    unsigned shift = 0;
+    while (shift < 57 && (double)(UINT64_C(1) << shift) * rate < 2e9)
+        shift++;
+    while ((uint64_t)burst > WEIR__BUCKET_BURST >> shift)
+        shift--;
+    return shift;
+}
+
+static uint64_t weir__bucket_ledger_at(const weir__bucket_rule *rule, uint64_t spent)
+{
+    const unsigned shift = (unsigned)weir__load_acq(&rule->shifts) & 63;
+    const int64_t distance = (int64_t)((spent - weir__load_acq(&rule->minted)) << 2) / 4;
+    const uint64_t counted = shift >= WEIR__BUCKET_LEDGER ? (uint64_t)(distance >> (shift - WEIR__BUCKET_LEDGER))
+                                                          : (uint64_t)distance << (WEIR__BUCKET_LEDGER - shift);
+    return weir__load_acq(&rule->ledger) + counted;
+}
+
+/* rate * 2^token_shift / 1e9, as speed / 2^speed_shift: 62 bits, rounded up, so that at a rate of ten a tenth of a second is a whole token. It is too fast
+ * by 2^-62 of itself. */
+static uint64_t weir__bucket_speed(double rate, unsigned token_shift, unsigned *speed_shift)
+{
+    int exponent;
+    const uint64_t mantissa = weir__double_split(rate, &exponent), rest = (mantissa % 1000000000) << 29;
+    *speed_shift = (unsigned)(29 - exponent - (int)token_shift);
+    return (mantissa / 1000000000 << 29) + rest / 1000000000 + (rest % 1000000000 != 0);
+}
+
+WEIR_API int weir__bucket_rule_set(weir__bucket_rules *rules, unsigned next, const weir__bucket_rule *before,
+                                   double rate, int64_t burst, weir_ns now)
+{
+    weir__bucket_rule *rule = &rules->rule[next];
+    const bool infinite = rate == WEIR_RATE_INFINITE;
+    uint64_t speed = 0, period_bits;
+    unsigned token_shift = 0, speed_shift = 0;
+    double period;
+    if (!(rate >= 0) || (rate > WEIR_RATE_MAX && !infinite) || burst < 0 || burst > WEIR_BURST_MAX)
+        return EINVAL;
+    if (!infinite)
+        token_shift = weir__bucket_token_shift(rate, burst);
+    if (rate > 0 && !infinite)
+        speed = weir__bucket_speed(rate, token_shift, &speed_shift);
+    period = speed == 0 ? WEIR_RATE_INFINITE : 1e9 / rate / (double)(UINT64_C(1) << token_shift);
+    memcpy(&period_bits, &period, sizeof period_bits);
+    /* Release, all of these: (A). */
+    weir__store_rel(&rule->from, (uint64_t)now);
+    weir__store_rel(&rule->speed, speed);
+    weir__store_rel(&rule->burst, infinite ? UINT64_MAX : (uint64_t)burst << token_shift);
+    weir__store_rel(&rule->shifts, (uint64_t)token_shift | (uint64_t)speed_shift << 8);
+    weir__store_rel(&rule->period, period_bits);
+    if (before == NULL) {
+        weir__store_rel(&rule->minted, 0);
+        weir__store_rel(&rule->ledger, 0);
+    } else {
+        const uint64_t end = before->minted + weir__bucket_since(before, now);
+        weir__store_rel(&rule->minted, end + WEIR__BUCKET_STEP);
+        weir__store_rel(&rule->ledger, weir__bucket_ledger_at(before, end));
+    }
+    return 0;
+}
+
+WEIR_API uint64_t weir__bucket_begin(const weir__bucket_rules *rules, unsigned generation)
+{
+    const weir__bucket_rule *rule = &rules->rule[generation];
+    const uint64_t burst = rule->burst == UINT64_MAX ? 0 : rule->burst;
+    return (rule->minted - burst) << 2 | generation;
+}
+
+/* What a bucket holds at the end of rule `before`, in units of rule `next`, not more than fits there. */
+static int64_t weir__bucket_carry(uint64_t word, const weir__bucket_rule *before, const weir__bucket_rule *next)
+{
+    const unsigned from = (unsigned)before->shifts & 63, to = (unsigned)next->shifts & 63;
+    const int64_t most = next->burst == UINT64_MAX ? 0 : (int64_t)next->burst, least = -(int64_t)WEIR__BUCKET_AHEAD;
+    weir__bucket_look look;
+    int64_t holds;
+    if (weir__bucket_look_at(&look, word, before, 0, (weir_ns)next->from) != 0)
+        return most; /* there was no limit: full */
+    holds = -weir__bucket_ahead(&look);
+    if (to <= from)
+        holds >>= from - to;
+    else if (holds > most >> (to - from))
+        holds = most;
+    else if (holds < least >> (to - from))
+        holds = least;
+    else
+        holds = (int64_t)((uint64_t)holds << (to - from));
+    return holds < most ? holds : most;
+}
+
+WEIR_API void weir__bucket_change(weir__atomic_u64 *bucket, const weir__bucket_rules *rules, unsigned next)
+{
+    const weir__bucket_rule *rule = &rules->rule[next];
+    uint64_t word = weir__load_rlx(bucket), moved;
+    do {
+        moved = (rule->minted - (uint64_t)weir__bucket_carry(word, &rules->rule[word & 3], rule)) << 2 | next;
+        /* Release: the rule, for those who read its number. Acquire: tokens given back before. */
+    } while (!weir__cas_ar(bucket, &word, moved));
+}
+
+/* ---- slow paths: on a copy of the rule ------------------------------------------------------------------------------------- */
+
+/* The rule of the word that was seen. False: the word is another one by now, and the copy worth nothing. */
+static bool weir__bucket_snapshot(const weir__atomic_u64 *bucket, uint64_t word, const weir__bucket_rules *rules,
+                                  weir__bucket_rule *copy)
+{
+    const weir__bucket_rule *rule = &rules->rule[word & 3];
+    /* (B), all of these. */
+    copy->from = weir__load_acq(&rule->from);
+    copy->minted = weir__load_acq(&rule->minted);
+    copy->speed = weir__load_acq(&rule->speed);
+    copy->burst = weir__load_acq(&rule->burst);
+    copy->shifts = weir__load_acq(&rule->shifts);
+    copy->period = weir__load_acq(&rule->period);
+    copy->ledger = weir__load_acq(&rule->ledger);
+    return weir__load_rlx(bucket) == word;
+}
+
+/* How long until the rule has minted `units` (> 0) more: the smallest such number of nanoseconds. The double is a guess, off by a few; bisection from
+ * there is exact. WEIR_FOREVER: never. */
+static weir_ns weir__bucket_until(const weir__bucket_rule *rule, weir_ns now, uint64_t units)
+{
+    const weir_ns from = (weir_ns)rule->from,
+                  begun = now < from ? from : now; /* an old reading mints nothing until the rule begins */
+    const uint64_t made = weir__bucket_since(rule, begun);
+    weir_ns low, high, slack;
+    double period, guess;
+    memcpy(&period, &rule->period, sizeof period);
+    guess = (double)units * period;
+    if (rule->speed == 0 || !(guess < 2e18) || begun > WEIR_FOREVER / 2)
+        return WEIR_FOREVER;
+    slack = 2 + (weir_ns)(2 * period + guess * 1e-15);
+    low = high = (weir_ns)guess;
+    while (weir__bucket_since(rule, begun + high) - made < units)
+        high += slack;
+    while (low >= 0 && weir__bucket_since(rule, begun + low) - made >= units)
+        low -= slack;
+    if (low < 0)
+        low = 0; /* 0 mints nothing */
+    while (high - low > 1) {
+        const weir_ns middle = low + (high - low) / 2;
+        if (weir__bucket_since(rule, begun + middle) - made >= units)
+            high = middle;
+        else
+            low = middle;
+    }
+    return weir_time_add(high, begun - now);
+}
+
+WEIR_API int weir__bucket_reserve(weir__atomic_u64 *bucket, uint64_t word, const weir__bucket_rules *rules, int64_t n,
+                                  weir_ns now, weir_ns longest, weir_reservation *r)
+{
+    weir__bucket_look look;
+    weir__bucket_rule rule;
+    weir_ns wait = 0;
+    int64_t ahead;
+    int rc;
+    r->n = 0;
+    r->when = now;
+    if (!weir__bucket_snapshot(bucket, word, rules, &rule))
+        return WEIR__BUSY;
+    if ((rc = weir__bucket_look_at(&look, word, &rule, n, now)) != 0)
+        return rc == ENOTSUP ? 0 : rc;
+    ahead = weir__bucket_ahead(&look);
+    if (ahead > 0)
+        wait = ahead > (int64_t)WEIR__BUCKET_AHEAD ? WEIR_FOREVER : weir__bucket_until(&rule, now, (uint64_t)ahead);
+    if (wait == WEIR_FOREVER || wait > longest)
+        return wait == WEIR_FOREVER ? EAGAIN : ETIMEDOUT;
+    if (!weir__bucket_spend(bucket, &look))
+        return WEIR__BUSY;
+    r->n = n;
+    r->when = weir_time_add(now, wait);
+    r->ledger = weir__bucket_ledger_at(&rule, look.spent + look.need);
+    return 0;
+}
+
+WEIR_API int weir__bucket_cancel(weir__atomic_u64 *bucket, uint64_t word, const weir__bucket_rules *rules,
+                                 const weir_reservation *r)
+{
+    weir__bucket_rule rule;
+    uint64_t units;
+    unsigned shift;
+    int64_t since, back;
+    if (!weir__bucket_snapshot(bucket, word, rules, &rule))
+        return WEIR__BUSY;
+    since = (int64_t)(weir__bucket_ledger_at(&rule, word >> 2) - r->ledger);
+    back = r->n * (INT64_C(1) << WEIR__BUCKET_LEDGER) - (since > 0 ? since : 0);
+    if (rule.burst == UINT64_MAX || back <= 0)
+        return EAGAIN;
+    shift = (unsigned)rule.shifts & 63;
+    units = shift >= WEIR__BUCKET_LEDGER ? (uint64_t)back << (shift - WEIR__BUCKET_LEDGER)
+                                         : (uint64_t)back >> (WEIR__BUCKET_LEDGER - shift);
+    /* As in weir__bucket_spend. */
+    return weir__cas_ar(bucket, &word, ((word >> 2) - units) << 2 | (word & 3)) ? 0 : WEIR__BUSY;
+}
+
+WEIR_API double weir__bucket_holds(weir__atomic_u64 *bucket, const weir__bucket_rules *rules, weir_ns now)
+{
+    weir__bucket_look look;
+    weir__bucket_rule rule;
+    uint64_t word;
+    do
+        word = weir__load_acq(bucket);
+    while (!weir__bucket_snapshot(bucket, word, rules, &rule));
+    if (weir__bucket_look_at(&look, word, &rule, 0, now) != 0)
+        return WEIR_RATE_INFINITE;
+    return (double)-weir__bucket_ahead(&look) / (double)(UINT64_C(1) << look.token_shift);
+}
+
+#endif /* WEIR_GUARD_BUCKET_IMPLEMENTED */
+
+/* ==== weir/guard/limiter.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_GUARD_LIMITER_IMPLEMENTED)
+#define WEIR_GUARD_LIMITER_IMPLEMENTED
+
+static void weir__limiter_note(weir_limiter *l, double rate, int64_t burst)
+{
+    uint64_t bits;
+    memcpy(&bits, &rate, sizeof bits);
+    weir__store_rlx(&l->rate, bits);
+    weir__store_rlx(&l->burst, (uint64_t)burst);
+}
+
+WEIR_API int weir_limiter_init(weir_limiter *l, double rate, int64_t burst, weir_clock *clock)
+{
+    memset(l, 0, sizeof *l);
+    l->clock = clock;
+    weir__limiter_note(l, rate, burst);
+    if (weir__bucket_rule_set(&l->rules, 0, NULL, rate, burst, weir__clock_now(clock)) != 0)
+        return EINVAL;
+    l->bucket = weir__bucket_begin(&l->rules, 0);
+    return 0;
+}
+
+WEIR_API double weir_limiter_rate(weir_limiter *l)
+{
+    const uint64_t bits = weir__load_rlx(&l->rate);
+    double rate;
+    memcpy(&rate, &bits, sizeof rate);
+    return rate;
+}
+
+WEIR_API int64_t weir_limiter_burst(weir_limiter *l)
+{
+    return (int64_t)weir__load_rlx(&l->burst);
+}
+
+WEIR_API double weir_limiter_tokens(weir_limiter *l)
+{
+    return weir__bucket_holds(&l->bucket, &l->rules, weir__clock_now(l->clock));
+}
+
+/* Under the lock. */
+static int weir__limiter_change(weir_limiter *l, double rate, int64_t burst)
+{
+    const unsigned now = (unsigned)weir__load_rlx(&l->bucket) & 3, next = (now + 1) & 3;
+    if (weir__bucket_rule_set(&l->rules, next, &l->rules.rule[now], rate, burst, weir__clock_now(l->clock)) != 0)
+        return EINVAL;
+    weir__bucket_change(&l->bucket, &l->rules, next);
+    weir__limiter_note(l, rate, burst);
+    return 0;
+}
+
+WEIR_API int weir_limiter_set_rate(weir_limiter *l, double rate)
+{
+    int rc;
+    weir__lock_take(&l->changing);
+    rc = weir__limiter_change(l, rate, weir_limiter_burst(l));
+    weir__lock_release(&l->changing);
+    return rc;
+}
+
+WEIR_API int weir_limiter_set_burst(weir_limiter *l, int64_t burst)
+{
+    int rc;
+    weir__lock_take(&l->changing);
+    rc = weir__limiter_change(l, weir_limiter_rate(l), burst);
+    weir__lock_release(&l->changing);
+    return rc;
+}
+
+static int weir__limiter_reserve(weir_limiter *l, int64_t n, weir_ns now, weir_ns longest, weir_reservation *r)
+{
+    int rc;
+    do
+        rc = weir__bucket_reserve(&l->bucket, weir__load_acq(&l->bucket), &l->rules, n, now, longest, r);
+    while (rc == WEIR__BUSY);
+    return rc;
+}
+
+WEIR_API int weir_limiter_reserve(weir_limiter *l, int64_t n, weir_reservation *r)
+{
+    return weir__limiter_reserve(l, n, weir__clock_now(l->clock), WEIR_FOREVER, r);
+}
+
+WEIR_API int weir_limiter_cancel(weir_limiter *l, weir_reservation *r)
+{
+    int rc = EAGAIN;
+    if (r->n > 0 && weir__clock_now(l->clock) <= r->when)
+        do
+            rc = weir__bucket_cancel(&l->bucket, weir__load_acq(&l->bucket), &l->rules, r);
+        while (rc == WEIR__BUSY);
+    r->n = 0;
+    return rc;
+}
+
+WEIR_API int weir_limiter_wait_until(weir_ctx *ctx, weir_limiter *l, int64_t n, weir_ns deadline)
+{
+    weir_reservation r;
+    weir_ns now;
+    int rc = weir_ctx_err(ctx);
+    if (rc != 0)
+        return rc; /* tokens or not: a limiter admits work */
+    now = weir__clock_now(l->clock);
+    rc = weir__bucket_take(&l->bucket, &l->rules, n, now);
+    if (rc == EAGAIN)
+        rc = weir__limiter_reserve(l, n, now, weir__clock_left(ctx, deadline), &r);
+    else
+        return rc;
+    if (rc == 0 && r.when > now && (rc = weir__clock_sleep(l->clock, ctx, r.when)) != 0)
+        (void)weir_limiter_cancel(l, &r);
+    return rc == EAGAIN ? ETIMEDOUT : rc;
+}
+
+#endif /* WEIR_GUARD_LIMITER_IMPLEMENTED */
+
+/* ==== weir/guard/leaky.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_GUARD_LEAKY_IMPLEMENTED)
+#define WEIR_GUARD_LEAKY_IMPLEMENTED
+
+WEIR_API int weir_leaky_init(weir_leaky *l, double rate, int64_t slack, weir_clock *clock)
+{
+    if (!(rate > 0) || slack < 0 || slack >= WEIR_BURST_MAX ||
+        weir_limiter_init(&l->limiter, rate, 1 + slack, clock) != 0)
+        return EINVAL;
+    return slack == 0 ? 0 : weir_limiter_allow(&l->limiter, slack); /* nothing has been saved yet */
+}
+
+#endif /* WEIR_GUARD_LEAKY_IMPLEMENTED */
+
+/* ==== weir/guard/limiter_map.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_GUARD_LIMITER_MAP_IMPLEMENTED)
+#define WEIR_GUARD_LIMITER_MAP_IMPLEMENTED
+
+#ifndef WEIR__LIMITER_PROBES
+#define WEIR__LIMITER_PROBES 32
+#endif
+enum { WEIR__LIMITER_FREE = 1, WEIR__LIMITER_FIRST_KEY };
+
+/* ---- finding ------------------------------------------------------------------------------------------------------------------ */
+
+/* The key as the table has it. The mixing is D. Stafford's variant 13 of MurmurHash3's, as in splitmix64: one to one, but for two numbers that mean
+ * something else. */
+static uint64_t weir__limiter_number(const weir_limiter_map *m, uint64_t key)
+{
+    uint64_t x = key ^ m->seed[0];
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    x ^= x >> 31;
+    return x >= WEIR__LIMITER_FIRST_KEY ? x : x + WEIR__LIMITER_FIRST_KEY;
+}
+
+static weir__limiter_place *weir__limiter_probe(const weir_limiter_map *m, uint64_t number, uint64_t i)
+{
+    return &m->places[(number + i) & m->mask];
+}
+
+/* Relaxed: what the key promises is looked at again, after the bucket. NULL: not there. */
+static weir__limiter_place *weir__limiter_find(const weir_limiter_map *m, uint64_t number)
+{
+    for (uint64_t i = 0; i < WEIR__LIMITER_PROBES; i++) {
+        weir__limiter_place *place = weir__limiter_probe(m, number, i);
+        const uint64_t key = weir__load_rlx(&place->key);
+        if (key == number)
+            return place;
+        if (key == 0)
+            break;
+    }
+    return NULL;
+}
+
+/* ---- coming in, under the lock ------------------------------------------------------------------------------------------------ */
+
+/* Forgets the key of a place whose bucket is full. False: it is not, and full only in *wait more nanoseconds. */
+static bool weir__limiter_forget(weir_limiter_map *m, weir__limiter_place *place, weir_ns now, weir_ns *wait)
+{
+    uint64_t word = weir__load_acq(&place->bucket), minted;
+    weir__bucket_look look;
+    int64_t lacks;
+    do {
+        if (weir__bucket_look_at(&look, word, &m->rules.rule[word & 3], 0, now) != 0)
+            minted = 0; /* no limit: nothing to remember */
+        else if ((lacks = (int64_t)look.burst + weir__bucket_ahead(&look)) <= 0)
+            minted = look.minted;
+        else {
+            *wait = weir__bucket_until(&m->rules.rule[word & 3], now, (uint64_t)lacks);
+            return false;
+        }
+        /* (1) of the essay. Relaxed: what is read after it is read under the lock. */
+    } while (!weir__cas_rlx(&place->bucket, &word, (minted + WEIR__BUCKET_CLOSED) << 2 | (word & 3)));
+    weir__store_rlx(&place->key, WEIR__LIMITER_FREE); /* (2): the release of (3) publishes it */
+    weir__store_rlx(&m->used, m->used - 1);
+    return true;
+}
+
+/* Forgets some keys, beginning where the last search ended: as soon as one is gone, no more than another few places. False: none is full. */
+static bool weir__limiter_sweep(weir_limiter_map *m, weir_ns now)
+{
+    weir_ns soonest = WEIR_FOREVER, wait;
+    uint64_t end = m->mask + 1;
+    bool any = false;
+    if (now < (weir_ns)weir__load_rlx(&m->none_before))
+        return false;
+    for (uint64_t i = 0; i < end; i++) {
+        weir__limiter_place *place = &m->places[m->hand++ & m->mask];
+        if (place->key < WEIR__LIMITER_FIRST_KEY)
+            continue;
+        if (weir__limiter_forget(m, place, now, &wait)) {
+            end = any ? end : i + 64 < end ? i + 64 : end;
+            any = true;
+        } else if (wait < soonest)
+            soonest = wait;
+    }
+    if (!any)
+        weir__store_rlx(&m->none_before, (uint64_t)weir_time_add(now, soonest));
+    return any;
+}
+
+/* A place for a new key: one that is free, else one whose key can be forgotten. NULL: none. */
+static weir__limiter_place *weir__limiter_room(weir_limiter_map *m, uint64_t number, weir_ns now)
+{
+    weir__limiter_place *place;
+    weir_ns wait;
+    if (m->used < m->capacity || weir__limiter_sweep(m, now))
+        for (uint64_t i = 0; i < WEIR__LIMITER_PROBES; i++)
+            if ((place = weir__limiter_probe(m, number, i))->key < WEIR__LIMITER_FIRST_KEY)
+                return place;
+    for (uint64_t i = 0; i < WEIR__LIMITER_PROBES; i++)
+        if ((place = weir__limiter_probe(m, number, i))->key >= WEIR__LIMITER_FIRST_KEY &&
+            weir__limiter_forget(m, place, now, &wait))
+            return place;
+    return NULL;
+}
+
+static weir__limiter_place *weir__limiter_enter(weir_limiter_map *m, uint64_t number)
+{
+    weir__limiter_place *place;
+    weir__lock_take(&m->lock);
+    if ((place = weir__limiter_find(m, number)) == NULL) {
+        const weir_ns now = weir__clock_now(m->clock);
+        if ((place = weir__limiter_room(m, number, now)) != NULL) {
+            const weir__bucket_rule *rule = &m->rules.rule[m->generation];
+            const uint64_t burst = rule->burst == UINT64_MAX ? 0 : rule->burst,
+                           minted = rule->minted + weir__bucket_since(rule, now);
+            m->salt++;
+            weir__store_rel(&place->bucket, (minted - burst - (m->salt & 0xffff)) << 2 | m->generation); /* (3) */
+            weir__store_rel(&place->key, number);                                                        /* (4) */
+            weir__store_rlx(&m->used, m->used + 1);
+        }
+    }
+    weir__lock_release(&m->lock);
+    return place;
+}
+
+/* ---- deciding ------------------------------------------------------------------------------------------------------------------ */
+
+/* The bucket of a key, and what is in it, when the key was seen there after it. NULL: no room for a new key. */
+static weir__limiter_place *weir__limiter_at(weir_limiter_map *m, uint64_t number, uint64_t *word)
+{
+    for (;;) {
+        weir__limiter_place *place = weir__limiter_find(m, number);
+        if (place == NULL && (place = weir__limiter_enter(m, number)) == NULL)
+            return NULL;
+        *word = weir__load_acq(&place->bucket);    /* (a) pairs with (3) */
+        if (weir__load_acq(&place->key) == number) /* (b). Acquire: (c) comes after it */
+            return place;
+    }
+}
+
+/* Whether an answer that changed nothing was about this key. */
+static bool weir__limiter_stands(const weir__limiter_place *place, uint64_t number, int rc)
+{
+    return rc == 0 || (rc != WEIR__BUSY && weir__load_acq(&place->key) == number);
+}
+
+static bool weir__limiter_never(weir_limiter_map *m, int64_t n)
+{
+    return n < 0 || (uint64_t)n > weir__load_rlx(&m->most);
+}
+
+WEIR_API int weir_limiter_map_allow(weir_limiter_map *m, uint64_t key, int64_t n)
+{
+    const uint64_t number = weir__limiter_number(m, key);
+    const weir_ns now = weir__clock_now(m->clock);
+    weir__limiter_place *place;
+    uint64_t word;
+    int rc;
+    if (weir__limiter_never(m, n))
+        return EINVAL; /* before it takes a place */
+    do {
+        if ((place = weir__limiter_at(m, number, &word)) == NULL)
+            return EOVERFLOW;
+        rc = weir__bucket_attempt(&place->bucket, word, &m->rules, n, now);
+    } while (!weir__limiter_stands(place, number, rc));
+    return rc;
+}
+
+static int weir__limiter_map_reserve(weir_limiter_map *m, uint64_t key, int64_t n, weir_ns now, weir_ns longest,
+                                     weir_reservation *r)
+{
+    const uint64_t number = weir__limiter_number(m, key);
+    weir__limiter_place *place;
+    uint64_t word;
+    int rc;
+    r->n = 0;
+    if (weir__limiter_never(m, n))
+        return EINVAL;
+    do {
+        if ((place = weir__limiter_at(m, number, &word)) == NULL)
+            return EOVERFLOW;
+        rc = weir__bucket_reserve(&place->bucket, word, &m->rules, n, now, longest, r);
+    } while (!weir__limiter_stands(place, number, rc));
+    return rc;
+}
+
+WEIR_API int weir_limiter_map_reserve(weir_limiter_map *m, uint64_t key, int64_t n, weir_reservation *r)
+{
+    return weir__limiter_map_reserve(m, key, n, weir__clock_now(m->clock), WEIR_FOREVER, r);
+}
+
+WEIR_API int weir_limiter_map_cancel(weir_limiter_map *m, uint64_t key, weir_reservation *r)
+{
+    const uint64_t number = weir__limiter_number(m, key);
+    weir__limiter_place *place;
+    int rc = EAGAIN;
+    if (r->n > 0 && weir__clock_now(m->clock) <= r->when)
+        do {
+            uint64_t word;
+            if ((place = weir__limiter_find(m, number)) == NULL)
+                break; /* it was full, and is forgotten */
+            word = weir__load_acq(&place->bucket);
+            rc = weir__load_acq(&place->key) != number ? WEIR__BUSY
+                                                       : weir__bucket_cancel(&place->bucket, word, &m->rules, r);
+        } while (!weir__limiter_stands(place, number, rc));
+    r->n = 0;
+    if (rc != 0)
+        return EAGAIN;
+    weir__store_rlx(&m->none_before, 0); /* it may be full earlier than the last search has computed */
+    return 0;
+}
+
+WEIR_API int weir_limiter_map_wait(weir_ctx *ctx, weir_limiter_map *m, uint64_t key, int64_t n)
+{
+    weir_reservation r;
+    weir_ns now;
+    int rc = weir_ctx_err(ctx);
+    if (rc != 0)
+        return rc;
+    now = weir__clock_now(m->clock);
+    rc = weir__limiter_map_reserve(m, key, n, now, weir__clock_left(ctx, WEIR_FOREVER), &r);
+    if (rc == 0 && r.when > now && (rc = weir__clock_sleep(m->clock, ctx, r.when)) != 0)
+        (void)weir_limiter_map_cancel(m, key, &r);
+    return rc == EAGAIN ? ETIMEDOUT : rc;
+}
+
+/* ---- the map ------------------------------------------------------------------------------------------------------------------- */
+
+static int weir__limiter_map_rule(weir_limiter_map *m, unsigned next, const weir__bucket_rule *before, double rate,
+                                  int64_t burst)
+{
+    if (weir__bucket_rule_set(&m->rules, next, before, rate, burst, weir__clock_now(m->clock)) != 0)
+        return EINVAL;
+    m->generation = next;
+    m->rate = rate;
+    m->burst = burst;
+    weir__store_rlx(&m->none_before, 0);
+    weir__store_rlx(&m->most, rate == WEIR_RATE_INFINITE ? UINT64_MAX : (uint64_t)burst);
+    return 0;
+}
+
+WEIR_API int weir_limiter_map_init(weir_limiter_map *m, double rate, int64_t burst, size_t capacity, weir_clock *clock)
+{
+    uint64_t places = WEIR__LIMITER_PROBES;
+    memset(m, 0, sizeof *m);
+    m->clock = clock;
+    m->capacity = capacity;
+    for (int i = 0; i < 2; i++)
+        m->seed[i] = (uint64_t)weir__random_below(UINT32_MAX) << 32 | weir__random_below(UINT32_MAX);
+    if (capacity == 0 || weir__limiter_map_rule(m, 0, NULL, rate, burst) != 0)
+        return EINVAL;
+    if ((uint64_t)capacity > UINT64_C(1) << 32)
+        return EOVERFLOW;
+    while (places < 2 * (uint64_t)capacity)
+        places *= 2;
+    if (places > SIZE_MAX / sizeof *m->places)
+        return EOVERFLOW;
+    m->mask = places - 1;
+    m->places = (weir__limiter_place *)WEIR_ALLOC(WEIR_CACHE_PAD, (size_t)places * sizeof *m->places);
+    if (m->places == NULL)
+        return ENOMEM;
+    memset(m->places, 0, (size_t)places * sizeof *m->places);
+    return 0;
+}
+
+WEIR_API void weir_limiter_map_free(weir_limiter_map *m)
+{
+    if (m->places != NULL)
+        WEIR_FREE(m->places);
+    memset(m, 0, sizeof *m);
+}
+
+WEIR_API int weir_limiter_map_set(weir_limiter_map *m, double rate, int64_t burst)
+{
+    int rc;
+    weir__lock_take(&m->lock);
+    {
+        const unsigned next = (m->generation + 1) & 3;
+        rc = weir__limiter_map_rule(m, next, &m->rules.rule[m->generation], rate, burst);
+        for (uint64_t i = 0; rc == 0 && i <= m->mask; i++)
+            if (m->places[i].key >= WEIR__LIMITER_FIRST_KEY)
+                weir__bucket_change(&m->places[i].bucket, &m->rules, next);
+    }
+    weir__lock_release(&m->lock);
+    return rc;
+}
+
+WEIR_API size_t weir_limiter_map_count(weir_limiter_map *m)
+{
+    return (size_t)weir__load_rlx(&m->used);
+}
+
+#endif /* WEIR_GUARD_LIMITER_MAP_IMPLEMENTED */
 
 /* ==== weir/flow/pipeline.h: implementation ==== */
 

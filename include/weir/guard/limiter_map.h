@@ -1,0 +1,373 @@
+/* weir/guard/limiter_map.h: a limiter for each key: each client, address, account …, in bounded memory.
+ *
+ *     weir_limiter_map m;
+ *     weir_limiter_map_init(&m, 10.0, 20, 100000, NULL);              10 a second and 20 at once, for each of up to 100,000 keys
+ *     if (weir_limiter_map_allow(&m, weir_limiter_map_key(&m, name, strlen(name)), 1) == 0) …;
+ *
+ * Meaning
+ *   A key that has not been seen has a full bucket; so a bucket that is full again need not be remembered, and makes room for another when the map
+ *   holds as many as it may. Where none is full a new key is refused (EOVERFLOW), and those that are in use go on: forgetting one of them would give it
+ *   a full bucket. One rate and burst for all; both can be changed while the map is in use.
+ *
+ * The table
+ *   Places of two words, at least twice as many as keys: the key (0: never used, 1: free again) and its bucket (guard/bucket.h; all share the rules). A
+ *   key lies within WEIR__LIMITER_PROBES places from where its number says.
+ *   Whoever finds its key decides without a lock, as a limiter does. A new key takes the map's lock.
+ *
+ * Why nobody spends from another key's bucket
+ *   Forgetting and reusing a place, under the lock          deciding
+ *     1. bucket: full -> closed, by compare-and-swap          a. read the bucket (acquire)
+ *     2. key = free again                                     b. read the key: still ours?
+ *     3. bucket = the new one's, full (release)                c. compare-and-swap the bucket from what (a) saw
+ *     4. key = the new one's (release)
+ *   If (a) saw the bucket of 3, it saw the key of 2 or a later one in (b), and (b) fails. If it saw an earlier one, (c) fails as soon as 1 is done; nor
+ *   does the same word come again: a full bucket can be written in many ways, and each new one is written one unit lower.
+ *   Refused is believed only if the key is still there afterwards: the closed bucket of 1 refuses.
+ *
+ * Who may call what at once: all but init and free, from any number of threads.
+ */
+#ifndef WEIR_GUARD_LIMITER_MAP_H
+#define WEIR_GUARD_LIMITER_MAP_H
+
+#include "../core/hash.h"
+#include "../core/memory.h"
+#include "../core/random.h"
+#include "limiter.h"
+
+typedef struct weir__limiter_place {
+    weir__atomic_u64 key, bucket;
+} weir__limiter_place;
+
+typedef struct weir_limiter_map {
+    weir__limiter_place *places; /* mask + 1 of them */
+    uint64_t mask, seed[2];
+    weir__bucket_rules rules;
+    weir_clock *clock;
+    weir__atomic_u64 most; /* the burst, in tokens; UINT64_MAX: no limit */
+    weir__atomic_u32 lock; /* guards all below, and who is in the table */
+    weir__atomic_u64 used; /* keys; read by anybody */
+    weir__atomic_u64
+        none_before; /* a time: before it no bucket will be full, the last search has found. A cancel, without the lock, makes it 0 */
+    uint64_t capacity, hand; /* hand: where the search for full buckets goes on */
+    uint64_t salt;           /* how many keys have come in */
+    double rate;
+    int64_t burst;
+    unsigned generation;
+} weir_limiter_map;
+
+/* rate, burst, clock: as weir_limiter_init; capacity: the most keys at once, at least 1. 0; EINVAL; EOVERFLOW: above 2^32 keys; ENOMEM. 32 to 64
+ * bytes for a key. */
+WEIR_API int weir_limiter_map_init(weir_limiter_map *m, double rate, int64_t burst, size_t capacity, weir_clock *clock);
+/* Nobody uses it any more. */
+WEIR_API void weir_limiter_map_free(weir_limiter_map *m);
+
+/* A key for some bytes, by a hash with a secret of this map. Any other number that the caller has will do, too. Wait-free. */
+static inline uint64_t weir_limiter_map_key(const weir_limiter_map *m, const void *bytes, size_t size)
+{
+    return weir_hash(m->seed, bytes, size);
+}
+
+/* All as weir_limiter_…, for one key; in addition EOVERFLOW: the key is new, and no bucket in the map is full. Progress: as there for a key in the map, else
+ * takes the lock. */
+WEIR_API int weir_limiter_map_allow(weir_limiter_map *m, uint64_t key, int64_t n);
+WEIR_API int weir_limiter_map_reserve(weir_limiter_map *m, uint64_t key, int64_t n, weir_reservation *r);
+WEIR_API int weir_limiter_map_cancel(weir_limiter_map *m, uint64_t key, weir_reservation *r);
+WEIR_API int weir_limiter_map_wait(weir_ctx *ctx, weir_limiter_map *m, uint64_t key, int64_t n);
+/* For all keys. 0, EINVAL. Takes the lock for as long as it takes to go through all. */
+WEIR_API int weir_limiter_map_set(weir_limiter_map *m, double rate, int64_t burst);
+/* How many keys it remembers. */
+WEIR_API size_t weir_limiter_map_count(weir_limiter_map *m);
+
+#endif /* WEIR_GUARD_LIMITER_MAP_H */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_GUARD_LIMITER_MAP_IMPLEMENTED)
+#define WEIR_GUARD_LIMITER_MAP_IMPLEMENTED
+
+#ifndef WEIR__LIMITER_PROBES
+#define WEIR__LIMITER_PROBES 32
+#endif
+enum { WEIR__LIMITER_FREE = 1, WEIR__LIMITER_FIRST_KEY };
+
+/* ---- finding ------------------------------------------------------------------------------------------------------------------ */
+
+/* The key as the table has it. The mixing is D. Stafford's variant 13 of MurmurHash3's, as in splitmix64: one to one, but for two numbers that mean
+ * something else. */
+static uint64_t weir__limiter_number(const weir_limiter_map *m, uint64_t key)
+{
+    uint64_t x = key ^ m->seed[0];
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    x ^= x >> 31;
+    return x >= WEIR__LIMITER_FIRST_KEY ? x : x + WEIR__LIMITER_FIRST_KEY;
+}
+
+static weir__limiter_place *weir__limiter_probe(const weir_limiter_map *m, uint64_t number, uint64_t i)
+{
+    return &m->places[(number + i) & m->mask];
+}
+
+/* Relaxed: what the key promises is looked at again, after the bucket. NULL: not there. */
+static weir__limiter_place *weir__limiter_find(const weir_limiter_map *m, uint64_t number)
+{
+    for (uint64_t i = 0; i < WEIR__LIMITER_PROBES; i++) {
+        weir__limiter_place *place = weir__limiter_probe(m, number, i);
+        const uint64_t key = weir__load_rlx(&place->key);
+        if (key == number)
+            return place;
+        if (key == 0)
+            break;
+    }
+    return NULL;
+}
+
+/* ---- coming in, under the lock ------------------------------------------------------------------------------------------------ */
+
+/* Forgets the key of a place whose bucket is full. False: it is not, and full only in *wait more nanoseconds. */
+static bool weir__limiter_forget(weir_limiter_map *m, weir__limiter_place *place, weir_ns now, weir_ns *wait)
+{
+    uint64_t word = weir__load_acq(&place->bucket), minted;
+    weir__bucket_look look;
+    int64_t lacks;
+    do {
+        if (weir__bucket_look_at(&look, word, &m->rules.rule[word & 3], 0, now) != 0)
+            minted = 0; /* no limit: nothing to remember */
+        else if ((lacks = (int64_t)look.burst + weir__bucket_ahead(&look)) <= 0)
+            minted = look.minted;
+        else {
+            *wait = weir__bucket_until(&m->rules.rule[word & 3], now, (uint64_t)lacks);
+            return false;
+        }
+        /* (1) of the essay. Relaxed: what is read after it is read under the lock. */
+    } while (!weir__cas_rlx(&place->bucket, &word, (minted + WEIR__BUCKET_CLOSED) << 2 | (word & 3)));
+    weir__store_rlx(&place->key, WEIR__LIMITER_FREE); /* (2): the release of (3) publishes it */
+    weir__store_rlx(&m->used, m->used - 1);
+    return true;
+}
+
+/* Forgets some keys, beginning where the last search ended: as soon as one is gone, no more than another few places. False: none is full. */
+static bool weir__limiter_sweep(weir_limiter_map *m, weir_ns now)
+{
+    weir_ns soonest = WEIR_FOREVER, wait;
+    uint64_t end = m->mask + 1;
+    bool any = false;
+    if (now < (weir_ns)weir__load_rlx(&m->none_before))
+        return false;
+    for (uint64_t i = 0; i < end; i++) {
+        weir__limiter_place *place = &m->places[m->hand++ & m->mask];
+        if (place->key < WEIR__LIMITER_FIRST_KEY)
+            continue;
+        if (weir__limiter_forget(m, place, now, &wait)) {
+            end = any ? end : i + 64 < end ? i + 64 : end;
+            any = true;
+        } else if (wait < soonest)
+            soonest = wait;
+    }
+    if (!any)
+        weir__store_rlx(&m->none_before, (uint64_t)weir_time_add(now, soonest));
+    return any;
+}
+
+/* A place for a new key: one that is free, else one whose key can be forgotten. NULL: none. */
+static weir__limiter_place *weir__limiter_room(weir_limiter_map *m, uint64_t number, weir_ns now)
+{
+    weir__limiter_place *place;
+    weir_ns wait;
+    if (m->used < m->capacity || weir__limiter_sweep(m, now))
+        for (uint64_t i = 0; i < WEIR__LIMITER_PROBES; i++)
+            if ((place = weir__limiter_probe(m, number, i))->key < WEIR__LIMITER_FIRST_KEY)
+                return place;
+    for (uint64_t i = 0; i < WEIR__LIMITER_PROBES; i++)
+        if ((place = weir__limiter_probe(m, number, i))->key >= WEIR__LIMITER_FIRST_KEY &&
+            weir__limiter_forget(m, place, now, &wait))
+            return place;
+    return NULL;
+}
+
+static weir__limiter_place *weir__limiter_enter(weir_limiter_map *m, uint64_t number)
+{
+    weir__limiter_place *place;
+    weir__lock_take(&m->lock);
+    if ((place = weir__limiter_find(m, number)) == NULL) {
+        const weir_ns now = weir__clock_now(m->clock);
+        if ((place = weir__limiter_room(m, number, now)) != NULL) {
+            const weir__bucket_rule *rule = &m->rules.rule[m->generation];
+            const uint64_t burst = rule->burst == UINT64_MAX ? 0 : rule->burst,
+                           minted = rule->minted + weir__bucket_since(rule, now);
+            m->salt++;
+            weir__store_rel(&place->bucket, (minted - burst - (m->salt & 0xffff)) << 2 | m->generation); /* (3) */
+            weir__store_rel(&place->key, number);                                                        /* (4) */
+            weir__store_rlx(&m->used, m->used + 1);
+        }
+    }
+    weir__lock_release(&m->lock);
+    return place;
+}
+
+/* ---- deciding ------------------------------------------------------------------------------------------------------------------ */
+
+/* The bucket of a key, and what is in it, when the key was seen there after it. NULL: no room for a new key. */
+static weir__limiter_place *weir__limiter_at(weir_limiter_map *m, uint64_t number, uint64_t *word)
+{
+    for (;;) {
+        weir__limiter_place *place = weir__limiter_find(m, number);
+        if (place == NULL && (place = weir__limiter_enter(m, number)) == NULL)
+            return NULL;
+        *word = weir__load_acq(&place->bucket);    /* (a) pairs with (3) */
+        if (weir__load_acq(&place->key) == number) /* (b). Acquire: (c) comes after it */
+            return place;
+    }
+}
+
+/* Whether an answer that changed nothing was about this key. */
+static bool weir__limiter_stands(const weir__limiter_place *place, uint64_t number, int rc)
+{
+    return rc == 0 || (rc != WEIR__BUSY && weir__load_acq(&place->key) == number);
+}
+
+static bool weir__limiter_never(weir_limiter_map *m, int64_t n)
+{
+    return n < 0 || (uint64_t)n > weir__load_rlx(&m->most);
+}
+
+WEIR_API int weir_limiter_map_allow(weir_limiter_map *m, uint64_t key, int64_t n)
+{
+    const uint64_t number = weir__limiter_number(m, key);
+    const weir_ns now = weir__clock_now(m->clock);
+    weir__limiter_place *place;
+    uint64_t word;
+    int rc;
+    if (weir__limiter_never(m, n))
+        return EINVAL; /* before it takes a place */
+    do {
+        if ((place = weir__limiter_at(m, number, &word)) == NULL)
+            return EOVERFLOW;
+        rc = weir__bucket_attempt(&place->bucket, word, &m->rules, n, now);
+    } while (!weir__limiter_stands(place, number, rc));
+    return rc;
+}
+
+static int weir__limiter_map_reserve(weir_limiter_map *m, uint64_t key, int64_t n, weir_ns now, weir_ns longest,
+                                     weir_reservation *r)
+{
+    const uint64_t number = weir__limiter_number(m, key);
+    weir__limiter_place *place;
+    uint64_t word;
+    int rc;
+    r->n = 0;
+    if (weir__limiter_never(m, n))
+        return EINVAL;
+    do {
+        if ((place = weir__limiter_at(m, number, &word)) == NULL)
+            return EOVERFLOW;
+        rc = weir__bucket_reserve(&place->bucket, word, &m->rules, n, now, longest, r);
+    } while (!weir__limiter_stands(place, number, rc));
+    return rc;
+}
+
+WEIR_API int weir_limiter_map_reserve(weir_limiter_map *m, uint64_t key, int64_t n, weir_reservation *r)
+{
+    return weir__limiter_map_reserve(m, key, n, weir__clock_now(m->clock), WEIR_FOREVER, r);
+}
+
+WEIR_API int weir_limiter_map_cancel(weir_limiter_map *m, uint64_t key, weir_reservation *r)
+{
+    const uint64_t number = weir__limiter_number(m, key);
+    weir__limiter_place *place;
+    int rc = EAGAIN;
+    if (r->n > 0 && weir__clock_now(m->clock) <= r->when)
+        do {
+            uint64_t word;
+            if ((place = weir__limiter_find(m, number)) == NULL)
+                break; /* it was full, and is forgotten */
+            word = weir__load_acq(&place->bucket);
+            rc = weir__load_acq(&place->key) != number ? WEIR__BUSY
+                                                       : weir__bucket_cancel(&place->bucket, word, &m->rules, r);
+        } while (!weir__limiter_stands(place, number, rc));
+    r->n = 0;
+    if (rc != 0)
+        return EAGAIN;
+    weir__store_rlx(&m->none_before, 0); /* it may be full earlier than the last search has computed */
+    return 0;
+}
+
+WEIR_API int weir_limiter_map_wait(weir_ctx *ctx, weir_limiter_map *m, uint64_t key, int64_t n)
+{
+    weir_reservation r;
+    weir_ns now;
+    int rc = weir_ctx_err(ctx);
+    if (rc != 0)
+        return rc;
+    now = weir__clock_now(m->clock);
+    rc = weir__limiter_map_reserve(m, key, n, now, weir__clock_left(ctx, WEIR_FOREVER), &r);
+    if (rc == 0 && r.when > now && (rc = weir__clock_sleep(m->clock, ctx, r.when)) != 0)
+        (void)weir_limiter_map_cancel(m, key, &r);
+    return rc == EAGAIN ? ETIMEDOUT : rc;
+}
+
+/* ---- the map ------------------------------------------------------------------------------------------------------------------- */
+
+static int weir__limiter_map_rule(weir_limiter_map *m, unsigned next, const weir__bucket_rule *before, double rate,
+                                  int64_t burst)
+{
+    if (weir__bucket_rule_set(&m->rules, next, before, rate, burst, weir__clock_now(m->clock)) != 0)
+        return EINVAL;
+    m->generation = next;
+    m->rate = rate;
+    m->burst = burst;
+    weir__store_rlx(&m->none_before, 0);
+    weir__store_rlx(&m->most, rate == WEIR_RATE_INFINITE ? UINT64_MAX : (uint64_t)burst);
+    return 0;
+}
+
+WEIR_API int weir_limiter_map_init(weir_limiter_map *m, double rate, int64_t burst, size_t capacity, weir_clock *clock)
+{
+    uint64_t places = WEIR__LIMITER_PROBES;
+    memset(m, 0, sizeof *m);
+    m->clock = clock;
+    m->capacity = capacity;
+    for (int i = 0; i < 2; i++)
+        m->seed[i] = (uint64_t)weir__random_below(UINT32_MAX) << 32 | weir__random_below(UINT32_MAX);
+    if (capacity == 0 || weir__limiter_map_rule(m, 0, NULL, rate, burst) != 0)
+        return EINVAL;
+    if ((uint64_t)capacity > UINT64_C(1) << 32)
+        return EOVERFLOW;
+    while (places < 2 * (uint64_t)capacity)
+        places *= 2;
+    if (places > SIZE_MAX / sizeof *m->places)
+        return EOVERFLOW;
+    m->mask = places - 1;
+    m->places = (weir__limiter_place *)WEIR_ALLOC(WEIR_CACHE_PAD, (size_t)places * sizeof *m->places);
+    if (m->places == NULL)
+        return ENOMEM;
+    memset(m->places, 0, (size_t)places * sizeof *m->places);
+    return 0;
+}
+
+WEIR_API void weir_limiter_map_free(weir_limiter_map *m)
+{
+    if (m->places != NULL)
+        WEIR_FREE(m->places);
+    memset(m, 0, sizeof *m);
+}
+
+WEIR_API int weir_limiter_map_set(weir_limiter_map *m, double rate, int64_t burst)
+{
+    int rc;
+    weir__lock_take(&m->lock);
+    {
+        const unsigned next = (m->generation + 1) & 3;
+        rc = weir__limiter_map_rule(m, next, &m->rules.rule[m->generation], rate, burst);
+        for (uint64_t i = 0; rc == 0 && i <= m->mask; i++)
+            if (m->places[i].key >= WEIR__LIMITER_FIRST_KEY)
+                weir__bucket_change(&m->places[i].bucket, &m->rules, next);
+    }
+    weir__lock_release(&m->lock);
+    return rc;
+}
+
+WEIR_API size_t weir_limiter_map_count(weir_limiter_map *m)
+{
+    return (size_t)weir__load_rlx(&m->used);
+}
+
+#endif /* WEIR_GUARD_LIMITER_MAP_IMPLEMENTED */

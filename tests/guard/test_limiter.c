@@ -1,0 +1,485 @@
+/* tests/guard/test_limiter.c: the meanings of a token bucket, on a clock moved by hand. */
+#include "guard/hand.h"
+
+enum { TURN = 100 }; /* milliseconds for a token at 10 a second */
+
+static struct hand hand;
+static weir_limiter l;
+
+static void begin(double rate, int64_t burst)
+{
+    hand_init(&hand, WEIR_SEC(1000));
+    REQUIRE(weir_limiter_init(&l, rate, burst, &hand.clock) == 0);
+}
+static void at(int64_t turns)
+{
+    hand.at = WEIR_SEC(1000) + WEIR_MS(turns * TURN);
+}
+static int allow(int64_t turns, int64_t n)
+{
+    at(turns);
+    return weir_limiter_allow(&l, n);
+}
+
+/* ---- allow ---- */
+
+TEST(it_begins_full_and_refills_at_its_rate)
+{
+    begin(10, 3);
+    CHECK_INT(allow(0, 1), 0);
+    CHECK_INT(allow(0, 2), 0);
+    CHECK_INT(allow(0, 1), EAGAIN);
+    CHECK_INT(allow(1, 1), 0);
+    CHECK_INT(allow(1, 1), EAGAIN);
+    hand_move(&hand, WEIR_MS(TURN) - 1); /* a nanosecond too early */
+    CHECK_INT(weir_limiter_allow(&l, 1), EAGAIN);
+    CHECK_INT(allow(2, 1), 0);
+    CHECK_INT(allow(4, 2), 0);
+    CHECK_INT(allow(4, 0), 0);
+    CHECK_INT(allow(4, 1), EAGAIN);
+}
+
+TEST(idle_time_is_capped_at_the_burst)
+{
+    begin(10, 3);
+    CHECK_INT(allow(1000000, 3), 0);
+    CHECK_INT(allow(1000000, 1), EAGAIN);
+    CHECK_INT(allow(1000001, 1), 0);
+    /* Also where the burst ends between two tokens: what had run over is gone. */
+    begin(10, 2);
+    hand_move(&hand, WEIR_MS(TURN) / 2);
+    CHECK_INT(weir_limiter_allow(&l, 2), 0);
+    hand_move(&hand, WEIR_MS(TURN) - 1);
+    CHECK_INT(weir_limiter_allow(&l, 1), EAGAIN);
+    hand_move(&hand, 1);
+    CHECK_INT(weir_limiter_allow(&l, 1), 0);
+}
+
+TEST(more_than_the_burst_is_never_and_told_from_not_now)
+{
+    begin(10, 3);
+    CHECK_INT(allow(0, 4), EINVAL);
+    CHECK_INT(allow(0, -1), EINVAL);
+    CHECK_INT(allow(0, INT64_MAX), EINVAL);
+    CHECK_INT(allow(0, 3), 0);
+    CHECK_INT(allow(0, 3), EAGAIN);
+}
+
+TEST(a_refused_request_changes_nothing)
+{
+    begin(10, 3);
+    CHECK_INT(allow(0, 2), 0);
+    for (int i = 0; i < 1000; i++)
+        CHECK_INT(allow(0, 2), EAGAIN);
+    CHECK_INT(allow(0, 1), 0);
+    /* Nor does it move the mark of time (go#52584): half a token made before it counts. */
+    hand_move(&hand, WEIR_MS(TURN / 2));
+    CHECK_INT(weir_limiter_allow(&l, 1), EAGAIN);
+    CHECK_INT(allow(1, 1), 0);
+}
+
+TEST(an_old_reading_of_the_clock_mints_nothing)
+{
+    begin(10, 3);
+    CHECK_INT(allow(1, 3), 0);
+    CHECK_INT(allow(0, 1), EAGAIN);
+    CHECK_INT(allow(0, 1), EAGAIN);
+    CHECK_INT(allow(1, 1), EAGAIN);
+    CHECK_INT(allow(2, 1), 0);
+    CHECK_INT(allow(-5000, 1), EAGAIN); /* before it was made */
+    CHECK_INT(allow(3, 1), 0);
+}
+
+TEST(what_is_not_a_rate_or_a_burst_is_refused)
+{
+    hand_init(&hand, 0);
+    CHECK_INT(weir_limiter_init(&l, -1, 1, NULL), EINVAL);
+    CHECK_INT(weir_limiter_init(&l, __builtin_nan(""), 1, NULL), EINVAL);
+    CHECK_INT(weir_limiter_init(&l, 2 * WEIR_RATE_MAX, 1, NULL), EINVAL);
+    CHECK_INT(weir_limiter_init(&l, 1, -1, NULL), EINVAL);
+    CHECK_INT(weir_limiter_init(&l, 1, WEIR_BURST_MAX + 1, NULL), EINVAL);
+    CHECK_INT(weir_limiter_init(&l, WEIR_RATE_MAX, WEIR_BURST_MAX, NULL), 0);
+    CHECK_INT(weir_limiter_allow(&l, WEIR_BURST_MAX), 0);
+    CHECK_INT(weir_limiter_set_rate(&l, -1), EINVAL);
+    CHECK_INT(weir_limiter_set_burst(&l, -1), EINVAL);
+    CHECK(weir_limiter_rate(&l) == WEIR_RATE_MAX && weir_limiter_burst(&l) == WEIR_BURST_MAX);
+}
+
+TEST(rate_zero_passes_the_first_burst_only)
+{
+    weir_reservation r;
+    begin(0, 2);
+    CHECK_INT(allow(0, 2), 0);
+    CHECK_INT(allow(1000000000, 1), EAGAIN);
+    CHECK_INT(weir_limiter_reserve(&l, 1, &r), EAGAIN);
+    CHECK_INT(weir_limiter_wait(NULL, &l, 1), ETIMEDOUT);
+    CHECK_INT(weir_limiter_set_rate(&l, 10), 0);
+    CHECK_INT(weir_limiter_allow(&l, 1), EAGAIN);
+    CHECK_INT(allow(1000000001, 1), 0);
+}
+
+TEST(an_infinite_rate_passes_everything)
+{
+    weir_reservation r;
+    begin(WEIR_RATE_INFINITE, 0);
+    CHECK_INT(allow(0, INT64_MAX), 0);
+    CHECK_INT(allow(0, -1), EINVAL);
+    CHECK_INT(weir_limiter_reserve(&l, 5, &r), 0);
+    CHECK_INT(r.when, hand.at);
+    CHECK_INT(weir_limiter_cancel(&l, &r), EAGAIN);
+    CHECK_INT(weir_limiter_wait(NULL, &l, 5), 0);
+    CHECK(weir_limiter_tokens(&l) == WEIR_RATE_INFINITE);
+    CHECK_INT(weir_limiter_set_burst(&l, 2), 0);
+    CHECK_INT(weir_limiter_reserve(&l, 5, &r), 0);
+    CHECK_INT(weir_limiter_set_rate(&l, 10), 0);    /* from here on it counts, and begins full */
+    CHECK_INT(weir_limiter_cancel(&l, &r), EAGAIN); /* it had taken nothing */
+    CHECK_INT(weir_limiter_allow(&l, 2), 0);
+    CHECK_INT(weir_limiter_allow(&l, 1), EAGAIN);
+}
+
+/* ---- rates ---- */
+
+/* Takes whatever there is at each of a billion events' worth of time. */
+static void goes_through(double rate, weir_ns step, int64_t burst, double events)
+{
+    const int64_t turns = (int64_t)(events / (rate * 1e-9 * (double)step)) + 1;
+    int64_t got = 0;
+    begin(rate, burst);
+    CHECK_INT(weir_limiter_allow(&l, burst), 0); /* empty it */
+    for (int64_t i = 0; i < turns; i++) {
+        const double due = rate * 1e-9 * (double)((i + 1) * step);
+        int64_t more = (int64_t)(due - (double)got);
+        hand_move(&hand, step);
+        if (more > 1 && weir_limiter_allow(&l, more - 1) == 0) /* then one by one, to find the edge */
+            got += more - 1;
+        while (weir_limiter_allow(&l, 1) == 0)
+            got++;
+        if (!CHECK((double)got <= due + 1e-3 && (double)got > due - 1.001))
+            return;
+    }
+}
+
+TEST_LIMIT(a_billion_events_are_off_by_less_than_one, 120)
+{
+    goes_through(1e9, 100000, 1000000, 1e9);
+    goes_through(2.5e9, 100000, 1000000, 1e9);
+    goes_through(3e9, 77777, 1000000, 1e9);
+    goes_through(1234567.891, 100000, 1000, 1e9 * (TEST_SANITIZED ? 0.01 : 1));
+    goes_through(1.0 / 3, WEIR_SEC(1), 10, 1e6);
+    goes_through(0.7692307692307693, WEIR_SEC(1), 10, 1e6);
+    goes_through(1e12, 99, 10000000, 1e9);
+    goes_through(7e10, 99, 10000000, 1e9);
+}
+
+TEST(every_nanosecond_at_a_billion_a_second)
+{
+    begin(1e9, 1);
+    for (int i = 0; i < 100000; i++) {
+        CHECK_INT(weir_limiter_allow(&l, 1), 0);
+        CHECK_INT(weir_limiter_allow(&l, 1), EAGAIN);
+        hand_move(&hand, 1);
+    }
+}
+
+TEST(a_rate_of_one_in_years_and_one_that_is_nearly_nothing)
+{
+    weir_reservation r;
+    begin(WEIR_RATE_EVERY(WEIR_SEC(3600) * 24 * 365), 1);
+    CHECK_INT(allow(0, 1), 0);
+    CHECK_INT(weir_limiter_reserve(&l, 1, &r), 0);
+    CHECK(r.when - hand.at >= WEIR_SEC(3600) * 24 * 365 && r.when - hand.at <= WEIR_SEC(3600) * 24 * 365 + 1000);
+    begin(5e-324, 1);
+    CHECK_INT(allow(0, 1), 0);
+    CHECK_INT(allow(10000000, 1), EAGAIN);
+    CHECK_INT(weir_limiter_reserve(&l, 1, &r), EAGAIN); /* in 10^315 years */
+    begin(1, WEIR_BURST_MAX);
+    CHECK_INT(allow(0, WEIR_BURST_MAX), 0);
+    CHECK_INT(allow(9, 1), EAGAIN);
+    CHECK_INT(allow(11, 1), 0); /* a unit is some microseconds, with such a burst */
+}
+
+/* ---- reserve and cancel ---- */
+
+static int reserve(int64_t turns, int64_t n, weir_reservation *r)
+{
+    at(turns);
+    return weir_limiter_reserve(&l, n, r);
+}
+/* In turns, rounded. */
+static int64_t due(const weir_reservation *r)
+{
+    return (r->when - WEIR_SEC(1000) + WEIR_MS(TURN) / 2) / WEIR_MS(TURN);
+}
+#define RESERVES(turns, n, r, when)                                                                                    \
+    do {                                                                                                               \
+        CHECK_INT(reserve(turns, n, r), 0);                                                                            \
+        CHECK_INT(due(r), when);                                                                                       \
+    } while (0)
+
+TEST(reservations_queue_one_behind_the_other)
+{
+    weir_reservation a, b, c;
+    begin(10, 2);
+    RESERVES(0, 2, &a, 0);
+    RESERVES(0, 2, &b, 2);
+    RESERVES(3, 2, &c, 4);
+    CHECK_INT(allow(4, 1), EAGAIN);
+    CHECK_INT(allow(5, 1), 0);
+    CHECK_INT(reserve(5, 3, &a), EINVAL);
+    CHECK_INT(a.n, 0);
+}
+
+TEST(the_time_told_is_the_first_at_which_the_tokens_are_there)
+{
+    static const double rates[] = {3, 0.7, 10, 1e3, 999983, 1e6, 1e9 / 7, 1e9, 3e9, 1e12};
+    for (unsigned i = 0; i < sizeof rates / sizeof rates[0]; i++)
+        for (int64_t n = 1; n <= 1000; n += 37) {
+            weir_reservation r;
+            begin(rates[i], 1000);
+            hand_move(&hand, 12345 * n);
+            CHECK_INT(weir_limiter_allow(&l, 1000), 0);
+            CHECK_INT(weir_limiter_reserve(&l, n, &r), 0);
+            CHECK_INT(weir_limiter_cancel(&l, &r), 0);
+            CHECK(r.when > hand.at);
+            hand.at = r.when - 1;
+            CHECK_INT(weir_limiter_allow(&l, n), EAGAIN);
+            hand.at = r.when;
+            CHECK_INT(weir_limiter_allow(&l, n), 0);
+        }
+}
+
+TEST(cancelling_gives_back_less_what_was_reserved_after_it)
+{
+    weir_reservation a, b, c;
+    begin(10, 2); /* the last one: all of it */
+    RESERVES(0, 2, &a, 0);
+    RESERVES(0, 2, &b, 2);
+    CHECK_INT(weir_limiter_cancel(&l, &b), 0);
+    RESERVES(1, 2, &c, 2);
+    begin(10, 2); /* one with two behind it that took as much: nothing, they were told a time that counted it */
+    RESERVES(0, 2, &a, 0);
+    RESERVES(0, 2, &b, 2);
+    RESERVES(0, 2, &c, 4);
+    CHECK_INT(weir_limiter_cancel(&l, &b), EAGAIN);
+    RESERVES(1, 2, &c, 6);
+    begin(10, 2); /* a part */
+    RESERVES(0, 2, &a, 0);
+    RESERVES(0, 2, &b, 2);
+    RESERVES(0, 1, &c, 3);
+    CHECK_INT(weir_limiter_cancel(&l, &b), 0);
+    RESERVES(1, 2, &c, 4);
+    begin(10, 2); /* the second first, then the first: both whole */
+    RESERVES(0, 2, &a, 0);
+    RESERVES(0, 2, &b, 2);
+    RESERVES(0, 1, &c, 3);
+    CHECK_INT(weir_limiter_cancel(&l, &c), 0);
+    CHECK_INT(weir_limiter_cancel(&l, &b), 0);
+    CHECK_INT(weir_limiter_cancel(&l, &b), EAGAIN); /* once */
+    RESERVES(0, 2, &c, 2);
+}
+
+TEST(nothing_is_given_back_once_its_time_has_come)
+{
+    weir_reservation a, b, c;
+    begin(10, 2);
+    RESERVES(0, 2, &a, 0);
+    RESERVES(0, 2, &b, 2);
+    hand.at = b.when + 1;
+    CHECK_INT(weir_limiter_cancel(&l, &b), EAGAIN);
+    RESERVES(3, 2, &c, 4);
+    begin(10, 2); /* at its very time: it has not been used yet */
+    RESERVES(0, 2, &a, 0);
+    CHECK_INT(weir_limiter_cancel(&l, &a), 0);
+    RESERVES(0, 2, &a, 0);
+    begin(10, 2); /* none reserved */
+    CHECK_INT(reserve(0, 0, &a), 0);
+    CHECK_INT(weir_limiter_cancel(&l, &a), EAGAIN);
+}
+
+TEST(what_is_given_back_never_exceeds_the_burst)
+{
+    weir_reservation r;
+    begin(10, 5);
+    CHECK_INT(allow(0, 5), 0);
+    RESERVES(0, 5, &r, 5);
+    at(5);
+    CHECK_INT(weir_limiter_set_burst(&l, 3), 0);
+    CHECK_INT(weir_limiter_cancel(&l, &r), 0);
+    CHECK(weir_limiter_tokens(&l) <= 3);
+    CHECK_INT(weir_limiter_allow(&l, 3), 0);
+    CHECK_INT(weir_limiter_allow(&l, 1), EAGAIN);
+}
+
+/* ---- changes while it is in use ---- */
+
+TEST(a_new_rate_counts_from_now_on)
+{
+    weir_reservation r;
+    begin(10, 10);
+    CHECK_INT(allow(0, 10), 0);
+    at(3);
+    CHECK_INT(weir_limiter_set_rate(&l, 20), 0);
+    CHECK_INT(weir_limiter_allow(&l, 4), EAGAIN);
+    CHECK_INT(weir_limiter_allow(&l, 3), 0);
+    CHECK_INT(allow(4, 2), 0);
+    CHECK_INT(allow(4, 1), EAGAIN);
+    RESERVES(4, 2, &r, 5); /* told before the change: stays */
+    CHECK_INT(weir_limiter_set_rate(&l, 5), 0);
+    RESERVES(4, 1, &r, 10); /* behind a debt of 2, at 5 a second */
+}
+
+TEST(a_debt_is_a_number_of_tokens_when_the_rate_changes)
+{
+    weir_reservation a, b;
+    begin(10, 10);
+    CHECK_INT(allow(0, 10), 0);
+    RESERVES(0, 4, &a, 4);
+    CHECK_INT(weir_limiter_set_rate(&l, 5), 0);
+    CHECK(weir_limiter_tokens(&l) == -4);
+    RESERVES(0, 1, &b, 10);
+    CHECK_INT(weir_limiter_set_rate(&l, 1e9), 0);
+    CHECK(weir_limiter_tokens(&l) > -5.001 && weir_limiter_tokens(&l) <= -5);
+    CHECK_INT(weir_limiter_cancel(&l, &b), 0);
+    CHECK(weir_limiter_tokens(&l) > -4.001 && weir_limiter_tokens(&l) <= -4);
+    CHECK_INT(weir_limiter_set_rate(&l, 0.001), 0);
+    CHECK_INT(weir_limiter_cancel(&l, &a), 0);
+    CHECK(weir_limiter_tokens(&l) > -0.001 && weir_limiter_tokens(&l) <= 0);
+}
+
+TEST(refunds_survive_any_number_of_changes)
+{
+    weir_reservation a, b;
+    begin(10, 10);
+    CHECK_INT(allow(0, 10), 0);
+    RESERVES(0, 8, &a, 8);
+    for (int i = 1; i < 100; i++)
+        CHECK_INT(weir_limiter_set_rate(&l, 10 * (1 + i % 7)), 0);
+    RESERVES(0, 3, &b, 6); /* 11 tokens, at 20 a second (i = 99), rounded */
+    CHECK_INT(weir_limiter_cancel(&l, &a), 0);
+    CHECK(weir_limiter_tokens(&l) > -6.01 && weir_limiter_tokens(&l) <= -5.99); /* 11 less 8 - 3 */
+}
+
+TEST(a_new_burst_caps_what_is_there_and_gives_nothing_for_idle_time)
+{
+    begin(10, 5);
+    at(100);
+    CHECK_INT(weir_limiter_set_burst(&l, 20), 0);
+    CHECK(weir_limiter_tokens(&l) == 5);
+    CHECK_INT(weir_limiter_allow(&l, 6), EAGAIN);
+    CHECK_INT(allow(101, 6), 0);
+    at(200);
+    CHECK_INT(weir_limiter_set_burst(&l, 2), 0);
+    CHECK_INT(weir_limiter_allow(&l, 3), EINVAL);
+    CHECK_INT(weir_limiter_allow(&l, 2), 0);
+    CHECK_INT(weir_limiter_allow(&l, 1), EAGAIN);
+}
+
+TEST(a_long_life)
+{
+    begin(1000, 5);
+    for (int i = 0; i < 3000; i++) { /* 300 years, a month at a time */
+        if (hand.at > WEIR_FOREVER - WEIR_SEC(3600) * 24 * 31)
+            break;
+        CHECK_INT(weir_limiter_allow(&l, 5), 0);
+        CHECK_INT(weir_limiter_allow(&l, 1), EAGAIN);
+        hand_move(&hand, WEIR_SEC(3600) * 24 * 30);
+    }
+    CHECK(hand.at > WEIR_SEC(3600) * 24 * 365 * 200);
+}
+
+/* ---- wait ---- */
+
+TEST(wait_sleeps_until_it_is_its_turn)
+{
+    begin(10, 2);
+    CHECK_INT(weir_limiter_wait(NULL, &l, 2), 0);
+    CHECK_INT(hand.slept, 0);
+    CHECK_INT(weir_limiter_wait(NULL, &l, 2), 0);
+    CHECK_INT(hand.slept, 1);
+    CHECK_INT(hand.at, WEIR_SEC(1000) + WEIR_MS(2 * TURN));
+    CHECK_INT(weir_limiter_wait(NULL, &l, 3), EINVAL);
+}
+
+TEST(an_ended_context_fails_although_there_are_tokens)
+{
+    weir_ctx ctx;
+    begin(10, 2);
+    weir_ctx_init(&ctx, NULL);
+    weir_ctx_cancel(&ctx, 0);
+    CHECK_INT(weir_limiter_wait(&ctx, &l, 1), ECANCELED);
+    CHECK(weir_limiter_tokens(&l) == 2);
+    weir_ctx_free(&ctx);
+}
+
+TEST(a_wait_that_would_outlast_the_deadline_fails_at_once_and_reserves_nothing)
+{
+    weir_ctx ctx;
+    begin(0.1, 1);
+    CHECK_INT(weir_limiter_wait(NULL, &l, 1), 0);
+    weir_ctx_init_timeout(&ctx, NULL, WEIR_SEC(5));
+    CHECK_INT(weir_limiter_wait(&ctx, &l, 1), ETIMEDOUT);
+    CHECK_INT(weir_ctx_err(&ctx), 0); /* it has not ended */
+    CHECK_INT(hand.slept, 0);
+    CHECK(weir_limiter_tokens(&l) == 0);
+    CHECK_INT(weir_limiter_wait_until(NULL, &l, 1, weir_now() + WEIR_SEC(5)), ETIMEDOUT);
+    CHECK_INT(weir_limiter_wait_until(&ctx, &l, 1, weir_now() + WEIR_SEC(50)), ETIMEDOUT);
+    CHECK_INT(weir_limiter_wait_until(NULL, &l, 1, weir_now() + WEIR_SEC(15)), 0);
+    weir_ctx_free(&ctx);
+}
+
+TEST(a_cancelled_wait_gives_its_tokens_back)
+{
+    weir_ctx ctx;
+    begin(10, 2);
+    CHECK_INT(weir_limiter_wait(NULL, &l, 2), 0);
+    weir_ctx_init(&ctx, NULL);
+    hand.cancels = &ctx;
+    CHECK_INT(weir_limiter_wait(&ctx, &l, 2), ECANCELED); /* half-way: one token has been made */
+    CHECK(weir_limiter_tokens(&l) == 1);
+    weir_ctx_free(&ctx);
+}
+
+TEST(it_waits_on_the_real_clock_too)
+{
+    weir_ns begun;
+    REQUIRE(weir_limiter_init(&l, 1000, 1, NULL) == 0);
+    begun = weir_now();
+    for (int i = 0; i < 6; i++)
+        CHECK_INT(weir_limiter_wait(NULL, &l, 1), 0);
+    CHECK(weir_now() - begun >= WEIR_MS(5));
+}
+
+/* ---- even spacing ---- */
+
+TEST(a_leaky_bucket_spaces_evenly)
+{
+    weir_leaky leaky;
+    hand_init(&hand, WEIR_SEC(1));
+    CHECK_INT(weir_leaky_init(&leaky, 0, 0, &hand.clock), EINVAL);
+    CHECK_INT(weir_leaky_init(&leaky, 10, -1, &hand.clock), EINVAL);
+    CHECK_INT(weir_leaky_init(&leaky, 10, WEIR_BURST_MAX, &hand.clock), EINVAL);
+    REQUIRE(weir_leaky_init(&leaky, 10, 0, &hand.clock) == 0);
+    hand_move(&hand, WEIR_SEC(3600)); /* idle: nothing is saved */
+    for (int i = 0; i < 5; i++) {
+        CHECK_INT(weir_leaky_allow(&leaky), 0);
+        CHECK_INT(weir_leaky_allow(&leaky), EAGAIN);
+        CHECK_INT(weir_leaky_wait(NULL, &leaky), 0);
+        CHECK_INT(hand.at, WEIR_SEC(3601) + WEIR_MS(2 * TURN * i + TURN));
+        hand_move(&hand, WEIR_MS(TURN));
+    }
+    CHECK_INT(weir_leaky_set_rate(&leaky, 0), EINVAL);
+    CHECK_INT(weir_leaky_set_rate(&leaky, 1000), 0);
+}
+
+TEST(slack_lets_the_late_catch_up_and_no_more)
+{
+    weir_leaky leaky;
+    hand_init(&hand, WEIR_SEC(1));
+    REQUIRE(weir_leaky_init(&leaky, 10, 3, &hand.clock) == 0);
+    CHECK_INT(weir_leaky_allow(&leaky), 0);
+    CHECK_INT(weir_leaky_allow(&leaky), EAGAIN); /* nothing saved yet */
+    hand_move(&hand, WEIR_SEC(3600));
+    for (int i = 0; i < 4; i++)
+        CHECK_INT(weir_leaky_allow(&leaky), 0);
+    CHECK_INT(weir_leaky_allow(&leaky), EAGAIN);
+}
