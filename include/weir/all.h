@@ -57,6 +57,8 @@
 #include "guard/limiter.h"     /* so many events a second, with bursts */
 #include "guard/leaky.h"       /* events evenly spaced */
 #include "guard/limiter_map.h" /* a limiter for each key */
+#include "guard/budget.h"      /* retries stay under a share of the requests */
+#include "guard/retry.h"       /* called again, when it fails in a way that may pass */
 #include "flow/loop.h"         /* generate, map, sink, fan-out, fan-in as inline loops */
 #include "flow/pipeline.h"     /* the threads of a pipeline, and how it ends */
 #include "flow/stages.h"       /* the stages of a pipeline, one call each */

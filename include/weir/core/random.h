@@ -12,6 +12,12 @@
 /* A number in [0, below), each equally likely; below > 0. Any thread; wait-free. */
 WEIR_API uint32_t weir__random_below(uint32_t below);
 
+/* A number in [0, 1). As above. */
+static inline double weir__random_share(void)
+{
+    return (double)weir__random_below(UINT32_MAX) / (double)UINT32_MAX;
+}
+
 #endif /* WEIR_CORE_RANDOM_H */
 
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CORE_RANDOM_IMPLEMENTED)
