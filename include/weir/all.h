@@ -52,6 +52,9 @@
 #include "task/single.h"     /* who asks for the same at the same time shares one run */
 #include "task/objpool.h"    /* objects to be used again */
 #include "guard/clock.h"     /* the clock by which guards decide; a test's own */
+#include "guard/rolling.h"   /* how many of the latest calls have failed */
+#include "guard/circuit.h"   /* what a circuit breaker is told, and what it tells */
+#include "guard/breaker.h"   /* refuses calls of what fails, for a while */
 #include "flow/loop.h"       /* generate, map, sink, fan-out, fan-in as inline loops */
 #include "flow/pipeline.h"   /* the threads of a pipeline, and how it ends */
 #include "flow/stages.h"     /* the stages of a pipeline, one call each */
