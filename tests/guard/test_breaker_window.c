@@ -31,6 +31,7 @@ TEST(the_rate_counts_only_with_enough_calls_and_from_the_threshold_on)
     CHECK_INT(tally(&t).failures, 4);
     CHECK_INT(fail(&t), 0);
     CHECK_INT(weir_breaker_state(&t.b), WEIR_BREAKER_OPEN);
+    weir_breaker_free(&t.b);
     bench_begin(&t, (weir_breaker_config){.window_calls = 10, .failure_rate = 0.6, .min_calls = 5});
     for (int i = 0; i < 4; i++)
         CHECK_INT(succeed(&t), 0);
@@ -39,6 +40,7 @@ TEST(the_rate_counts_only_with_enough_calls_and_from_the_threshold_on)
     CHECK_INT(weir_breaker_state(&t.b), WEIR_BREAKER_CLOSED); /* five of nine */
     CHECK_INT(fail(&t), 0);
     CHECK_INT(weir_breaker_state(&t.b), WEIR_BREAKER_OPEN); /* six of ten */
+    weir_breaker_free(&t.b);
 }
 
 TEST(by_default_half_of_a_full_window_opens_it)
@@ -59,6 +61,7 @@ TEST(by_default_half_of_a_full_window_opens_it)
     CHECK_INT(weir_breaker_state(&t.b), WEIR_BREAKER_CLOSED);
     CHECK_INT(fail(&t), 0); /* a success has left the window: five of ten */
     CHECK_INT(weir_breaker_state(&t.b), WEIR_BREAKER_OPEN);
+    weir_breaker_free(&t.b);
 }
 
 /* Against a plain array of how the calls have ended. */
@@ -66,6 +69,7 @@ static void compare_count(uint32_t window, long rounds, unsigned seed)
 {
     static bool ends[40000];
     long n = 0, failures = 0;
+    weir_breaker_free(&t.b);
     bench_begin(&t, (weir_breaker_config){.window_calls = window, .trips = never});
     for (long i = 0; i < rounds && n < 40000; i++) {
         const unsigned random = next_random(&seed) % 5;

@@ -203,6 +203,7 @@ static uint64_t weir__breaker_again(uint64_t word)
 /* ---- the end of open, and of half-open ---- */
 
 enum { WEIR__BREAKER_MARK_AT = 48, WEIR__BREAKER_UNIT = 1024 }; /* nanoseconds: the clock goes round in nine years */
+#define WEIR__BREAKER_TIMES ((UINT64_C(1) << WEIR__BREAKER_MARK_AT) - 1)
 
 /* How long a generation lasts, if nothing else ends it. */
 static weir_ns weir__breaker_lasts(weir_breaker *b, uint64_t word)
@@ -222,19 +223,17 @@ static weir_ns weir__breaker_lasts(weir_breaker *b, uint64_t word)
 static bool weir__breaker_over(weir_breaker *b, uint64_t word)
 {
     const uint64_t mark = weir__breaker_generation(word) << WEIR__BREAKER_MARK_AT;
-    uint64_t end = weir__load_acq(&b->end); /* (R) pairs with (S): an end of a later generation brings a later word */
-    const weir_ns now = weir__clock_now(b->config.clock);
-    if (((end ^ mark) >> WEIR__BREAKER_MARK_AT) == 0) {
-        /* How far beyond the end, going round: up to half of it is past. */
-        const uint64_t since = (uint64_t)now / WEIR__BREAKER_UNIT - end;
-        return (since >> (WEIR__BREAKER_MARK_AT - 1) & 1) == 0;
+    for (;;) {
+        uint64_t end = weir__load_acq(&b->end), at; /* (R) pairs with (S): a later generation's end brings its word */
+        const weir_ns now = weir__clock_now(b->config.clock);
+        if ((end & ~WEIR__BREAKER_TIMES) == mark) /* how far beyond it are we, going round? Up to half of it is past */
+            return (((uint64_t)now / WEIR__BREAKER_UNIT - end) & WEIR__BREAKER_TIMES) <= WEIR__BREAKER_TIMES / 2;
+        if (!weir__breaker_same(weir__load_rlx(&b->word), word))
+            return false; /* another has ended it */
+        at = (uint64_t)weir_time_add(now, weir__breaker_lasts(b, word)) + WEIR__BREAKER_UNIT - 1;
+        if (weir__cas_rel(&b->end, &end, mark | (at / WEIR__BREAKER_UNIT & WEIR__BREAKER_TIMES))) /* (S) */
+            return false;
     }
-    if (weir__breaker_same(weir__load_rlx(&b->word), word)) {
-        const uint64_t at = (uint64_t)weir_time_add(now, weir__breaker_lasts(b, word)) + WEIR__BREAKER_UNIT - 1;
-        (void)weir__cas_rel(&b->end, &end,
-                            mark | (at / WEIR__BREAKER_UNIT & ((UINT64_C(1) << WEIR__BREAKER_MARK_AT) - 1))); /* (S) */
-    }
-    return false;
 }
 
 /* The caller has made a transition. */
