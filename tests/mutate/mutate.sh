@@ -17,7 +17,7 @@ kinds=${*:-order fence wake call compare}
 mkdir -p "$out"
 
 $CC -std=c11 -O3 -Iinclude -Itests -c tests/model/model.c -o "$model" || exit 2
-(cd include/weir && awk -f ../../tests/mutate/mutants.awk core/fence.h park/*.h ring/base.h ring/spsc.h ring/slots.h ring/ring.h chan/*.h ctx/*.h
+(cd include/weir && awk -f ../../tests/mutate/mutants.awk core/fence.h park/*.h ring/base.h ring/spsc.h ring/slots.h ring/ring.h chan/*.h ctx/*.h \
     sync/*.h task/*.h guard/*.h) |
     grep -F "${ONLY:-	}" | awk -F '\t' -v kinds=" $kinds " 'index(kinds, " " $6 " ")' |
     awk -v k="${SAMPLE%/*}" -v n="${SAMPLE#*/}" '(NR - k) % n == 0' >"$out/list"
@@ -71,6 +71,7 @@ tests()
     ctx/*) echo fuzz/test_sequences ctx/test_ctx ctx/test_ctx_hooks ctx/test_ctx_wait ctx/test_ctx_race ;;
     chan/promise.h) echo task/test_future ;;
     sync/line.h) echo sync/test_sem sync/test_once task/test_group ;;
+    guard/clock.h) echo ctx/test_sleep guard/test_breaker ;;
     guard/rolling.h) echo guard/test_breaker_window ;;
     guard/circuit.h) echo guard/test_breaker guard/test_breaker_window ;;
     guard/breaker.h) echo guard/test_breaker guard/test_breaker_window guard/test_breaker_race ;;
