@@ -111,6 +111,27 @@ example objpool <<'END'
 used 1000 times, forgotten: yes, ever in use at once: 1
 one too many: would have to wait
 END
+example circuit_breaker <<'END'
+the server gives answer 1
+the server gives answer 2
+the server gives answer 3
+the server hangs up
+the server hangs up
+the server hangs up
+    the breaker was closed and is open
+    the breaker was open and is half-open
+the server hangs up
+    the breaker was half-open and is open, for twice as long
+    the breaker was open and is half-open
+the server gives answer 8
+the server gives answer 9
+    the breaker was half-open and is closed
+the server gives answer 10
+the server gives answer 11
+the server gives answer 12
+asked 12 times, and refused to ask in between: yes
+the server has ended: success
+END
 example generator <<'END'
 2 3 5 7 11 13 17 19 23 29 31 37 41 43 47 and no more: success
 threads left: 0

@@ -65,6 +65,9 @@
  *   guard/limiter.h      so many events a second, with bursts
  *   guard/leaky.h        events evenly spaced
  *   guard/limiter_map.h  a limiter for each key
+ *   guard/rolling.h      how many of the latest calls have failed
+ *   guard/circuit.h      what a circuit breaker is told, and what it tells
+ *   guard/breaker.h      refuses calls of what fails, for a while
  *   guard/budget.h       retries stay under a share of the requests
  *   guard/retry.h        called again, when it fails in a way that may pass
  *   flow/loop.h          generate, map, sink, fan-out, fan-in as inline loops
@@ -196,6 +199,7 @@
  *
  *   EPIPE       the channel is closed (for a receive: and drained)
  *   EAGAIN      a try-operation would have to wait
+ *   EBUSY       all places are taken (a half-open breaker)
  *   ETIMEDOUT   a deadline has passed
  *   ECANCELED   the context was cancelled
  *   ENOMEM      no memory; nothing was changed and nothing leaked
@@ -4384,6 +4388,318 @@ WEIR_API size_t weir_limiter_map_count(weir_limiter_map *m);
 
 #endif /* WEIR_GUARD_LIMITER_MAP_H */
 
+/* ==== weir/guard/rolling.h ==== */
+
+/* weir/guard/rolling.h: how many of the latest calls have failed: of the last so many, or of those of the last so long.
+ *
+ * Overview
+ *   A guard that moves from generation to generation (guard/breaker.h) notes here how each call has ended, and reads how many there were and how many failed.
+ *   No lock, no thread; memory only at the start. A fixed window, cleared at intervals, would forget at its edge nearly all that it knew.
+ *
+ * Generations
+ *   The guard's word holds its generation above bit 24. Everything here is marked with the generation that it was noted in, and means nothing in another; so a
+ *   new one begins empty though nobody clears anything. A thread that was held up between its look at the guard's word and its note cannot note in a later
+ *   generation: it reads what it is about to replace, then the guard's word once more, and replaces only what it has read:
+ *
+ *       held-up thread, generation 3               another, generation 5
+ *                                                  the guard's word says 5
+ *       (R) reads an entry: one of generation 5    (S) writes an entry of generation 5
+ *       the guard's word says 5: gives up
+ *
+ *   (R) acquires what (S) released, so the second look at the guard's word cannot be older than (S). Had (R) read an older entry, the
+ *   swap that follows would fail, for (S) changed the entry; had (S) not come yet, it replaces what the held-up thread has written.
+ *
+ * By count: exact, one word
+ *       head:  63……34 generation   33……11 sequence of the next note   10……1 failures   0 how the latest one ended
+ *       slot of each of the last notes:  generation, sequence, how it ended
+ *   A note is one compare-and-swap of the head: it adds one, takes away what falls out of the window, and leaves its own end in bit 0. The next
+ *   one to come first puts that end into its slot, whoever it belongs to: so a thread that stops for ever between two steps keeps nobody waiting, and
+ *   what falls out is always there to be read. The counts are therefore those of one moment, that of the swap.
+ *   The sequence starts at 0; at its end it goes back by half, so that it never looks young again. A head would be taken for another only by a thread that
+ *   was held up for 4 million notes to the very note.
+ *
+ * By time: a count per bucket and end
+ *       bucket of an end:  63……52 generation   51……24 number of the window's length that it belongs to   23……0 how many
+ *   The window has as many buckets as it is told; each covers its part of every window's length, and what it held before is replaced by who comes first.
+ *   Sums are read bucket by bucket: a call that ends at that very moment is in or not, as if it had ended a little earlier or later; one that ended
+ *   before is in. Of one bucket, 16 million of each end are counted. It would be taken for a later one after 2^28 window lengths without a note (eight years, for
+ *   a second), or 4096 generations within one bucket.
+ *   A clock reading that is older than another's, by up to sixteen windows, notes in its own bucket if that is still there, and nowhere else.
+ *
+ * Who may call what at once: note, read: any threads. init, free: one thread.
+ * Progress: note, read: lock-free.
+ */
+#ifndef WEIR_GUARD_ROLLING_H
+#define WEIR_GUARD_ROLLING_H
+
+
+/* The guard's word, from here up, says in which generation it is. */
+enum { WEIR__GENERATION_AT = 24 };
+
+enum { WEIR__ROLLING_CALLS_MAX = 1023, WEIR__ROLLING_BUCKETS_MAX = 1024 };
+
+typedef struct weir__rolling {
+    weir__atomic_u64 *words; /* NULL: there is no window */
+    uint32_t calls;          /* by count: the last so many; 0: by time */
+    uint32_t mask;           /* by count: slots - 1 */
+    uint32_t buckets;
+    weir_ns bucket; /* how long one is */
+} weir__rolling;
+
+typedef struct weir__rolling_sum {
+    uint64_t calls, failures;
+} weir__rolling_sum;
+
+/* The last `calls` calls (1 … 1023); or, with 0, those of `buckets` (1 … 1024) times `bucket` nanoseconds. 0; EINVAL; ENOMEM. */
+WEIR_API int weir__rolling_init(weir__rolling *r, uint32_t calls, uint32_t buckets, weir_ns bucket);
+WEIR_API void weir__rolling_free(weir__rolling *r);
+/* A call of `generation` has ended at `now` (used by time alone). False: that generation, says *guard, is over; nothing has changed. What the
+ * window then holds is in *sum, unless that is NULL: by count, of the very moment of the note. */
+WEIR_API bool weir__rolling_note(weir__rolling *r, const weir__atomic_u64 *guard, uint64_t generation, bool failed,
+                                 weir_ns now, weir__rolling_sum *sum);
+/* What the window holds of that generation. */
+WEIR_API weir__rolling_sum weir__rolling_read(weir__rolling *r, uint64_t generation, weir_ns now);
+
+#endif /* WEIR_GUARD_ROLLING_H */
+
+/* ==== weir/guard/circuit.h ==== */
+
+/* weir/guard/circuit.h: what a circuit breaker is told, and what it tells.
+ *
+ * Every number that is left out is the one that its comment names; weir_breaker_init writes it in. The functions are called without any lock, in the
+ * thread whose call they are about, and may call anything; `trips` and `closes` may be asked again about one result, with newer numbers, and should
+ * do no more than answer.
+ */
+#ifndef WEIR_GUARD_CIRCUIT_H
+#define WEIR_GUARD_CIRCUIT_H
+
+
+typedef struct weir_breaker weir_breaker;
+
+/* States. */
+enum {
+    WEIR_BREAKER_CLOSED,
+    WEIR_BREAKER_HALF_OPEN,
+    WEIR_BREAKER_OPEN,
+    WEIR_BREAKER_FORCED_OPEN,
+    WEIR_BREAKER_DISABLED
+};
+/* How a call has ended. */
+enum {
+    WEIR_BREAKER_SUCCESS,
+    WEIR_BREAKER_FAILURE,
+    WEIR_BREAKER_IGNORED /* neither: as if it had not been made */
+};
+
+/* What a breaker has counted in its present generation. */
+typedef struct weir_breaker_tally {
+    uint32_t consecutive;     /* closed: failures in a row */
+    uint64_t calls, failures; /* closed: in the window; 0 without one */
+    uint32_t under_way;       /* half-open: permits that have not ended */
+    uint32_t successes;       /* half-open */
+    uint32_t reopened;        /* open, half-open: how often, without a close between */
+} weir_breaker_tally;
+
+/* Zero means the default, for each. */
+typedef struct weir_breaker_config {
+    /* When it opens. */
+    uint32_t consecutive;  /* failures in a row, up to 16,777,215; 5, or no such rule if there is a window or `trips` */
+    uint32_t window_calls; /* looks at the last so many calls, up to 1023; 0: does not */
+    weir_ns window_time;   /* looks at the calls that ended in the last so many nanoseconds; 0: does not */
+    uint32_t buckets;      /* of window_time, which rolls in steps of one; up to 1024; 10 */
+    double failure_rate;   /* of the window, above 0 and up to 1; 0.5, or no such rule if there is `trips` */
+    uint32_t min_calls;    /* in the window, before the rate counts; as many as window_calls, 20 for window_time */
+    bool (*trips)(const weir_breaker_tally *tally, void *arg); /* after a failure, in its thread; perhaps repeatedly */
+    /* How long it stays open. */
+    weir_ns open_time;     /* 60 s */
+    double growth;         /* after each reopening so many times as long; 1, and not below */
+    weir_ns max_open_time; /* of all, jitter included; 0: years */
+    double jitter;         /* longer or shorter by up to this share, at random; 0 … 1; 0 */
+    /* Half-open. */
+    uint32_t probes;                                            /* calls under way at once, up to 4095; 1 */
+    uint32_t successes;                                         /* to close, up to 4095; as many as probes */
+    bool (*closes)(const weir_breaker_tally *tally, void *arg); /* after a success, instead of `successes` */
+    weir_ns half_open_time;                                     /* after which it opens again; 0: never */
+    /* What a result of weir_breaker_call means: rc is fn's, `outcome` what it would be taken for. */
+    int (*classify)(int rc, int outcome, void *arg);
+    /* After each change of state, once, in the thread that has made it. May call anything. */
+    void (*on_change)(weir_breaker *b, int from, int to, void *arg);
+    void *arg; /* passed to all of these */
+    weir_clock *clock;
+} weir_breaker_config;
+
+#define WEIR__BREAKER_LONGEST (INT64_C(1) << 56) /* two years; longer times count as this */
+enum { WEIR__BREAKER_COUNTS = 0xffffff, WEIR__BREAKER_COUNT = 0xfff };
+
+/* "closed", "half-open", "open", "forced open", "disabled". */
+WEIR_API const char *weir_breaker_state_text(int state);
+
+/* Fills in the defaults. 0; EINVAL: a number out of its range, or both windows. */
+WEIR_API int weir__breaker_defaults(weir_breaker_config *c);
+
+#endif /* WEIR_GUARD_CIRCUIT_H */
+
+/* ==== weir/guard/breaker.h ==== */
+
+/* weir/guard/breaker.h: a circuit breaker: calls of a service that fails are refused for a while, so that it can recover and nobody waits for it in vain.
+ *
+ *     weir_breaker breaker;
+ *     weir_breaker_init(&breaker, &(weir_breaker_config){.consecutive = 3, .open_time = WEIR_SEC(10)});
+ *     rc = weir_breaker_call(ctx, &breaker, ask_the_service, &question);         EAGAIN, EBUSY: it was not asked
+ *
+ *     weir_breaker_permit permit;                                                the same in two steps
+ *     if ((rc = weir_breaker_allow(&breaker, &permit)) == 0)
+ *         weir_breaker_done(&breaker, &permit, ask() ? WEIR_BREAKER_SUCCESS : WEIR_BREAKER_FAILURE);
+ *
+ * Overview
+ *            ┌──────────── failures: a rule says so ───────────┐
+ *        CLOSED                                                ▼
+ *        all are admitted, results count                     OPEN  none is admitted, for open_time
+ *            ▲                                                 │ ▲
+ *            │                          the first that asks    ▼ │ one failure, or it takes longer than half_open_time
+ *            └── so many successes ─────────────────────── HALF-OPEN  `probes` at a time are admitted
+ *
+ *   By hand: FORCED OPEN admits none and DISABLED admits all, and counts nothing, until weir_breaker_reset makes it CLOSED.
+ *
+ * Meaning
+ *   Each change of state begins a new generation. A permit belongs to the generation that it was given in, and its result counts there or nowhere:
+ *   whoever was admitted before the breaker opened does not close or reopen it afterwards.
+ *   HALF-OPEN counts at admission: one more is admitted if fewer than `probes` are under way, and if those and the successes so far do not make up
+ *   what it takes to close already. A permit that ends as IGNORED frees its place. One that never ends keeps it: half_open_time bounds that.
+ *   A success is what fn returns 0 for. An error after the caller's ctx was cancelled is neither success nor failure. One after the deadline of ctx has
+ *   passed is a failure: a service that hangs shows in nothing else; a program that gives some calls too little time says so in `classify`.
+ *   The open time is counted from a reading of the clock that was made after the breaker had opened: it is never shorter, and at most two
+ *   microseconds longer. A later generation has its own: after each reopening without a close between, `growth` times as long.
+ *   The state changes when somebody asks: a breaker whose open time has passed is open until the next allow.
+ *
+ * Rules by which it opens, looked at when a call fails; any of them is enough
+ *   consecutive    so many failures in a row, of calls in the order in which they end
+ *   window_calls or window_time, with failure_rate and min_calls: the share of failures among the last calls (guard/rolling.h)
+ *   trips          the program's own, on these numbers
+ *
+ * The word
+ *       63……61 state     60……54 how often reopened without a close     53……24 generation     23……0 counts:
+ *           closed: failures in a row          half-open: 23……12 permits under way, 11……0 successes
+ *   One compare-and-swap is a transition; it fits one generation only, since the next differs. So exactly one thread makes each, and it is the one that calls
+ *   on_change, after the swap, with nothing held: the callback may call anything, this breaker included. Callbacks of two transitions made by two
+ *   threads may run at once, or the later one first.
+ *   A permit is the upper forty bits; a result whose permit differs there from the word is of an earlier generation. They differ until 2^30 transitions
+ *   have come between.
+ *
+ * The end of the open time stands in a second word, marked with sixteen bits of its generation
+ *   Who opens the breaker writes it after the swap. Between the two the mark is of an earlier generation: then whoever asks writes it, from a
+ *   clock reading of its own; the first counts. So nobody waits for a thread that stops there, the time is set once, and no shorter
+ *   than it should be. A thread that was held up before it writes: either the word has changed and its swap fails, or nobody has set the time since, and
+ *   its mark, which fits no later generation, is overwritten by whoever needs the word next. (Not done: writing the time before the swap. A thread that
+ *   then loses the swap has shortened, with an older reading, the open time of a later generation.)
+ *   The mark fits by mistake after 65,536 transitions none of which has set a time, that is, by hand: then one probe comes early.
+ *
+ * Why loads of the word need no more than they have
+ *   (D) A result's swap releases, and (A) an admission acquires: who is admitted after a transition, or in the place that another has given
+ *   back, sees what that other did before. With `probes` 1 one probe sees all of the one before. Admissions while closed write nothing, and order nothing.
+ *
+ * Source for the meanings: sony/gobreaker, failsafe-go, resilience4j, and what their users have asked for: a callback under a lock deadlocks
+ * (gobreaker PR#119), a fixed window misjudges (#21), when to close (#63), half-open for ever (resilience4j#903, #935, #2289).
+ *
+ * Who may call what at once: allow, done, call, force, reset, state, counts: any threads. init, free: one thread.
+ * Progress: allow while closed, and done of a success that nothing is counted for, are wait-free, a load each; else all are lock-free. Nothing
+ * parks, allocates or takes a lock.
+ */
+#ifndef WEIR_GUARD_BREAKER_H
+#define WEIR_GUARD_BREAKER_H
+
+
+struct weir_breaker {
+    weir__atomic_u64 word, end;
+    weir__rolling window;
+    weir_breaker_config config; /* defaults filled in */
+};
+
+/* One admission, to be ended once. 0: none, or ended. */
+typedef struct weir_breaker_permit {
+    uint64_t stamp;
+} weir_breaker_permit;
+
+/* Static: so many failures in a row open it, for so long; all else as by default. */
+/* clang-format off */
+#define WEIR_BREAKER_INIT(consecutive, open_time) \
+    {0, 0, {NULL, 0, 0, 0, 0}, {(consecutive), 0, 0, 0, 0, 0, NULL, (open_time), 1, WEIR__BREAKER_LONGEST, 0, 1, 1, NULL, 0, NULL, NULL, NULL, NULL}}
+/* clang-format on */
+
+enum { WEIR__BREAKER_UNDER_WAY = 0x1000 };
+WEIR_INLINE int weir__breaker_state(uint64_t word)
+{
+    return (int)(word >> 61);
+}
+
+/* Closed; config NULL: all defaults. 0; EINVAL: a number out of its range, or both windows; ENOMEM: none for the window. */
+WEIR_API int weir_breaker_init(weir_breaker *b, const weir_breaker_config *config);
+/* Frees the window. Nobody uses the breaker; permits that have not ended may be forgotten. One without a window need not be freed. */
+WEIR_API void weir_breaker_free(weir_breaker *b);
+
+/* WEIR_BREAKER_OPEN (or _FORCED_OPEN): admits none; WEIR_BREAKER_DISABLED: admits all, and counts nothing; until weir_breaker_reset. Permits of before
+ * count nowhere. 0; EINVAL: another state. */
+WEIR_API int weir_breaker_force(weir_breaker *b, int state);
+/* Closed, with nothing counted, whatever it was; also if it was closed. */
+WEIR_API void weir_breaker_reset(weir_breaker *b);
+
+/* What it is at this moment, and what it has counted. */
+WEIR_API int weir_breaker_state(weir_breaker *b);
+WEIR_API void weir_breaker_counts(weir_breaker *b, weir_breaker_tally *tally);
+
+WEIR_API int weir__breaker_allow_slow(weir_breaker *b, weir_breaker_permit *permit);
+WEIR_API int weir__breaker_done_slow(weir_breaker *b, weir_breaker_permit *permit, int outcome);
+WEIR_API int weir__breaker_outcome(weir_breaker *b, weir_ctx *ctx, int rc);
+
+/* May a call be made now? 0: yes, and *permit is to be ended with weir_breaker_done. EAGAIN: it is open. EBUSY: it is half-open, and all places are taken. */
+static inline int weir_breaker_allow(weir_breaker *b, weir_breaker_permit *permit)
+{
+    const uint64_t word = weir__load_acq(&b->word); /* (A) pairs with (D) */
+    if (WEIR_UNLIKELY(weir__breaker_state(word) != WEIR_BREAKER_CLOSED))
+        return weir__breaker_allow_slow(b, permit);
+    permit->stamp = word | WEIR__BREAKER_COUNTS;
+    return 0;
+}
+
+/* How the call has ended. Any thread. 0, also if it no longer counts. EINVAL: no such outcome, the permit then stays good; or a permit that was not given or has
+ * ended already. (A copy that is ended again is noticed only if nobody is under way in a half-open breaker; else it counts as another's end.) */
+static inline int weir_breaker_done(weir_breaker *b, weir_breaker_permit *permit, int outcome)
+{
+    /* The word of the permit's generation, closed, and nothing counted. */
+    if (WEIR_UNLIKELY(outcome != WEIR_BREAKER_SUCCESS) || WEIR_UNLIKELY(b->window.words != NULL) ||
+        WEIR_UNLIKELY((weir__load_rlx(&b->word) ^ permit->stamp) != WEIR__BREAKER_COUNTS) ||
+        WEIR_UNLIKELY(weir__breaker_state(permit->stamp) != WEIR_BREAKER_CLOSED))
+        return weir__breaker_done_slow(b, permit, outcome);
+    permit->stamp = 0;
+    return 0;
+}
+
+typedef struct weir__breaker_visit {
+    weir_breaker *b;
+    weir_breaker_permit permit;
+    int outcome;
+} weir__breaker_visit;
+static inline void weir__breaker_leave(weir__breaker_visit *visit)
+{
+    if (visit->permit.stamp != 0)
+        (void)weir_breaker_done(visit->b, &visit->permit, visit->outcome);
+}
+
+/* Runs fn(ctx, arg) if a call may be made, and returns what it returns. ECANCELED, ETIMEDOUT: ctx had ended before; EAGAIN, EBUSY: as weir_breaker_allow;
+ * then fn was not run. (A fn that itself returns these is told from a refusal in two steps.) An exception that leaves fn, in a C++ unit, is a failure. */
+static inline int weir_breaker_call(weir_ctx *ctx, weir_breaker *b, weir_task_fn *fn, void *arg)
+{
+    __attribute__((cleanup(weir__breaker_leave))) weir__breaker_visit visit = {b, {0}, WEIR_BREAKER_FAILURE};
+    int rc = ctx == NULL ? 0 : weir_ctx_err(ctx);
+    if (WEIR_UNLIKELY(rc != 0) || (rc = weir_breaker_allow(b, &visit.permit)) != 0)
+        return rc;
+    rc = fn(ctx, arg);
+    visit.outcome = weir__breaker_outcome(b, ctx, rc);
+    return rc;
+}
+
+#endif /* WEIR_GUARD_BREAKER_H */
+
 /* ==== weir/guard/budget.h ==== */
 
 /* weir/guard/budget.h: retries stay under a share of the requests, for all callers together.
@@ -5037,6 +5353,7 @@ WEIR_API const char *weir_error_text(int code)
     case 0: return "success";
     case EPIPE: return "closed";
     case EAGAIN: return "would have to wait";
+    case EBUSY: return "in use";
     case ETIMEDOUT: return "deadline passed";
     case ECANCELED: return "cancelled";
     case ENOMEM: return "out of memory";
@@ -9269,6 +9586,532 @@ WEIR_API size_t weir_limiter_map_count(weir_limiter_map *m)
 }
 
 #endif /* WEIR_GUARD_LIMITER_MAP_IMPLEMENTED */
+
+/* ==== weir/guard/rolling.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_GUARD_ROLLING_IMPLEMENTED)
+#define WEIR_GUARD_ROLLING_IMPLEMENTED
+
+/* The head has a cache line of its own, before the slots. */
+enum { WEIR__ROLLING_HEAD = WEIR_CACHE_PAD / 8 };
+
+WEIR_API int weir__rolling_init(weir__rolling *r, uint32_t calls, uint32_t buckets, weir_ns bucket)
+{
+    size_t slots = 1, bytes;
+    memset(r, 0, sizeof *r);
+    if (calls > WEIR__ROLLING_CALLS_MAX)
+        return EINVAL;
+    if (calls == 0 && (buckets == 0 || buckets > WEIR__ROLLING_BUCKETS_MAX || bucket <= 0))
+        return EINVAL;
+    while (slots < calls)
+        slots *= 2;
+    bytes = (calls != 0 ? WEIR__ROLLING_HEAD + slots : (size_t)2 * buckets) * sizeof(uint64_t);
+    r->words = (weir__atomic_u64 *)WEIR_ALLOC(WEIR_CACHE_PAD, bytes);
+    if (r->words == NULL)
+        return ENOMEM;
+    memset(r->words, 0, bytes);
+    r->calls = calls;
+    r->mask = (uint32_t)slots - 1;
+    r->buckets = buckets;
+    r->bucket = bucket;
+    return 0;
+}
+
+WEIR_API void weir__rolling_free(weir__rolling *r)
+{
+    if (r->words != NULL)
+        WEIR_FREE(r->words);
+    memset(r, 0, sizeof *r);
+}
+
+static bool weir__rolling_current(const weir__atomic_u64 *guard, uint64_t generation)
+{
+    return weir__load_rlx(guard) >> WEIR__GENERATION_AT == generation;
+}
+
+/* ---- by count ---- */
+
+enum { WEIR__ROLLING_SEQUENCE_AT = 11, WEIR__ROLLING_GENERATION_AT = 34 };
+#define WEIR__ROLLING_FAILURES (UINT64_C(0x3ff) << 1)
+#define WEIR__ROLLING_SEQUENCES (UINT64_C(1) << (WEIR__ROLLING_GENERATION_AT - WEIR__ROLLING_SEQUENCE_AT))
+
+static uint64_t weir__rolling_sequence(uint64_t head)
+{
+    return (head >> WEIR__ROLLING_SEQUENCE_AT) & (WEIR__ROLLING_SEQUENCES - 1);
+}
+
+static weir__atomic_u64 *weir__rolling_slot(weir__rolling *r, uint64_t sequence)
+{
+    return &r->words[WEIR__ROLLING_HEAD + (sequence & r->mask)];
+}
+
+/* The latest note stands in `head` alone: puts it into its slot, for whoever it was. */
+static void weir__rolling_settle(weir__rolling *r, uint64_t head)
+{
+    weir__atomic_u64 *slot = weir__rolling_slot(r, weir__rolling_sequence(head) - 1);
+    const uint64_t entry = head & ~WEIR__ROLLING_FAILURES;
+    uint64_t was = weir__load_acq(slot); /* (R) pairs with the swap below: one of a later note brings a later head */
+    if (was != entry && weir__load_rlx(&r->words[0]) == head)
+        (void)weir__cas_rel(slot, &was, entry); /* (S) */
+}
+
+/* The head after one more note on top of `head`, which is settled and of the same generation. */
+static uint64_t weir__rolling_next(weir__rolling *r, uint64_t head, bool failed)
+{
+    uint64_t sequence = weir__rolling_sequence(head), failures = (head & WEIR__ROLLING_FAILURES) >> 1;
+    if (sequence >= r->calls)
+        failures -= weir__load_rlx(weir__rolling_slot(r, sequence - r->calls)) & 1; /* settled before the head was */
+    if (++sequence == WEIR__ROLLING_SEQUENCES)
+        sequence /= 2;
+    failures += failed;
+    return head >> WEIR__ROLLING_GENERATION_AT << WEIR__ROLLING_GENERATION_AT | sequence << WEIR__ROLLING_SEQUENCE_AT |
+           failures << 1 | failed;
+}
+
+static weir__rolling_sum weir__rolling_sum_of(const weir__rolling *r, uint64_t head)
+{
+    const uint64_t sequence = weir__rolling_sequence(head);
+    weir__rolling_sum sum;
+    sum.calls = sequence < r->calls ? sequence : r->calls;
+    sum.failures = (head & WEIR__ROLLING_FAILURES) >> 1;
+    return sum;
+}
+
+static bool weir__rolling_note_count(weir__rolling *r, const weir__atomic_u64 *guard, uint64_t generation, bool failed,
+                                     weir__rolling_sum *sum)
+{
+    for (;;) {
+        /* (R) pairs with the swap below: a head of a later generation brings a later word of the guard. And what was settled before it. */
+        uint64_t head = weir__load_acq(&r->words[0]), next;
+        if (!weir__rolling_current(guard, generation))
+            return false;
+        if (head >> WEIR__ROLLING_GENERATION_AT == generation && weir__rolling_sequence(head) != 0) {
+            weir__rolling_settle(r, head);
+            next = weir__rolling_next(r, head, failed);
+        } else { /* the first of its generation */
+            next = generation << WEIR__ROLLING_GENERATION_AT | UINT64_C(1) << WEIR__ROLLING_SEQUENCE_AT |
+                   (failed ? 3U : 0U);
+        }
+        if (weir__cas_rel(&r->words[0], &head, next)) { /* (S) */
+            if (sum != NULL)
+                *sum = weir__rolling_sum_of(r, next);
+            return true;
+        }
+    }
+}
+
+/* ---- by time ---- */
+
+#define WEIR__BUCKET_COUNT (UINT64_C(0xffffff))
+#define WEIR__BUCKET_LAPS (UINT64_C(0xfffffff))
+
+/* What marks the buckets of a generation in a window's length. */
+static uint64_t weir__bucket_mark(uint64_t generation, uint64_t lap)
+{
+    return generation << 52 | (lap & WEIR__BUCKET_LAPS) << 24;
+}
+
+static bool weir__rolling_note_time(weir__rolling *r, const weir__atomic_u64 *guard, uint64_t generation, bool failed,
+                                    weir_ns now)
+{
+    const uint64_t at = (uint64_t)now / (uint64_t)r->bucket, lap = at / r->buckets;
+    const uint64_t mark = weir__bucket_mark(generation, lap);
+    weir__atomic_u64 *bucket = &r->words[2 * (at % r->buckets) + failed];
+    for (;;) {
+        /* (R) pairs with the swap below: a bucket of a later generation brings a later word of the guard. */
+        uint64_t was = weir__load_acq(bucket), next = mark | 1;
+        if (!weir__rolling_current(guard, generation))
+            return false;
+        if ((was ^ mark) <= WEIR__BUCKET_COUNT)
+            next = was + ((was & WEIR__BUCKET_COUNT) != WEIR__BUCKET_COUNT);
+        else if ((was ^ mark) >> 52 == 0 && (((was >> 24) - lap) & WEIR__BUCKET_LAPS) <= 16)
+            return true;                       /* others have read a later time: this end has left the window */
+        if (weir__cas_rel(bucket, &was, next)) /* (S) */
+            return true;
+    }
+}
+
+WEIR_API bool weir__rolling_note(weir__rolling *r, const weir__atomic_u64 *guard, uint64_t generation, bool failed,
+                                 weir_ns now, weir__rolling_sum *sum)
+{
+    if (r->calls != 0)
+        return weir__rolling_note_count(r, guard, generation, failed, sum);
+    if (!weir__rolling_note_time(r, guard, generation, failed, now))
+        return false;
+    if (sum != NULL)
+        *sum = weir__rolling_read(r, generation, now);
+    return true;
+}
+
+WEIR_API weir__rolling_sum weir__rolling_read(weir__rolling *r, uint64_t generation, weir_ns now)
+{
+    weir__rolling_sum sum = {0, 0};
+    if (r->calls != 0) {
+        const uint64_t head = weir__load_rlx(&r->words[0]);
+        return head >> WEIR__ROLLING_GENERATION_AT == generation ? weir__rolling_sum_of(r, head) : sum;
+    }
+    for (uint64_t i = 0, at = (uint64_t)now / (uint64_t)r->bucket; i < r->buckets; i++) {
+        /* Buckets up to the present one are of this length of the window, those behind it of the one before. */
+        const uint64_t mark = weir__bucket_mark(generation, at / r->buckets - (i > at % r->buckets));
+        for (int failed = 0; failed < 2; failed++) {
+            const uint64_t bucket = weir__load_rlx(&r->words[2 * i + (uint64_t)failed]);
+            const uint64_t n = (bucket ^ mark) <= WEIR__BUCKET_COUNT ? bucket & WEIR__BUCKET_COUNT : 0;
+            sum.calls += n;
+            sum.failures += failed != 0 ? n : 0;
+        }
+    }
+    return sum;
+}
+
+#endif /* WEIR_GUARD_ROLLING_IMPLEMENTED */
+
+/* ==== weir/guard/circuit.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_GUARD_CIRCUIT_IMPLEMENTED)
+#define WEIR_GUARD_CIRCUIT_IMPLEMENTED
+
+WEIR_API const char *weir_breaker_state_text(int state)
+{
+    switch (state) {
+    case WEIR_BREAKER_CLOSED: return "closed";
+    case WEIR_BREAKER_HALF_OPEN: return "half-open";
+    case WEIR_BREAKER_OPEN: return "open";
+    case WEIR_BREAKER_FORCED_OPEN: return "forced open";
+    case WEIR_BREAKER_DISABLED: return "disabled";
+    default: return "unknown";
+    }
+}
+
+/* A time that the words can hold; 0: the default. */
+static weir_ns weir__breaker_time(weir_ns given, weir_ns standard)
+{
+    return given == 0 ? standard : given < WEIR__BREAKER_LONGEST ? given : WEIR__BREAKER_LONGEST;
+}
+
+WEIR_API int weir__breaker_defaults(weir_breaker_config *c)
+{
+    const bool window = c->window_calls != 0 || c->window_time != 0;
+    if (c->window_calls != 0 && c->window_time != 0)
+        return EINVAL;
+    if (c->consecutive == 0 && !window && c->trips == NULL)
+        c->consecutive = 5;
+    if (c->failure_rate == 0 && window && c->trips == NULL)
+        c->failure_rate = 0.5;
+    if (c->min_calls == 0)
+        c->min_calls = c->window_calls != 0 ? c->window_calls : 20;
+    if (c->buckets == 0)
+        c->buckets = 10;
+    if (c->growth == 0)
+        c->growth = 1;
+    if (c->probes == 0)
+        c->probes = 1;
+    if (c->successes == 0)
+        c->successes = c->probes;
+    c->max_open_time = weir__breaker_time(c->max_open_time, WEIR__BREAKER_LONGEST);
+    c->open_time = weir__breaker_time(c->open_time, c->max_open_time < WEIR_SEC(60) ? c->max_open_time : WEIR_SEC(60));
+    c->half_open_time = weir__breaker_time(c->half_open_time, 0);
+    /* Written so that what is not a number does not pass either. */
+    return c->consecutive <= WEIR__BREAKER_COUNTS && c->probes <= WEIR__BREAKER_COUNT &&
+                   c->successes <= WEIR__BREAKER_COUNT && c->open_time > 0 && c->max_open_time >= c->open_time &&
+                   c->half_open_time >= 0 && c->window_time >= 0 && c->growth >= 1 && c->jitter >= 0 &&
+                   c->jitter <= 1 && c->failure_rate >= 0 && c->failure_rate <= 1 && (window || c->failure_rate == 0) &&
+                   (c->window_calls == 0 || c->min_calls <= c->window_calls)
+               ? 0
+               : EINVAL;
+}
+
+#endif /* WEIR_GUARD_CIRCUIT_IMPLEMENTED */
+
+/* ==== weir/guard/breaker.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_GUARD_BREAKER_IMPLEMENTED)
+#define WEIR_GUARD_BREAKER_IMPLEMENTED
+
+/* ---- the word ---- */
+
+enum { WEIR__BREAKER_REOPENED_AT = 54, WEIR__BREAKER_REOPENED_MAX = 127 };
+
+static uint32_t weir__breaker_reopened(uint64_t word)
+{
+    return (uint32_t)(word >> WEIR__BREAKER_REOPENED_AT) & WEIR__BREAKER_REOPENED_MAX;
+}
+static uint64_t weir__breaker_generation(uint64_t word)
+{
+    return (word >> WEIR__GENERATION_AT) & 0x3fffffff;
+}
+static uint32_t weir__breaker_under_way(uint64_t word)
+{
+    return (uint32_t)(word / WEIR__BREAKER_UNDER_WAY) & WEIR__BREAKER_COUNT;
+}
+static uint32_t weir__breaker_successes(uint64_t word)
+{
+    return (uint32_t)word & WEIR__BREAKER_COUNT;
+}
+static bool weir__breaker_same(uint64_t word, uint64_t stamp)
+{
+    return (word ^ stamp) <= WEIR__BREAKER_COUNTS;
+}
+/* The word of the generation after that of `word`, in this state, with nothing counted. */
+static uint64_t weir__breaker_next(uint64_t word, int state, uint32_t reopened)
+{
+    return (uint64_t)state << 61 | (uint64_t)reopened << WEIR__BREAKER_REOPENED_AT |
+           ((weir__breaker_generation(word) + 1) & 0x3fffffff) << WEIR__GENERATION_AT;
+}
+/* Half-open no longer: open once more. */
+static uint64_t weir__breaker_again(uint64_t word)
+{
+    const uint32_t reopened = weir__breaker_reopened(word);
+    return weir__breaker_next(word, WEIR_BREAKER_OPEN, reopened + (reopened < WEIR__BREAKER_REOPENED_MAX));
+}
+
+/* ---- the end of open, and of half-open ---- */
+
+enum { WEIR__BREAKER_MARK_AT = 48, WEIR__BREAKER_UNIT = 1024 }; /* nanoseconds: the clock goes round in nine years */
+#define WEIR__BREAKER_TIMES ((UINT64_C(1) << WEIR__BREAKER_MARK_AT) - 1)
+
+/* How long a generation lasts, if nothing else ends it. */
+static weir_ns weir__breaker_lasts(weir_breaker *b, uint64_t word)
+{
+    const double longest = (double)b->config.max_open_time;
+    double t = (double)b->config.open_time;
+    if (weir__breaker_state(word) == WEIR_BREAKER_HALF_OPEN)
+        return b->config.half_open_time;
+    for (uint32_t i = 0; i < weir__breaker_reopened(word) && t < longest; i++)
+        t *= b->config.growth;
+    if (b->config.jitter > 0)
+        t *= 1 + b->config.jitter * ((double)weir__random_below(65536) / 32768 - 1);
+    return t < longest ? (weir_ns)t : b->config.max_open_time; /* the cap comes last, so that it holds */
+}
+
+/* Has the generation of `word` lasted as long as it may? Sets when that will be, if nobody has. */
+static bool weir__breaker_over(weir_breaker *b, uint64_t word)
+{
+    const uint64_t mark = weir__breaker_generation(word) << WEIR__BREAKER_MARK_AT;
+    for (;;) {
+        uint64_t end = weir__load_acq(&b->end), at; /* (R) pairs with (S): a later generation's end brings its word */
+        const weir_ns now = weir__clock_now(b->config.clock);
+        if ((end & ~WEIR__BREAKER_TIMES) == mark) /* how far beyond it are we, going round? Up to half of it is past */
+            return (((uint64_t)now / WEIR__BREAKER_UNIT - end) & WEIR__BREAKER_TIMES) <= WEIR__BREAKER_TIMES / 2;
+        if (!weir__breaker_same(weir__load_rlx(&b->word), word))
+            return false; /* another has ended it */
+        at = (uint64_t)weir_time_add(now, weir__breaker_lasts(b, word)) + WEIR__BREAKER_UNIT - 1;
+        if (weir__cas_rel(&b->end, &end, mark | (at / WEIR__BREAKER_UNIT & WEIR__BREAKER_TIMES))) /* (S) */
+            return false;
+    }
+}
+
+/* The caller has made a transition. */
+static void weir__breaker_changed(weir_breaker *b, uint64_t was, uint64_t word)
+{
+    const int from = weir__breaker_state(was), to = weir__breaker_state(word);
+    if (to == WEIR_BREAKER_OPEN || (to == WEIR_BREAKER_HALF_OPEN && b->config.half_open_time != 0))
+        (void)weir__breaker_over(b, word);
+    if (from != to && b->config.on_change != NULL)
+        b->config.on_change(b, from, to, b->config.arg);
+}
+
+/* ---- admission ---- */
+
+/* What `word` becomes when somebody asks; itself: there is nothing to change. *rc: the answer. */
+static uint64_t weir__breaker_ask(weir_breaker *b, uint64_t word, int *rc)
+{
+    const uint32_t under_way = weir__breaker_under_way(word);
+    *rc = 0;
+    switch (weir__breaker_state(word)) {
+    case WEIR_BREAKER_OPEN:
+        if (weir__breaker_over(b, word))
+            return weir__breaker_next(word, WEIR_BREAKER_HALF_OPEN, weir__breaker_reopened(word)) +
+                   WEIR__BREAKER_UNDER_WAY;
+        *rc = EAGAIN;
+        return word;
+    case WEIR_BREAKER_FORCED_OPEN: *rc = EAGAIN; return word;
+    case WEIR_BREAKER_HALF_OPEN:
+        if (b->config.half_open_time != 0 && weir__breaker_over(b, word)) {
+            *rc = EAGAIN;
+            return weir__breaker_again(word);
+        }
+        if (under_way < b->config.probes &&
+            (b->config.closes != NULL || under_way + weir__breaker_successes(word) < b->config.successes))
+            return word + WEIR__BREAKER_UNDER_WAY;
+        *rc = EBUSY;
+        return word;
+    default: return word;
+    }
+}
+
+WEIR_API int weir__breaker_allow_slow(weir_breaker *b, weir_breaker_permit *permit)
+{
+    uint64_t word, next;
+    int rc;
+    do {
+        word = weir__load_acq(&b->word); /* (A) */
+        next = weir__breaker_ask(b, word, &rc);
+    } while (next != word && !weir__cas_acq(&b->word, &word, next)); /* (A) */
+    permit->stamp = rc == 0 ? next | WEIR__BREAKER_COUNTS : 0;
+    if (!weir__breaker_same(word, next))
+        weir__breaker_changed(b, word, next);
+    return rc;
+}
+
+/* ---- results ---- */
+
+static void weir__breaker_tally_of(uint64_t word, const weir__rolling_sum *sum, weir_breaker_tally *tally)
+{
+    const int state = weir__breaker_state(word);
+    memset(tally, 0, sizeof *tally);
+    tally->calls = sum->calls;
+    tally->failures = sum->failures;
+    tally->reopened = weir__breaker_reopened(word);
+    if (state == WEIR_BREAKER_CLOSED)
+        tally->consecutive = (uint32_t)(word & WEIR__BREAKER_COUNTS);
+    if (state == WEIR_BREAKER_HALF_OPEN) {
+        tally->under_way = weir__breaker_under_way(word);
+        tally->successes = weir__breaker_successes(word);
+    }
+}
+
+/* Closed, and one more has failed: `word` counts it already. */
+static bool weir__breaker_trips(weir_breaker *b, uint64_t word, const weir__rolling_sum *sum)
+{
+    const weir_breaker_config *c = &b->config;
+    weir_breaker_tally tally;
+    if (c->consecutive != 0 && (word & WEIR__BREAKER_COUNTS) >= c->consecutive)
+        return true;
+    if (c->failure_rate > 0 && sum->calls >= c->min_calls &&
+        (double)sum->failures >= c->failure_rate * (double)sum->calls)
+        return true;
+    if (c->trips == NULL)
+        return false;
+    weir__breaker_tally_of(word, sum, &tally);
+    return c->trips(&tally, c->arg);
+}
+
+/* What `word` becomes with a result of a call that was admitted while closed. */
+static uint64_t weir__breaker_count(weir_breaker *b, uint64_t word, bool failed, const weir__rolling_sum *sum)
+{
+    if (!failed)
+        return word & ~(uint64_t)WEIR__BREAKER_COUNTS;
+    word += (word & WEIR__BREAKER_COUNTS) != WEIR__BREAKER_COUNTS;
+    return weir__breaker_trips(b, word, sum) ? weir__breaker_next(word, WEIR_BREAKER_OPEN, 0) : word;
+}
+
+/* The same of a probe. */
+static uint64_t weir__breaker_probed(weir_breaker *b, uint64_t word, int outcome)
+{
+    const weir__rolling_sum none = {0, 0};
+    weir_breaker_tally tally;
+    bool enough;
+    if (outcome == WEIR_BREAKER_FAILURE)
+        return weir__breaker_again(word);
+    word -= WEIR__BREAKER_UNDER_WAY;
+    if (outcome == WEIR_BREAKER_IGNORED)
+        return word;
+    word += weir__breaker_successes(word) != WEIR__BREAKER_COUNT;
+    weir__breaker_tally_of(word, &none, &tally);
+    enough =
+        b->config.closes != NULL ? b->config.closes(&tally, b->config.arg) : tally.successes >= b->config.successes;
+    return enough ? weir__breaker_next(word, WEIR_BREAKER_CLOSED, 0) : word;
+}
+
+WEIR_API int weir__breaker_done_slow(weir_breaker *b, weir_breaker_permit *permit, int outcome)
+{
+    const uint64_t stamp = permit->stamp;
+    const bool closed = weir__breaker_state(stamp) == WEIR_BREAKER_CLOSED, failed = outcome == WEIR_BREAKER_FAILURE;
+    weir__rolling_sum sum = {0, 0};
+    uint64_t word, next;
+    if (stamp == 0 || outcome < WEIR_BREAKER_SUCCESS || outcome > WEIR_BREAKER_IGNORED)
+        return EINVAL;
+    permit->stamp = 0;
+    if (weir__breaker_state(stamp) == WEIR_BREAKER_DISABLED || (closed && outcome == WEIR_BREAKER_IGNORED))
+        return 0;
+    if (closed && b->window.words != NULL &&
+        !weir__rolling_note(&b->window, &b->word, weir__breaker_generation(stamp), failed,
+                            b->window.calls != 0 ? 0 : weir__clock_now(b->config.clock), failed ? &sum : NULL))
+        return 0;
+    word = weir__load_rlx(&b->word);
+    do {
+        if (!weir__breaker_same(word, stamp))
+            return 0; /* of an earlier generation */
+        if (!closed && weir__breaker_under_way(word) == 0)
+            return EINVAL;
+        next = closed ? weir__breaker_count(b, word, failed, &sum) : weir__breaker_probed(b, word, outcome);
+    } while (next != word && !weir__cas_rel(&b->word, &word, next)); /* (D) pairs with (A) */
+    if (!weir__breaker_same(word, next))
+        weir__breaker_changed(b, word, next);
+    return 0;
+}
+
+WEIR_API int weir__breaker_outcome(weir_breaker *b, weir_ctx *ctx, int rc)
+{
+    int outcome = WEIR_BREAKER_SUCCESS;
+    if (rc != 0)
+        outcome = ctx != NULL && weir_ctx_err(ctx) == ECANCELED ? WEIR_BREAKER_IGNORED : WEIR_BREAKER_FAILURE;
+    if (b->config.classify != NULL)
+        outcome = b->config.classify(rc, outcome, b->config.arg);
+    /* Whatever it says, the permit ends. */
+    return outcome == WEIR_BREAKER_SUCCESS || outcome == WEIR_BREAKER_IGNORED ? outcome : WEIR_BREAKER_FAILURE;
+}
+
+/* ---- the rest ---- */
+
+WEIR_API int weir_breaker_init(weir_breaker *b, const weir_breaker_config *config)
+{
+    weir_breaker_config *c = &b->config;
+    int rc;
+    memset(b, 0, sizeof *b);
+    if (config != NULL)
+        *c = *config;
+    if ((rc = weir__breaker_defaults(c)) != 0 || (c->window_calls == 0 && c->window_time == 0))
+        return rc;
+    return weir__rolling_init(&b->window, c->window_calls, c->buckets,
+                              c->window_time / c->buckets + (c->window_time % c->buckets != 0));
+}
+
+WEIR_API void weir_breaker_free(weir_breaker *b)
+{
+    weir__rolling_free(&b->window);
+}
+
+static void weir__breaker_set(weir_breaker *b, int state)
+{
+    uint64_t word = weir__load_rlx(&b->word), next;
+    do {
+        if (state != WEIR_BREAKER_CLOSED && weir__breaker_state(word) == state)
+            return;
+        next = weir__breaker_next(word, state, 0);
+    } while (!weir__cas_rel(&b->word, &word, next)); /* (D) */
+    weir__breaker_changed(b, word, next);
+}
+
+WEIR_API int weir_breaker_force(weir_breaker *b, int state)
+{
+    if (state != WEIR_BREAKER_OPEN && state != WEIR_BREAKER_FORCED_OPEN && state != WEIR_BREAKER_DISABLED)
+        return EINVAL;
+    weir__breaker_set(b, state == WEIR_BREAKER_OPEN ? WEIR_BREAKER_FORCED_OPEN : state);
+    return 0;
+}
+
+WEIR_API void weir_breaker_reset(weir_breaker *b)
+{
+    weir__breaker_set(b, WEIR_BREAKER_CLOSED);
+}
+
+WEIR_API int weir_breaker_state(weir_breaker *b)
+{
+    return weir__breaker_state(weir__load_acq(&b->word)); /* (A) */
+}
+
+WEIR_API void weir_breaker_counts(weir_breaker *b, weir_breaker_tally *tally)
+{
+    const uint64_t word = weir__load_rlx(&b->word);
+    weir__rolling_sum sum = {0, 0};
+    if (weir__breaker_state(word) == WEIR_BREAKER_CLOSED && b->window.words != NULL)
+        sum = weir__rolling_read(&b->window, weir__breaker_generation(word),
+                                 b->window.calls != 0 ? 0 : weir__clock_now(b->config.clock));
+    weir__breaker_tally_of(word, &sum, tally);
+}
+
+#endif /* WEIR_GUARD_BREAKER_IMPLEMENTED */
 
 /* ==== weir/guard/retry.h: implementation ==== */
 

@@ -5,6 +5,7 @@
  *
  *   EPIPE       the channel is closed (for a receive: and drained)
  *   EAGAIN      a try-operation would have to wait
+ *   EBUSY       all places are taken (a half-open breaker)
  *   ETIMEDOUT   a deadline has passed
  *   ECANCELED   the context was cancelled
  *   ENOMEM      no memory; nothing was changed and nothing leaked
@@ -38,6 +39,7 @@ WEIR_API const char *weir_error_text(int code)
     case 0: return "success";
     case EPIPE: return "closed";
     case EAGAIN: return "would have to wait";
+    case EBUSY: return "in use";
     case ETIMEDOUT: return "deadline passed";
     case ECANCELED: return "cancelled";
     case ENOMEM: return "out of memory";
