@@ -52,6 +52,7 @@
 #include "task/single.h"     /* who asks for the same at the same time shares one run */
 #include "task/objpool.h"    /* objects to be used again */
 #include "guard/clock.h"     /* the clock by which guards decide; a test's own */
+#include "guard/window.h"    /* so many events in a window of time: fixed, sliding */
 #include "flow/loop.h"       /* generate, map, sink, fan-out, fan-in as inline loops */
 #include "flow/pipeline.h"   /* the threads of a pipeline, and how it ends */
 #include "flow/stages.h"     /* the stages of a pipeline, one call each */

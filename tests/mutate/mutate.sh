@@ -18,7 +18,7 @@ mkdir -p "$out"
 
 $CC -std=c11 -O3 -Iinclude -Itests -c tests/model/model.c -o "$model" || exit 2
 (cd include/weir && awk -f ../../tests/mutate/mutants.awk core/fence.h park/*.h ring/base.h ring/spsc.h ring/slots.h ring/ring.h chan/*.h ctx/*.h
-    sync/*.h task/*.h) |
+    sync/*.h task/*.h guard/*.h) |
     grep -F "${ONLY:-	}" | awk -F '\t' -v kinds=" $kinds " 'index(kinds, " " $6 " ")' |
     awk -v k="${SAMPLE%/*}" -v n="${SAMPLE#*/}" '(NR - k) % n == 0' >"$out/list"
 
@@ -48,6 +48,7 @@ programs()
     sync/line.h) echo sync task ;;
     sync/*) echo sync ;;
     task/*) echo task ;;
+    guard/window.h) echo window ;;
     esac
 }
 tests()
@@ -70,7 +71,7 @@ tests()
     ctx/*) echo fuzz/test_sequences ctx/test_ctx ctx/test_ctx_hooks ctx/test_ctx_wait ctx/test_ctx_race ;;
     chan/promise.h) echo task/test_future ;;
     sync/line.h) echo sync/test_sem sync/test_once task/test_group ;;
-    sync/* | task/*) echo "${1%/*}/test_$(basename "$1" .h)" ;;
+    sync/* | task/* | guard/*) echo "${1%/*}/test_$(basename "$1" .h)" ;;
     esac
 }
 flags()
