@@ -49,6 +49,7 @@ programs()
     sync/*) echo sync ;;
     task/*) echo task ;;
     guard/rolling.h | guard/circuit.h | guard/breaker.h) echo breaker ;;
+    guard/window.h) echo window ;;
     esac
 }
 tests()
