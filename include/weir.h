@@ -4329,13 +4329,15 @@ static inline int weir_leaky_wait(weir_ctx *ctx, weir_leaky *l)
  *
  * Why nobody spends from another key's bucket
  *   Forgetting and reusing a place, under the lock          deciding
- *     1. bucket: full -> closed, by compare-and-swap          a. read the bucket (acquire)
- *     2. key = free again                                     b. read the key: still ours?
- *     3. bucket = the new one's, full (release)                c. compare-and-swap the bucket from what (a) saw
+ *     1. key = free again                                     a. read the bucket (acquire)
+ *     2. bucket: full -> closed, by compare-and-swap          b. read the key: still ours?
+ *        (no longer full: the key comes back)                 c. compare-and-swap the bucket from what (a) saw
+ *     3. bucket = the new one's, full (release)
  *     4. key = the new one's (release)
- *   If (a) saw the bucket of 3, it saw the key of 2 or a later one in (b), and (b) fails. If it saw an earlier one, (c) fails as soon as 1 is done; nor
- *   does the same word come again: a full bucket can be written in many ways, and each new one is written one unit lower.
- *   Refused is believed only if the key is still there afterwards: the closed bucket of 1 refuses.
+ *   If (a) saw the bucket of 2 or 3, it saw the key of 1 or a later one in (b), and (b) fails. If it saw an earlier one, either (c) comes before 2, which
+ *   then fails, or it fails itself. Nor does the same word come again: a full bucket can be written in many ways, and each new one is written
+ *   one unit lower. A refusal stands if the bucket still is what (a) saw.
+ *   Not done: 2 before 1. A decider would find its key with a closed bucket, and be refused though it has all its tokens (the model found it).
  *
  * Who may call what at once: all but init and free, from any number of threads.
  */
@@ -9463,24 +9465,36 @@ static weir__limiter_place *weir__limiter_find(const weir_limiter_map *m, uint64
 
 /* ---- coming in, under the lock ------------------------------------------------------------------------------------------------ */
 
-/* Forgets the key of a place whose bucket is full. False: it is not, and full only in *wait more nanoseconds. */
-static bool weir__limiter_forget(weir_limiter_map *m, weir__limiter_place *place, weir_ns now, weir_ns *wait)
+/* Whether the bucket is full, and then the word by which it is closed; else how long it takes to be full. */
+static bool weir__limiter_is_full(const weir_limiter_map *m, uint64_t word, weir_ns now, uint64_t *closed,
+                                  weir_ns *wait)
 {
-    uint64_t word = weir__load_acq(&place->bucket), minted;
+    const weir__bucket_rule *rule = &m->rules.rule[word & 3];
     weir__bucket_look look;
     int64_t lacks;
-    do {
-        if (weir__bucket_look_at(&look, word, &m->rules.rule[word & 3], 0, now) != 0)
-            minted = 0; /* no limit: nothing to remember */
-        else if ((lacks = (int64_t)look.burst + weir__bucket_ahead(&look)) <= 0)
-            minted = look.minted;
-        else {
-            *wait = weir__bucket_until(&m->rules.rule[word & 3], now, (uint64_t)lacks);
+    look.minted = 0;
+    if (weir__bucket_look_at(&look, word, rule, 0, now) == 0 &&
+        (lacks = (int64_t)look.burst + weir__bucket_ahead(&look)) > 0) {
+        *wait = weir__bucket_until(rule, now, (uint64_t)lacks);
+        return false;
+    }
+    *closed = (look.minted + WEIR__BUCKET_CLOSED) << 2 | (word & 3);
+    return true;
+}
+
+/* Forgets the key of a place, if its bucket is full. False: it is not; *wait: for how long. */
+static bool weir__limiter_forget(weir_limiter_map *m, weir__limiter_place *place, weir_ns now, weir_ns *wait)
+{
+    const uint64_t number = weir__load_rlx(&place->key);
+    uint64_t word = weir__load_acq(&place->bucket), closed;
+    if (!weir__limiter_is_full(m, word, now, &closed, wait))
+        return false;
+    weir__store_rlx(&place->key, WEIR__LIMITER_FREE);     /* (1): the release of (2) publishes it */
+    while (!weir__cas_rel(&place->bucket, &word, closed)) /* (2) pairs with (a) */
+        if (!weir__limiter_is_full(m, word, now, &closed, wait)) {
+            weir__store_rel(&place->key, number);
             return false;
         }
-        /* (1) of the essay. Relaxed: what is read after it is read under the lock. */
-    } while (!weir__cas_rlx(&place->bucket, &word, (minted + WEIR__BUCKET_CLOSED) << 2 | (word & 3)));
-    weir__store_rlx(&place->key, WEIR__LIMITER_FREE); /* (2): the release of (3) publishes it */
     weir__store_rlx(&m->used, m->used - 1);
     return true;
 }
@@ -9559,12 +9573,6 @@ static weir__limiter_place *weir__limiter_at(weir_limiter_map *m, uint64_t numbe
     }
 }
 
-/* Whether an answer that changed nothing was about this key. */
-static bool weir__limiter_stands(const weir__limiter_place *place, uint64_t number, int rc)
-{
-    return rc == 0 || (rc != WEIR__BUSY && weir__load_acq(&place->key) == number);
-}
-
 static bool weir__limiter_never(weir_limiter_map *m, int64_t n)
 {
     return n < 0 || (uint64_t)n > weir__load_rlx(&m->most);
@@ -9582,8 +9590,8 @@ WEIR_API int weir_limiter_map_allow(weir_limiter_map *m, uint64_t key, int64_t n
     do {
         if ((place = weir__limiter_at(m, number, &word)) == NULL)
             return EOVERFLOW;
-        rc = weir__bucket_attempt(&place->bucket, word, &m->rules, n, now);
-    } while (!weir__limiter_stands(place, number, rc));
+        rc = weir__bucket_attempt(&place->bucket, word, &m->rules, n, now); /* (c) */
+    } while (rc == WEIR__BUSY);
     return rc;
 }
 
@@ -9601,7 +9609,7 @@ static int weir__limiter_map_reserve(weir_limiter_map *m, uint64_t key, int64_t 
         if ((place = weir__limiter_at(m, number, &word)) == NULL)
             return EOVERFLOW;
         rc = weir__bucket_reserve(&place->bucket, word, &m->rules, n, now, longest, r);
-    } while (!weir__limiter_stands(place, number, rc));
+    } while (rc == WEIR__BUSY);
     return rc;
 }
 
@@ -9623,7 +9631,7 @@ WEIR_API int weir_limiter_map_cancel(weir_limiter_map *m, uint64_t key, weir_res
             word = weir__load_acq(&place->bucket);
             rc = weir__load_acq(&place->key) != number ? WEIR__BUSY
                                                        : weir__bucket_cancel(&place->bucket, word, &m->rules, r);
-        } while (!weir__limiter_stands(place, number, rc));
+        } while (rc == WEIR__BUSY);
     r->n = 0;
     if (rc != 0)
         return EAGAIN;
@@ -9828,29 +9836,29 @@ static bool weir__rolling_note_count(weir__rolling *r, const weir__atomic_u64 *g
 
 /* ---- by time ---- */
 
-#define WEIR__BUCKET_COUNT (UINT64_C(0xffffff))
-#define WEIR__BUCKET_LAPS (UINT64_C(0xfffffff))
+#define WEIR__ROLLING_COUNT (UINT64_C(0xffffff))
+#define WEIR__ROLLING_LAPS (UINT64_C(0xfffffff))
 
 /* What marks the buckets of a generation in a window's length. */
-static uint64_t weir__bucket_mark(uint64_t generation, uint64_t lap)
+static uint64_t weir__rolling_mark(uint64_t generation, uint64_t lap)
 {
-    return generation << 52 | (lap & WEIR__BUCKET_LAPS) << 24;
+    return generation << 52 | (lap & WEIR__ROLLING_LAPS) << 24;
 }
 
 static bool weir__rolling_note_time(weir__rolling *r, const weir__atomic_u64 *guard, uint64_t generation, bool failed,
                                     weir_ns now)
 {
     const uint64_t at = (uint64_t)now / (uint64_t)r->bucket, lap = at / r->buckets;
-    const uint64_t mark = weir__bucket_mark(generation, lap);
+    const uint64_t mark = weir__rolling_mark(generation, lap);
     weir__atomic_u64 *bucket = &r->words[2 * (at % r->buckets) + failed];
     for (;;) {
         /* (R) pairs with the swap below: a bucket of a later generation brings a later word of the guard. */
         uint64_t was = weir__load_acq(bucket), next = mark | 1;
         if (!weir__rolling_current(guard, generation))
             return false;
-        if ((was ^ mark) <= WEIR__BUCKET_COUNT)
-            next = was + ((was & WEIR__BUCKET_COUNT) != WEIR__BUCKET_COUNT);
-        else if ((was ^ mark) >> 52 == 0 && (((was >> 24) - lap) & WEIR__BUCKET_LAPS) <= 16)
+        if ((was ^ mark) <= WEIR__ROLLING_COUNT)
+            next = was + ((was & WEIR__ROLLING_COUNT) != WEIR__ROLLING_COUNT);
+        else if ((was ^ mark) >> 52 == 0 && (((was >> 24) - lap) & WEIR__ROLLING_LAPS) <= 16)
             return true;                       /* others have read a later time: this end has left the window */
         if (weir__cas_rel(bucket, &was, next)) /* (S) */
             return true;
@@ -9878,10 +9886,10 @@ WEIR_API weir__rolling_sum weir__rolling_read(weir__rolling *r, uint64_t generat
     }
     for (uint64_t i = 0, at = (uint64_t)now / (uint64_t)r->bucket; i < r->buckets; i++) {
         /* Buckets up to the present one are of this length of the window, those behind it of the one before. */
-        const uint64_t mark = weir__bucket_mark(generation, at / r->buckets - (i > at % r->buckets));
+        const uint64_t mark = weir__rolling_mark(generation, at / r->buckets - (i > at % r->buckets));
         for (int failed = 0; failed < 2; failed++) {
             const uint64_t bucket = weir__load_rlx(&r->words[2 * i + (uint64_t)failed]);
-            const uint64_t n = (bucket ^ mark) <= WEIR__BUCKET_COUNT ? bucket & WEIR__BUCKET_COUNT : 0;
+            const uint64_t n = (bucket ^ mark) <= WEIR__ROLLING_COUNT ? bucket & WEIR__ROLLING_COUNT : 0;
             sum.calls += n;
             sum.failures += failed != 0 ? n : 0;
         }

@@ -16,13 +16,15 @@
  *
  * Why nobody spends from another key's bucket
  *   Forgetting and reusing a place, under the lock          deciding
- *     1. bucket: full -> closed, by compare-and-swap          a. read the bucket (acquire)
- *     2. key = free again                                     b. read the key: still ours?
- *     3. bucket = the new one's, full (release)                c. compare-and-swap the bucket from what (a) saw
+ *     1. key = free again                                     a. read the bucket (acquire)
+ *     2. bucket: full -> closed, by compare-and-swap          b. read the key: still ours?
+ *        (no longer full: the key comes back)                 c. compare-and-swap the bucket from what (a) saw
+ *     3. bucket = the new one's, full (release)
  *     4. key = the new one's (release)
- *   If (a) saw the bucket of 3, it saw the key of 2 or a later one in (b), and (b) fails. If it saw an earlier one, (c) fails as soon as 1 is done; nor
- *   does the same word come again: a full bucket can be written in many ways, and each new one is written one unit lower.
- *   Refused is believed only if the key is still there afterwards: the closed bucket of 1 refuses.
+ *   If (a) saw the bucket of 2 or 3, it saw the key of 1 or a later one in (b), and (b) fails. If it saw an earlier one, either (c) comes before 2, which
+ *   then fails, or it fails itself. Nor does the same word come again: a full bucket can be written in many ways, and each new one is written
+ *   one unit lower. A refusal stands if the bucket still is what (a) saw.
+ *   Not done: 2 before 1. A decider would find its key with a closed bucket, and be refused though it has all its tokens (the model found it).
  *
  * Who may call what at once: all but init and free, from any number of threads.
  */
@@ -122,24 +124,36 @@ static weir__limiter_place *weir__limiter_find(const weir_limiter_map *m, uint64
 
 /* ---- coming in, under the lock ------------------------------------------------------------------------------------------------ */
 
-/* Forgets the key of a place whose bucket is full. False: it is not, and full only in *wait more nanoseconds. */
-static bool weir__limiter_forget(weir_limiter_map *m, weir__limiter_place *place, weir_ns now, weir_ns *wait)
+/* Whether the bucket is full, and then the word by which it is closed; else how long it takes to be full. */
+static bool weir__limiter_is_full(const weir_limiter_map *m, uint64_t word, weir_ns now, uint64_t *closed,
+                                  weir_ns *wait)
 {
-    uint64_t word = weir__load_acq(&place->bucket), minted;
+    const weir__bucket_rule *rule = &m->rules.rule[word & 3];
     weir__bucket_look look;
     int64_t lacks;
-    do {
-        if (weir__bucket_look_at(&look, word, &m->rules.rule[word & 3], 0, now) != 0)
-            minted = 0; /* no limit: nothing to remember */
-        else if ((lacks = (int64_t)look.burst + weir__bucket_ahead(&look)) <= 0)
-            minted = look.minted;
-        else {
-            *wait = weir__bucket_until(&m->rules.rule[word & 3], now, (uint64_t)lacks);
+    look.minted = 0;
+    if (weir__bucket_look_at(&look, word, rule, 0, now) == 0 &&
+        (lacks = (int64_t)look.burst + weir__bucket_ahead(&look)) > 0) {
+        *wait = weir__bucket_until(rule, now, (uint64_t)lacks);
+        return false;
+    }
+    *closed = (look.minted + WEIR__BUCKET_CLOSED) << 2 | (word & 3);
+    return true;
+}
+
+/* Forgets the key of a place, if its bucket is full. False: it is not; *wait: for how long. */
+static bool weir__limiter_forget(weir_limiter_map *m, weir__limiter_place *place, weir_ns now, weir_ns *wait)
+{
+    const uint64_t number = weir__load_rlx(&place->key);
+    uint64_t word = weir__load_acq(&place->bucket), closed;
+    if (!weir__limiter_is_full(m, word, now, &closed, wait))
+        return false;
+    weir__store_rlx(&place->key, WEIR__LIMITER_FREE);     /* (1): the release of (2) publishes it */
+    while (!weir__cas_rel(&place->bucket, &word, closed)) /* (2) pairs with (a) */
+        if (!weir__limiter_is_full(m, word, now, &closed, wait)) {
+            weir__store_rel(&place->key, number);
             return false;
         }
-        /* (1) of the essay. Relaxed: what is read after it is read under the lock. */
-    } while (!weir__cas_rlx(&place->bucket, &word, (minted + WEIR__BUCKET_CLOSED) << 2 | (word & 3)));
-    weir__store_rlx(&place->key, WEIR__LIMITER_FREE); /* (2): the release of (3) publishes it */
     weir__store_rlx(&m->used, m->used - 1);
     return true;
 }
@@ -218,12 +232,6 @@ static weir__limiter_place *weir__limiter_at(weir_limiter_map *m, uint64_t numbe
     }
 }
 
-/* Whether an answer that changed nothing was about this key. */
-static bool weir__limiter_stands(const weir__limiter_place *place, uint64_t number, int rc)
-{
-    return rc == 0 || (rc != WEIR__BUSY && weir__load_acq(&place->key) == number);
-}
-
 static bool weir__limiter_never(weir_limiter_map *m, int64_t n)
 {
     return n < 0 || (uint64_t)n > weir__load_rlx(&m->most);
@@ -241,8 +249,8 @@ WEIR_API int weir_limiter_map_allow(weir_limiter_map *m, uint64_t key, int64_t n
     do {
         if ((place = weir__limiter_at(m, number, &word)) == NULL)
             return EOVERFLOW;
-        rc = weir__bucket_attempt(&place->bucket, word, &m->rules, n, now);
-    } while (!weir__limiter_stands(place, number, rc));
+        rc = weir__bucket_attempt(&place->bucket, word, &m->rules, n, now); /* (c) */
+    } while (rc == WEIR__BUSY);
     return rc;
 }
 
@@ -260,7 +268,7 @@ static int weir__limiter_map_reserve(weir_limiter_map *m, uint64_t key, int64_t 
         if ((place = weir__limiter_at(m, number, &word)) == NULL)
             return EOVERFLOW;
         rc = weir__bucket_reserve(&place->bucket, word, &m->rules, n, now, longest, r);
-    } while (!weir__limiter_stands(place, number, rc));
+    } while (rc == WEIR__BUSY);
     return rc;
 }
 
@@ -282,7 +290,7 @@ WEIR_API int weir_limiter_map_cancel(weir_limiter_map *m, uint64_t key, weir_res
             word = weir__load_acq(&place->bucket);
             rc = weir__load_acq(&place->key) != number ? WEIR__BUSY
                                                        : weir__bucket_cancel(&place->bucket, word, &m->rules, r);
-        } while (!weir__limiter_stands(place, number, rc));
+        } while (rc == WEIR__BUSY);
     r->n = 0;
     if (rc != 0)
         return EAGAIN;

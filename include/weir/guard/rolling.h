@@ -187,29 +187,29 @@ static bool weir__rolling_note_count(weir__rolling *r, const weir__atomic_u64 *g
 
 /* ---- by time ---- */
 
-#define WEIR__BUCKET_COUNT (UINT64_C(0xffffff))
-#define WEIR__BUCKET_LAPS (UINT64_C(0xfffffff))
+#define WEIR__ROLLING_COUNT (UINT64_C(0xffffff))
+#define WEIR__ROLLING_LAPS (UINT64_C(0xfffffff))
 
 /* What marks the buckets of a generation in a window's length. */
-static uint64_t weir__bucket_mark(uint64_t generation, uint64_t lap)
+static uint64_t weir__rolling_mark(uint64_t generation, uint64_t lap)
 {
-    return generation << 52 | (lap & WEIR__BUCKET_LAPS) << 24;
+    return generation << 52 | (lap & WEIR__ROLLING_LAPS) << 24;
 }
 
 static bool weir__rolling_note_time(weir__rolling *r, const weir__atomic_u64 *guard, uint64_t generation, bool failed,
                                     weir_ns now)
 {
     const uint64_t at = (uint64_t)now / (uint64_t)r->bucket, lap = at / r->buckets;
-    const uint64_t mark = weir__bucket_mark(generation, lap);
+    const uint64_t mark = weir__rolling_mark(generation, lap);
     weir__atomic_u64 *bucket = &r->words[2 * (at % r->buckets) + failed];
     for (;;) {
         /* (R) pairs with the swap below: a bucket of a later generation brings a later word of the guard. */
         uint64_t was = weir__load_acq(bucket), next = mark | 1;
         if (!weir__rolling_current(guard, generation))
             return false;
-        if ((was ^ mark) <= WEIR__BUCKET_COUNT)
-            next = was + ((was & WEIR__BUCKET_COUNT) != WEIR__BUCKET_COUNT);
-        else if ((was ^ mark) >> 52 == 0 && (((was >> 24) - lap) & WEIR__BUCKET_LAPS) <= 16)
+        if ((was ^ mark) <= WEIR__ROLLING_COUNT)
+            next = was + ((was & WEIR__ROLLING_COUNT) != WEIR__ROLLING_COUNT);
+        else if ((was ^ mark) >> 52 == 0 && (((was >> 24) - lap) & WEIR__ROLLING_LAPS) <= 16)
             return true;                       /* others have read a later time: this end has left the window */
         if (weir__cas_rel(bucket, &was, next)) /* (S) */
             return true;
@@ -237,10 +237,10 @@ WEIR_API weir__rolling_sum weir__rolling_read(weir__rolling *r, uint64_t generat
     }
     for (uint64_t i = 0, at = (uint64_t)now / (uint64_t)r->bucket; i < r->buckets; i++) {
         /* Buckets up to the present one are of this length of the window, those behind it of the one before. */
-        const uint64_t mark = weir__bucket_mark(generation, at / r->buckets - (i > at % r->buckets));
+        const uint64_t mark = weir__rolling_mark(generation, at / r->buckets - (i > at % r->buckets));
         for (int failed = 0; failed < 2; failed++) {
             const uint64_t bucket = weir__load_rlx(&r->words[2 * i + (uint64_t)failed]);
-            const uint64_t n = (bucket ^ mark) <= WEIR__BUCKET_COUNT ? bucket & WEIR__BUCKET_COUNT : 0;
+            const uint64_t n = (bucket ^ mark) <= WEIR__ROLLING_COUNT ? bucket & WEIR__ROLLING_COUNT : 0;
             sum.calls += n;
             sum.failures += failed != 0 ? n : 0;
         }

@@ -1,0 +1,178 @@
+/* tests/model/scenarios/limiter.c: token buckets on a clock that stands still: what is there when the rate changes, when what was reserved is given back,
+ * and when a key of a map is forgotten for another.
+ */
+#define WEIR__LIMITER_PROBES 2
+#include "model/calls.h"
+
+static weir_limiter l;
+static weir_limiter_map m;
+static weir_clock hand;
+static weir_ns at;
+static int got, key_got[4];
+static int passed_on; /* written before tokens are given back, read by whoever gets them */
+
+MODEL_OUTSIDE static weir_ns hand_now(weir_clock *clock)
+{
+    (void)clock;
+    return at;
+}
+
+MODEL_OUTSIDE static void begin(double rate, int64_t burst, int64_t taken)
+{
+    at = WEIR_SEC(1000);
+    hand.now = hand_now;
+    got = passed_on = 0;
+    MODEL_CHECK(weir_limiter_init(&l, rate, burst, &hand) == 0);
+    MODEL_CHECK(weir_limiter_allow(&l, taken) == 0);
+    model_name(&l.bucket, 8, "bucket");
+}
+THREAD(one_left, begin(10, 3, 2))
+THREAD(two_left, begin(10, 3, 1))
+
+static void take(int64_t n)
+{
+    const int rc = weir_limiter_allow(&l, n);
+    MODEL_CHECK(rc == 0 || rc == EAGAIN);
+    if (rc == 0)
+        got += (int)n;
+}
+THREAD(takes, take(1))
+THREAD(takes_twice, take(1); take(1))
+THREAD(takes_two, take(2))
+
+/* ---- nobody gets what another has got, and a refusal is true ---- */
+
+THREAD(one_got, MODEL_CHECK(got == 1))
+THREAD(two_got, MODEL_CHECK(got == 2))
+MODEL(limiter_last_token, .setup = one_left, .finish = one_got, .preemptions = 3, .stale = 2,
+      .threads = {takes_twice, takes_twice, takes})
+MODEL(limiter_two_and_one, .setup = two_left, .finish = two_got, .preemptions = 3, .stale = 2,
+      .threads = {takes_two, takes_twice})
+
+/* ---- changes: tokens stay, whatever the rule; all four rules are gone through ---- */
+
+static void change(double rate)
+{
+    MODEL_CHECK(weir_limiter_set_rate(&l, rate) == 0);
+}
+THREAD(changes, change(1e9))
+THREAD(changes_often, change(1e9); change(0.001); change(1e6); change(3e9); change(7))
+THREAD(changes_both, change(1e9); MODEL_CHECK(weir_limiter_set_burst(&l, 5) == 0))
+MODEL(limiter_changes, .setup = one_left, .finish = one_got, .preemptions = 3, .stale = 1,
+      .threads = {takes, takes, changes})
+MODEL(limiter_changes_often, .setup = two_left, .finish = two_got, .preemptions = 3, .stale = 2,
+      .threads = {takes_twice, changes_often})
+MODEL(limiter_two_change, .setup = one_left, .finish = one_got, .preemptions = 2, .stale = 1,
+      .threads = {takes, changes, changes_both})
+
+/* ---- given back: all of it, when nobody reserves after it; and what the giver did is seen ---- */
+
+static void reserve_and_cancel(int64_t n)
+{
+    weir_reservation r;
+    MODEL_CHECK(weir_limiter_reserve(&l, n, &r) == 0);
+    MODEL_WRITE(&passed_on);
+    passed_on++;
+    MODEL_CHECK(weir_limiter_cancel(&l, &r) == 0);
+}
+static void take_after(void)
+{
+    if (weir_limiter_allow(&l, 2) == 0) {
+        got += 2;
+        MODEL_READ(&passed_on);
+    }
+}
+THREAD(cancels, reserve_and_cancel(2))
+THREAD(takes_if_given, take_after())
+THREAD(all_back, MODEL_CHECK(weir_limiter_tokens(&l) == 2 - got))
+MODEL(limiter_cancel_and_change, .setup = two_left, .finish = all_back, .preemptions = 3, .stale = 1,
+      .threads = {cancels, changes_often})
+
+static weir_reservation early;
+MODEL_OUTSIDE static void with_early(void)
+{
+    begin(10, 3, 1);
+    MODEL_CHECK(weir_limiter_reserve(&l, 2, &early) == 0);
+}
+static void give_early(void)
+{
+    MODEL_WRITE(&passed_on);
+    passed_on++;
+    (void)weir_limiter_cancel(&l, &early);
+}
+THREAD(gives_early, give_early())
+MODEL(limiter_gives_to_another, .setup = with_early, .finish = all_back, .preemptions = 3, .stale = 2,
+      .threads = {gives_early, takes_if_given})
+
+/* ---- a map: a place that is forgotten for another key ---- */
+
+MODEL_OUTSIDE static void begin_map(void)
+{
+    at = WEIR_SEC(1000);
+    hand.now = hand_now;
+    memset(key_got, 0, sizeof key_got);
+    MODEL_CHECK(weir_limiter_map_init(&m, 10, 2, 1, &hand) == 0);
+    m.seed[0] = 0;                                      /* so that each execution is the same */
+    MODEL_CHECK(weir_limiter_map_allow(&m, 1, 0) == 0); /* key 1 is there, and full */
+}
+MODEL_OUTSIDE static void count(uint64_t key)
+{
+    key_got[key]++;
+}
+static void ask(uint64_t key)
+{
+    const int rc = weir_limiter_map_allow(&m, key, 1);
+    MODEL_CHECK(rc == 0 || rc == EOVERFLOW);
+    if (rc == 0)
+        count(key);
+}
+/* What is left of each key's tokens: of one that is not remembered, all. */
+MODEL_OUTSIDE static void accounts(void)
+{
+    for (uint64_t key = 1; key < 4; key++) {
+        weir__limiter_place *place = weir__limiter_find(&m, weir__limiter_number(&m, key));
+        const double left = place == NULL ? 2 : weir__bucket_holds(&place->bucket, &m.rules, at);
+        MODEL_CHECK(left == 2 - key_got[key]);
+    }
+    MODEL_CHECK(weir_limiter_map_count(&m) == 1);
+    weir_limiter_map_free(&m);
+}
+THREAD(map_setup, begin_map())
+THREAD(asks_1, ask(1))
+THREAD(asks_2, ask(2))
+THREAD(asks_1_twice, ask(1); ask(1))
+THREAD(asks_2_and_3, ask(2); ask(3))
+THREAD(map_changes, MODEL_CHECK(weir_limiter_map_set(&m, 1e9, 2) == 0))
+THREAD(accounts_hold, accounts())
+MODEL(limiter_map_forgets, .setup = map_setup, .finish = accounts_hold, .preemptions = 3, .stale = 2,
+      .threads = {asks_1_twice, asks_2})
+MODEL(limiter_map_three_keys, .setup = map_setup, .finish = accounts_hold, .preemptions = 2, .stale = 1,
+      .threads = {asks_1, asks_2_and_3, asks_1})
+MODEL(limiter_map_changes, .setup = map_setup, .finish = accounts_hold, .preemptions = 2, .stale = 1,
+      .threads = {asks_1, asks_2, map_changes})
+
+/* ---- a budget: no more is taken than was paid in ---- */
+
+static weir_retry_budget budget;
+MODEL_OUTSIDE static void begin_budget(void)
+{
+    got = 0;
+    MODEL_CHECK(weir_retry_budget_init(&budget, 0.5, 2) == 0);
+    budget.saved = 0;
+}
+MODEL_OUTSIDE static void count_one(void)
+{
+    got++;
+}
+static void pay_and_take(void)
+{
+    weir_retry_budget_request(&budget);
+    if (weir_retry_budget_take(&budget) == 0)
+        count_one();
+}
+THREAD(budget_setup, begin_budget())
+THREAD(pays_and_takes, pay_and_take())
+THREAD(pays_twice, pay_and_take(); pay_and_take())
+THREAD(budget_adds_up, MODEL_CHECK(got *INT64_C(1000000) + (int64_t)budget.saved == 2000000))
+MODEL(budget_of_three, .setup = budget_setup, .finish = budget_adds_up, .preemptions = 3, .stale = 2,
+      .threads = {pays_twice, pays_and_takes, pays_and_takes})
