@@ -4036,7 +4036,7 @@ typedef struct weir__rolling_sum {
     uint64_t calls, failures;
 } weir__rolling_sum;
 
-/* The last `calls` calls (1 … 1023); or, with 0, those of `buckets` (1 … 1024) times `bucket` nanoseconds. 0; EINVAL; ENOMEM. */
+/* The last `calls` calls (1 … 1023); or, with 0, those of `buckets` (1 … 1024) times `bucket` (1 or more) nanoseconds. 0; ENOMEM. */
 WEIR_API int weir__rolling_init(weir__rolling *r, uint32_t calls, uint32_t buckets, weir_ns bucket);
 WEIR_API void weir__rolling_free(weir__rolling *r);
 /* A call of `generation` has ended at `now` (used by time alone). False: that generation, says *guard, is over; nothing has changed. What the
@@ -8328,10 +8328,6 @@ WEIR_API int weir__rolling_init(weir__rolling *r, uint32_t calls, uint32_t bucke
 {
     size_t slots = 1, bytes;
     memset(r, 0, sizeof *r);
-    if (calls > WEIR__ROLLING_CALLS_MAX)
-        return EINVAL;
-    if (calls == 0 && (buckets == 0 || buckets > WEIR__ROLLING_BUCKETS_MAX || bucket <= 0))
-        return EINVAL;
     while (slots < calls)
         slots *= 2;
     bytes = (calls != 0 ? WEIR__ROLLING_HEAD + slots : (size_t)2 * buckets) * sizeof(uint64_t);
@@ -8451,10 +8447,10 @@ static bool weir__rolling_note_time(weir__rolling *r, const weir__atomic_u64 *gu
         uint64_t was = weir__load_acq(bucket), next = mark | 1;
         if (!weir__rolling_current(guard, generation))
             return false;
-        if ((was ^ mark) <= WEIR__BUCKET_COUNT)
-            next = was + ((was & WEIR__BUCKET_COUNT) != WEIR__BUCKET_COUNT);
+        if ((was ^ mark) < WEIR__BUCKET_COUNT)
+            next = was + 1;
         else if ((was ^ mark) >> 52 == 0 && (((was >> 24) - lap) & WEIR__BUCKET_LAPS) <= 16)
-            return true;                       /* others have read a later time: this end has left the window */
+            return true; /* it is full; or others have read a later time, and this end has left the window */
         if (weir__cas_rel(bucket, &was, next)) /* (S) */
             return true;
     }
@@ -8517,11 +8513,23 @@ static weir_ns weir__breaker_time(weir_ns given, weir_ns standard)
     return given == 0 ? standard : given < WEIR__BREAKER_LONGEST ? given : WEIR__BREAKER_LONGEST;
 }
 
+/* Defaults are filled in. Written so that what is not a number does not pass either. */
+static bool weir__breaker_in_range(const weir_breaker_config *c)
+{
+    if (c->window_calls != 0 && (c->window_time != 0 || c->min_calls > c->window_calls))
+        return false;
+    if (c->window_calls == 0 && c->window_time == 0 && c->failure_rate != 0)
+        return false; /* of what? */
+    return c->consecutive <= WEIR__BREAKER_COUNTS && c->window_calls <= WEIR__ROLLING_CALLS_MAX &&
+           c->window_time >= 0 && c->buckets <= WEIR__ROLLING_BUCKETS_MAX && c->failure_rate >= 0 &&
+           c->failure_rate <= 1 && c->open_time > 0 && c->max_open_time >= c->open_time && c->growth >= 1 &&
+           c->jitter >= 0 && c->jitter <= 1 && c->probes <= WEIR__BREAKER_COUNT &&
+           c->successes <= WEIR__BREAKER_COUNT && c->half_open_time >= 0;
+}
+
 WEIR_API int weir__breaker_defaults(weir_breaker_config *c)
 {
     const bool window = c->window_calls != 0 || c->window_time != 0;
-    if (c->window_calls != 0 && c->window_time != 0)
-        return EINVAL;
     if (c->consecutive == 0 && !window && c->trips == NULL)
         c->consecutive = 5;
     if (c->failure_rate == 0 && window && c->trips == NULL)
@@ -8539,14 +8547,7 @@ WEIR_API int weir__breaker_defaults(weir_breaker_config *c)
     c->max_open_time = weir__breaker_time(c->max_open_time, WEIR__BREAKER_LONGEST);
     c->open_time = weir__breaker_time(c->open_time, c->max_open_time < WEIR_SEC(60) ? c->max_open_time : WEIR_SEC(60));
     c->half_open_time = weir__breaker_time(c->half_open_time, 0);
-    /* Written so that what is not a number does not pass either. */
-    return c->consecutive <= WEIR__BREAKER_COUNTS && c->probes <= WEIR__BREAKER_COUNT &&
-                   c->successes <= WEIR__BREAKER_COUNT && c->open_time > 0 && c->max_open_time >= c->open_time &&
-                   c->half_open_time >= 0 && c->window_time >= 0 && c->growth >= 1 && c->jitter >= 0 &&
-                   c->jitter <= 1 && c->failure_rate >= 0 && c->failure_rate <= 1 && (window || c->failure_rate == 0) &&
-                   (c->window_calls == 0 || c->min_calls <= c->window_calls)
-               ? 0
-               : EINVAL;
+    return weir__breaker_in_range(c) ? 0 : EINVAL;
 }
 
 #endif /* WEIR_GUARD_CIRCUIT_IMPLEMENTED */

@@ -67,7 +67,6 @@
 
 #include "../core/random.h"
 #include "circuit.h"
-#include "rolling.h"
 
 struct weir_breaker {
     weir__atomic_u64 word, end;

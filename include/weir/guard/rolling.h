@@ -62,7 +62,7 @@ typedef struct weir__rolling_sum {
     uint64_t calls, failures;
 } weir__rolling_sum;
 
-/* The last `calls` calls (1 … 1023); or, with 0, those of `buckets` (1 … 1024) times `bucket` nanoseconds. 0; EINVAL; ENOMEM. */
+/* The last `calls` calls (1 … 1023); or, with 0, those of `buckets` (1 … 1024) times `bucket` (1 or more) nanoseconds. 0; ENOMEM. */
 WEIR_API int weir__rolling_init(weir__rolling *r, uint32_t calls, uint32_t buckets, weir_ns bucket);
 WEIR_API void weir__rolling_free(weir__rolling *r);
 /* A call of `generation` has ended at `now` (used by time alone). False: that generation, says *guard, is over; nothing has changed. What the
@@ -84,10 +84,6 @@ WEIR_API int weir__rolling_init(weir__rolling *r, uint32_t calls, uint32_t bucke
 {
     size_t slots = 1, bytes;
     memset(r, 0, sizeof *r);
-    if (calls > WEIR__ROLLING_CALLS_MAX)
-        return EINVAL;
-    if (calls == 0 && (buckets == 0 || buckets > WEIR__ROLLING_BUCKETS_MAX || bucket <= 0))
-        return EINVAL;
     while (slots < calls)
         slots *= 2;
     bytes = (calls != 0 ? WEIR__ROLLING_HEAD + slots : (size_t)2 * buckets) * sizeof(uint64_t);
@@ -207,10 +203,10 @@ static bool weir__rolling_note_time(weir__rolling *r, const weir__atomic_u64 *gu
         uint64_t was = weir__load_acq(bucket), next = mark | 1;
         if (!weir__rolling_current(guard, generation))
             return false;
-        if ((was ^ mark) <= WEIR__BUCKET_COUNT)
-            next = was + ((was & WEIR__BUCKET_COUNT) != WEIR__BUCKET_COUNT);
+        if ((was ^ mark) < WEIR__BUCKET_COUNT)
+            next = was + 1;
         else if ((was ^ mark) >> 52 == 0 && (((was >> 24) - lap) & WEIR__BUCKET_LAPS) <= 16)
-            return true;                       /* others have read a later time: this end has left the window */
+            return true; /* it is full; or others have read a later time, and this end has left the window */
         if (weir__cas_rel(bucket, &was, next)) /* (S) */
             return true;
     }
