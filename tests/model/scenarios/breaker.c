@@ -169,9 +169,10 @@ THREAD(late_failure_1, end(&early[1], WEIR_BREAKER_FAILURE))
 THREAD(late_success_2, end(&early[2], WEIR_BREAKER_SUCCESS))
 THREAD(time_passes_and_it_closes, pass(OPEN_TIME); ask(WEIR_BREAKER_SUCCESS))
 /* Whoever comes first opens it; the other is late, whatever it has become meanwhile. */
-MODEL(breaker_late_failures, .setup = closed_setup, .finish = settled, .preemptions = 3, .stale = 2,
+THREAD(opened_by_one, settled(); MODEL_CHECK(OPENED == 1))
+MODEL(breaker_late_failures, .setup = closed_setup, .finish = opened_by_one, .preemptions = 3, .stale = 2,
       .threads = {late_failure_0, late_failure_1, time_passes_and_it_closes})
-MODEL(breaker_late_success, .setup = closed_setup, .finish = settled, .preemptions = 3, .stale = 2,
+MODEL(breaker_late_success, .setup = closed_setup, .finish = opened_by_one, .preemptions = 3, .stale = 2,
       .threads = {late_failure_0, late_success_2, fails})
 
 /* ---- exactly one opens it ---- */
