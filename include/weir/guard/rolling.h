@@ -1,13 +1,13 @@
 /* weir/guard/rolling.h: how many of the latest calls have failed: of the last so many, or of those of the last so long.
  *
  * Overview
- *   A guard that moves from generation to generation (guard/breaker.h) notes here how each call has ended, and reads how many there were and how many failed.
- *   No lock, no thread; memory only at the start. A fixed window, cleared at intervals, would forget at its edge nearly all that it knew.
+ *   A guard that moves from generation to generation (guard/breaker.h) notes here how each call has ended, and reads how many there were and how
+ *   many failed. No lock, no thread; memory only at the start. A fixed window, cleared at intervals, would forget at its edge all that it knew.
  *
  * Generations
- *   The guard's word holds its generation above bit 24. Everything here is marked with the generation that it was noted in, and means nothing in another; so a
- *   new one begins empty though nobody clears anything. A thread that was held up between its look at the guard's word and its note cannot note in a later
- *   generation: it reads what it is about to replace, then the guard's word once more, and replaces only what it has read:
+ *   The guard's word holds its generation above bit 24. Everything here is marked with the generation that it was noted in, and means nothing in
+ *   another; so a new one begins empty though nobody clears anything. A thread that was held up between its look at the guard's word and its note
+ *   cannot note in a later generation: it reads what it is about to replace, then the guard's word once more, and replaces only what it has read:
  *
  *       held-up thread, generation 3               another, generation 5
  *                                                  the guard's word says 5
@@ -20,18 +20,18 @@
  * By count: exact, one word
  *       head:  63……34 generation   33……11 sequence of the next note   10……1 failures   0 how the latest one ended
  *       slot of each of the last notes:  generation, sequence, how it ended
- *   A note is one compare-and-swap of the head: it adds one, takes away what falls out of the window, and leaves its own end in bit 0. The next
- *   one to come first puts that end into its slot, whoever it belongs to: so a thread that stops for ever between two steps keeps nobody waiting, and
- *   what falls out is always there to be read. The counts are therefore those of one moment, that of the swap.
- *   The sequence starts at 0; at its end it goes back by half, so that it never looks young again. A head would be taken for another only by a thread that
- *   was held up for 4 million notes to the very note.
+ *   A note is one compare-and-swap of the head: it adds one, takes away what falls out of the window, and leaves its own end in bit 0. Whoever
+ *   comes next first puts that end into its slot: so a thread that stops for ever between two steps keeps nobody waiting, and what falls
+ *   out is always there to be read. The counts are therefore those of one moment, that of the swap.
+ *   The sequence starts at 0; at its end it goes back by half, so that it never looks young again. A head would be taken for another only by a
+ *   thread that was held up for 4 million notes to the very note.
  *
  * By time: a count per bucket and end
  *       bucket of an end:  63……52 generation   51……24 number of the window's length that it belongs to   23……0 how many
- *   The window has as many buckets as it is told; each covers its part of every window's length, and what it held before is replaced by who comes first.
- *   Sums are read bucket by bucket: a call that ends at that very moment is in or not, as if it had ended a little earlier or later; one that ended
- *   before is in. Of one bucket, 16 million of each end are counted. It would be taken for a later one after 2^28 window lengths without a note (eight years, for
- *   a second), or 4096 generations within one bucket.
+ *   The window has as many buckets as it is told; each covers its part of every window's length, and what it held before is replaced by who comes
+ *   first. Sums are read bucket by bucket: a call that ends at that very moment is in or not, as if it had ended a little earlier or later; one that
+ *   had ended before is in. Of one bucket, 16 million of each end are counted. It would be taken for a later one after 2^28 window lengths without
+ *   a note (eight years, for a second), or 4096 generations within one bucket.
  *   A clock reading that is older than another's, by up to sixteen windows, notes in its own bucket if that is still there, and nowhere else.
  *
  * Who may call what at once: note, read: any threads. init, free: one thread.
