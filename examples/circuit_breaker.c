@@ -1,9 +1,9 @@
 /* circuit_breaker.c: a client that leaves a failing server in peace, and comes back to it by itself.
  *
- * The server is a thread of this program, on a TCP port of this machine: whoever connects gets a line. For a while it is ill, and hangs up on everybody.
- * The client asks every millisecond, through a breaker. Three failures in a row open it: for 20 ms the client makes do with the answer that it had
- * last, and the server has no load at all. Then one call is let through to see; it fails, and the breaker stays open for twice as long. After
- * that the next two succeed, and all is as before.
+ * The server is a thread of this program, on a TCP port of this machine: whoever connects gets a line. For a while it is ill, and hangs up on
+ * everybody. The client asks every millisecond, through a breaker. Three failures in a row open it: for 20 ms the client makes do with the answer
+ * that it had last, and the server has no load at all. Then one call is let through to see; it fails, and the breaker stays open for twice as long.
+ * After that the next two succeed, and all is as before.
  */
 #define _POSIX_C_SOURCE 200809L /* sockets, beside -std=c11 */
 #define WEIR_IMPLEMENTATION

@@ -4396,13 +4396,13 @@ WEIR_API size_t weir_limiter_map_count(weir_limiter_map *m);
 /* weir/guard/rolling.h: how many of the latest calls have failed: of the last so many, or of those of the last so long.
  *
  * Overview
- *   A guard that moves from generation to generation (guard/breaker.h) notes here how each call has ended, and reads how many there were and how many failed.
- *   No lock, no thread; memory only at the start. A fixed window, cleared at intervals, would forget at its edge nearly all that it knew.
+ *   A guard that moves from generation to generation (guard/breaker.h) notes here how each call has ended, and reads how many there were and how
+ *   many failed. No lock, no thread; memory only at the start. A fixed window, cleared at intervals, would forget at its edge all that it knew.
  *
  * Generations
- *   The guard's word holds its generation above bit 24. Everything here is marked with the generation that it was noted in, and means nothing in another; so a
- *   new one begins empty though nobody clears anything. A thread that was held up between its look at the guard's word and its note cannot note in a later
- *   generation: it reads what it is about to replace, then the guard's word once more, and replaces only what it has read:
+ *   The guard's word holds its generation above bit 24. Everything here is marked with the generation that it was noted in, and means nothing in
+ *   another; so a new one begins empty though nobody clears anything. A thread that was held up between its look at the guard's word and its note
+ *   cannot note in a later generation: it reads what it is about to replace, then the guard's word once more, and replaces only what it has read:
  *
  *       held-up thread, generation 3               another, generation 5
  *                                                  the guard's word says 5
@@ -4415,18 +4415,18 @@ WEIR_API size_t weir_limiter_map_count(weir_limiter_map *m);
  * By count: exact, one word
  *       head:  63……34 generation   33……11 sequence of the next note   10……1 failures   0 how the latest one ended
  *       slot of each of the last notes:  generation, sequence, how it ended
- *   A note is one compare-and-swap of the head: it adds one, takes away what falls out of the window, and leaves its own end in bit 0. The next
- *   one to come first puts that end into its slot, whoever it belongs to: so a thread that stops for ever between two steps keeps nobody waiting, and
- *   what falls out is always there to be read. The counts are therefore those of one moment, that of the swap.
- *   The sequence starts at 0; at its end it goes back by half, so that it never looks young again. A head would be taken for another only by a thread that
- *   was held up for 4 million notes to the very note.
+ *   A note is one compare-and-swap of the head: it adds one, takes away what falls out of the window, and leaves its own end in bit 0. Whoever
+ *   comes next first puts that end into its slot: so a thread that stops for ever between two steps keeps nobody waiting, and what falls
+ *   out is always there to be read. The counts are therefore those of one moment, that of the swap.
+ *   The sequence starts at 0; at its end it goes back by half, so that it never looks young again. A head would be taken for another only by a
+ *   thread that was held up for 4 million notes to the very note.
  *
  * By time: a count per bucket and end
  *       bucket of an end:  63……52 generation   51……24 number of the window's length that it belongs to   23……0 how many
- *   The window has as many buckets as it is told; each covers its part of every window's length, and what it held before is replaced by who comes first.
- *   Sums are read bucket by bucket: a call that ends at that very moment is in or not, as if it had ended a little earlier or later; one that ended
- *   before is in. Of one bucket, 16 million of each end are counted. It would be taken for a later one after 2^28 window lengths without a note (eight years, for
- *   a second), or 4096 generations within one bucket.
+ *   The window has as many buckets as it is told; each covers its part of every window's length, and what it held before is replaced by who comes
+ *   first. Sums are read bucket by bucket: a call that ends at that very moment is in or not, as if it had ended a little earlier or later; one that
+ *   had ended before is in. Of one bucket, 16 million of each end are counted. It would be taken for a later one after 2^28 window lengths without
+ *   a note (eight years, for a second), or 4096 generations within one bucket.
  *   A clock reading that is older than another's, by up to sixteen windows, notes in its own bucket if that is still there, and nowhere else.
  *
  * Who may call what at once: note, read: any threads. init, free: one thread.
@@ -4453,7 +4453,7 @@ typedef struct weir__rolling_sum {
     uint64_t calls, failures;
 } weir__rolling_sum;
 
-/* The last `calls` calls (1 … 1023); or, with 0, those of `buckets` (1 … 1024) times `bucket` nanoseconds. 0; EINVAL; ENOMEM. */
+/* The last `calls` calls (1 … 1023); or, with 0, those of `buckets` (1 … 1024) times `bucket` (1 or more) nanoseconds. 0; ENOMEM. */
 WEIR_API int weir__rolling_init(weir__rolling *r, uint32_t calls, uint32_t buckets, weir_ns bucket);
 WEIR_API void weir__rolling_free(weir__rolling *r);
 /* A call of `generation` has ended at `now` (used by time alone). False: that generation, says *guard, is over; nothing has changed. What the
@@ -4544,7 +4544,7 @@ WEIR_API int weir__breaker_defaults(weir_breaker_config *c);
 
 /* ==== weir/guard/breaker.h ==== */
 
-/* weir/guard/breaker.h: a circuit breaker: calls of a service that fails are refused for a while, so that it can recover and nobody waits for it in vain.
+/* weir/guard/breaker.h: a circuit breaker: calls of a service that fails are refused for a while: it can recover, and nobody waits for it in vain.
  *
  *     weir_breaker breaker;
  *     weir_breaker_init(&breaker, &(weir_breaker_config){.consecutive = 3, .open_time = WEIR_SEC(10)});
@@ -4569,10 +4569,11 @@ WEIR_API int weir__breaker_defaults(weir_breaker_config *c);
  *   whoever was admitted before the breaker opened does not close or reopen it afterwards.
  *   HALF-OPEN counts at admission: one more is admitted if fewer than `probes` are under way, and if those and the successes so far do not make up
  *   what it takes to close already. A permit that ends as IGNORED frees its place. One that never ends keeps it: half_open_time bounds that.
- *   A success is what fn returns 0 for. An error after the caller's ctx was cancelled is neither success nor failure. One after the deadline of ctx has
- *   passed is a failure: a service that hangs shows in nothing else; a program that gives some calls too little time says so in `classify`.
+ *   A success is what fn returns 0 for. An error after the caller's ctx was cancelled is neither success nor failure. One after the deadline of ctx
+ *   has passed is a failure, for a service that hangs shows in nothing else; a program that gives some calls too little time tells by `classify`.
  *   The open time is counted from a reading of the clock that was made after the breaker had opened: it is never shorter, and at most two
- *   microseconds longer. A later generation has its own: after each reopening without a close between, `growth` times as long.
+ *   microseconds longer. Each reopening without a close between makes it `growth` times as long.
+ *   A reading that is older than an earlier one ends nothing. What begins at such a reading is counted from there.
  *   The state changes when somebody asks: a breaker whose open time has passed is open until the next allow.
  *
  * Rules by which it opens, looked at when a call fails; any of them is enough
@@ -4583,23 +4584,24 @@ WEIR_API int weir__breaker_defaults(weir_breaker_config *c);
  * The word
  *       63……61 state     60……54 how often reopened without a close     53……24 generation     23……0 counts:
  *           closed: failures in a row          half-open: 23……12 permits under way, 11……0 successes
- *   One compare-and-swap is a transition; it fits one generation only, since the next differs. So exactly one thread makes each, and it is the one that calls
- *   on_change, after the swap, with nothing held: the callback may call anything, this breaker included. Callbacks of two transitions made by two
- *   threads may run at once, or the later one first.
- *   A permit is the upper forty bits; a result whose permit differs there from the word is of an earlier generation. They differ until 2^30 transitions
- *   have come between.
+ *   One compare-and-swap is a transition; it fits one generation only, since the next differs. So exactly one thread makes each, and it is the one
+ *   that calls on_change, after the swap, with nothing held: the callback may call anything, this breaker included. Callbacks of two transitions
+ *   made by two threads may run at once, or the later one first.
+ *   A permit is the upper forty bits; a result whose permit differs there from the word is of an earlier generation. They differ until 2^30
+ *   transitions have come between.
  *
  * The end of the open time stands in a second word, marked with sixteen bits of its generation
  *   Who opens the breaker writes it after the swap. Between the two the mark is of an earlier generation: then whoever asks writes it, from a
  *   clock reading of its own; the first counts. So nobody waits for a thread that stops there, the time is set once, and no shorter
- *   than it should be. A thread that was held up before it writes: either the word has changed and its swap fails, or nobody has set the time since, and
- *   its mark, which fits no later generation, is overwritten by whoever needs the word next. (Not done: writing the time before the swap. A thread that
- *   then loses the swap has shortened, with an older reading, the open time of a later generation.)
+ *   than it should be. A thread that was held up before it writes finds, or its swap does, that a later generation has set its time; if none has yet,
+ *   it writes a mark that fits no later one, and whoever needs the word next overwrites it.
+ *   Not done: writing the time before the swap. A thread that then loses the swap has shortened, by an older reading, the open time of another.
  *   The mark fits by mistake after 65,536 transitions none of which has set a time, that is, by hand: then one probe comes early.
  *
- * Why loads of the word need no more than they have
+ * What is seen
  *   (D) A result's swap releases, and (A) an admission acquires: who is admitted after a transition, or in the place that another has given
- *   back, sees what that other did before. With `probes` 1 one probe sees all of the one before. Admissions while closed write nothing, and order nothing.
+ *   back, sees what that other did before. With `probes` 1 one probe sees all of the one before. Successes while closed that change nothing in
+ *   the word order nothing.
  *
  * Source for the meanings: sony/gobreaker, failsafe-go, resilience4j, and what their users have asked for: a callback under a lock deadlocks
  * (gobreaker PR#119), a fixed window misjudges (#21), when to close (#63), half-open for ever (resilience4j#903, #935, #2289).
@@ -4640,8 +4642,8 @@ WEIR_API int weir_breaker_init(weir_breaker *b, const weir_breaker_config *confi
 /* Frees the window. Nobody uses the breaker; permits that have not ended may be forgotten. One without a window need not be freed. */
 WEIR_API void weir_breaker_free(weir_breaker *b);
 
-/* WEIR_BREAKER_OPEN (or _FORCED_OPEN): admits none; WEIR_BREAKER_DISABLED: admits all, and counts nothing; until weir_breaker_reset. Permits of before
- * count nowhere. 0; EINVAL: another state. */
+/* WEIR_BREAKER_OPEN (or _FORCED_OPEN): admits none; WEIR_BREAKER_DISABLED: admits all, and counts nothing; until weir_breaker_reset. Permits of
+ * before count nowhere. 0; EINVAL: another state. Any thread; lock-free, as reset. */
 WEIR_API int weir_breaker_force(weir_breaker *b, int state);
 /* Closed, with nothing counted, whatever it was; also if it was closed. */
 WEIR_API void weir_breaker_reset(weir_breaker *b);
@@ -4654,7 +4656,8 @@ WEIR_API int weir__breaker_allow_slow(weir_breaker *b, weir_breaker_permit *perm
 WEIR_API int weir__breaker_done_slow(weir_breaker *b, weir_breaker_permit *permit, int outcome);
 WEIR_API int weir__breaker_outcome(weir_breaker *b, weir_ctx *ctx, int rc);
 
-/* May a call be made now? 0: yes, and *permit is to be ended with weir_breaker_done. EAGAIN: it is open. EBUSY: it is half-open, and all places are taken. */
+/* May a call be made now? 0: yes, and *permit is to be ended with weir_breaker_done. EAGAIN: it is open. EBUSY: it is half-open, and all places are
+ * taken. Any thread; wait-free while closed, else lock-free. */
 static inline int weir_breaker_allow(weir_breaker *b, weir_breaker_permit *permit)
 {
     const uint64_t word = weir__load_acq(&b->word); /* (A) pairs with (D) */
@@ -4664,8 +4667,9 @@ static inline int weir_breaker_allow(weir_breaker *b, weir_breaker_permit *permi
     return 0;
 }
 
-/* How the call has ended. Any thread. 0, also if it no longer counts. EINVAL: no such outcome, the permit then stays good; or a permit that was not given or has
- * ended already. (A copy that is ended again is noticed only if nobody is under way in a half-open breaker; else it counts as another's end.) */
+/* How the call has ended. 0, also if it no longer counts. EINVAL: no such outcome, the permit then stays good; or a permit that was not given, or has
+ * ended already. (A copy of one that has ended is noticed only in a half-open breaker with nobody under way; else it counts as another call's end.)
+ * Any thread, also another than asked; lock-free. */
 static inline int weir_breaker_done(weir_breaker *b, weir_breaker_permit *permit, int outcome)
 {
     /* The word of the permit's generation, closed, and nothing counted. */
@@ -4688,8 +4692,9 @@ static inline void weir__breaker_leave(weir__breaker_visit *visit)
         (void)weir_breaker_done(visit->b, &visit->permit, visit->outcome);
 }
 
-/* Runs fn(ctx, arg) if a call may be made, and returns what it returns. ECANCELED, ETIMEDOUT: ctx had ended before; EAGAIN, EBUSY: as weir_breaker_allow;
- * then fn was not run. (A fn that itself returns these is told from a refusal in two steps.) An exception that leaves fn, in a C++ unit, is a failure. */
+/* Runs fn(ctx, arg) if a call may be made, and returns what it returns. ECANCELED, ETIMEDOUT: ctx had ended before; EAGAIN, EBUSY: as
+ * weir_breaker_allow; then fn was not run. (A fn that returns these itself is told from a refusal in two steps.) An exception that leaves fn, in a
+ * C++ unit, is a failure. Any thread. */
 static inline int weir_breaker_call(weir_ctx *ctx, weir_breaker *b, weir_task_fn *fn, void *arg)
 {
     __attribute__((cleanup(weir__breaker_leave))) weir__breaker_visit visit = {b, {0}, WEIR_BREAKER_FAILURE};
@@ -9733,10 +9738,6 @@ WEIR_API int weir__rolling_init(weir__rolling *r, uint32_t calls, uint32_t bucke
 {
     size_t slots = 1, bytes;
     memset(r, 0, sizeof *r);
-    if (calls > WEIR__ROLLING_CALLS_MAX)
-        return EINVAL;
-    if (calls == 0 && (buckets == 0 || buckets > WEIR__ROLLING_BUCKETS_MAX || bucket <= 0))
-        return EINVAL;
     while (slots < calls)
         slots *= 2;
     bytes = (calls != 0 ? WEIR__ROLLING_HEAD + slots : (size_t)2 * buckets) * sizeof(uint64_t);
@@ -9856,10 +9857,10 @@ static bool weir__rolling_note_time(weir__rolling *r, const weir__atomic_u64 *gu
         uint64_t was = weir__load_acq(bucket), next = mark | 1;
         if (!weir__rolling_current(guard, generation))
             return false;
-        if ((was ^ mark) <= WEIR__ROLLING_COUNT)
-            next = was + ((was & WEIR__ROLLING_COUNT) != WEIR__ROLLING_COUNT);
+        if ((was ^ mark) < WEIR__ROLLING_COUNT)
+            next = was + 1;
         else if ((was ^ mark) >> 52 == 0 && (((was >> 24) - lap) & WEIR__ROLLING_LAPS) <= 16)
-            return true;                       /* others have read a later time: this end has left the window */
+            return true; /* it is full; or others have read a later time, and this end has left the window */
         if (weir__cas_rel(bucket, &was, next)) /* (S) */
             return true;
     }
@@ -9922,11 +9923,23 @@ static weir_ns weir__breaker_time(weir_ns given, weir_ns standard)
     return given == 0 ? standard : given < WEIR__BREAKER_LONGEST ? given : WEIR__BREAKER_LONGEST;
 }
 
+/* Defaults are filled in. Written so that what is not a number does not pass either. */
+static bool weir__breaker_in_range(const weir_breaker_config *c)
+{
+    if (c->window_calls != 0 && (c->window_time != 0 || c->min_calls > c->window_calls))
+        return false;
+    if (c->window_calls == 0 && c->window_time == 0 && c->failure_rate != 0)
+        return false; /* of what? */
+    return c->consecutive <= WEIR__BREAKER_COUNTS && c->window_calls <= WEIR__ROLLING_CALLS_MAX &&
+           c->window_time >= 0 && c->buckets <= WEIR__ROLLING_BUCKETS_MAX && c->failure_rate >= 0 &&
+           c->failure_rate <= 1 && c->open_time > 0 && c->max_open_time >= c->open_time && c->growth >= 1 &&
+           c->jitter >= 0 && c->jitter <= 1 && c->probes <= WEIR__BREAKER_COUNT &&
+           c->successes <= WEIR__BREAKER_COUNT && c->half_open_time >= 0;
+}
+
 WEIR_API int weir__breaker_defaults(weir_breaker_config *c)
 {
     const bool window = c->window_calls != 0 || c->window_time != 0;
-    if (c->window_calls != 0 && c->window_time != 0)
-        return EINVAL;
     if (c->consecutive == 0 && !window && c->trips == NULL)
         c->consecutive = 5;
     if (c->failure_rate == 0 && window && c->trips == NULL)
@@ -9944,14 +9957,7 @@ WEIR_API int weir__breaker_defaults(weir_breaker_config *c)
     c->max_open_time = weir__breaker_time(c->max_open_time, WEIR__BREAKER_LONGEST);
     c->open_time = weir__breaker_time(c->open_time, c->max_open_time < WEIR_SEC(60) ? c->max_open_time : WEIR_SEC(60));
     c->half_open_time = weir__breaker_time(c->half_open_time, 0);
-    /* Written so that what is not a number does not pass either. */
-    return c->consecutive <= WEIR__BREAKER_COUNTS && c->probes <= WEIR__BREAKER_COUNT &&
-                   c->successes <= WEIR__BREAKER_COUNT && c->open_time > 0 && c->max_open_time >= c->open_time &&
-                   c->half_open_time >= 0 && c->window_time >= 0 && c->growth >= 1 && c->jitter >= 0 &&
-                   c->jitter <= 1 && c->failure_rate >= 0 && c->failure_rate <= 1 && (window || c->failure_rate == 0) &&
-                   (c->window_calls == 0 || c->min_calls <= c->window_calls)
-               ? 0
-               : EINVAL;
+    return weir__breaker_in_range(c) ? 0 : EINVAL;
 }
 
 #endif /* WEIR_GUARD_CIRCUIT_IMPLEMENTED */

@@ -80,6 +80,7 @@ TEST(numbers_out_of_range_are_refused)
         {.window_calls = 10, .failure_rate = -0.1},
         {.window_time = -1},
         {.window_time = WEIR_SEC(1), .buckets = 1025},
+        {.window_calls = 10, .failure_rate = NAN},
         {.failure_rate = 0.5}, /* of what? */
     };
     const weir_breaker_config good[] = {
@@ -467,6 +468,11 @@ TEST(a_permit_ends_once)
     CHECK_INT(weir_breaker_state(&t.b), WEIR_BREAKER_HALF_OPEN);
     CHECK_INT(tally(&t).successes, 1);
     CHECK_INT(tally(&t).under_way, 0);
+    begin_due((weir_breaker_config){.successes = 2});
+    CHECK_INT(weir_breaker_allow(&t.b, &permit), 0);
+    copy = permit;
+    CHECK_INT(weir_breaker_done(&t.b, &permit, WEIR_BREAKER_IGNORED), 0);
+    CHECK_INT(weir_breaker_done(&t.b, &copy, WEIR_BREAKER_SUCCESS), EINVAL); /* also with nothing counted */
 }
 
 /* ---- by hand ---- */

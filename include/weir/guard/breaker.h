@@ -1,4 +1,4 @@
-/* weir/guard/breaker.h: a circuit breaker: calls of a service that fails are refused for a while, so that it can recover and nobody waits for it in vain.
+/* weir/guard/breaker.h: a circuit breaker: calls of a service that fails are refused for a while: it can recover, and nobody waits for it in vain.
  *
  *     weir_breaker breaker;
  *     weir_breaker_init(&breaker, &(weir_breaker_config){.consecutive = 3, .open_time = WEIR_SEC(10)});
@@ -23,10 +23,11 @@
  *   whoever was admitted before the breaker opened does not close or reopen it afterwards.
  *   HALF-OPEN counts at admission: one more is admitted if fewer than `probes` are under way, and if those and the successes so far do not make up
  *   what it takes to close already. A permit that ends as IGNORED frees its place. One that never ends keeps it: half_open_time bounds that.
- *   A success is what fn returns 0 for. An error after the caller's ctx was cancelled is neither success nor failure. One after the deadline of ctx has
- *   passed is a failure: a service that hangs shows in nothing else; a program that gives some calls too little time says so in `classify`.
+ *   A success is what fn returns 0 for. An error after the caller's ctx was cancelled is neither success nor failure. One after the deadline of ctx
+ *   has passed is a failure, for a service that hangs shows in nothing else; a program that gives some calls too little time tells by `classify`.
  *   The open time is counted from a reading of the clock that was made after the breaker had opened: it is never shorter, and at most two
- *   microseconds longer. A later generation has its own: after each reopening without a close between, `growth` times as long.
+ *   microseconds longer. Each reopening without a close between makes it `growth` times as long.
+ *   A reading that is older than an earlier one ends nothing. What begins at such a reading is counted from there.
  *   The state changes when somebody asks: a breaker whose open time has passed is open until the next allow.
  *
  * Rules by which it opens, looked at when a call fails; any of them is enough
@@ -37,23 +38,24 @@
  * The word
  *       63……61 state     60……54 how often reopened without a close     53……24 generation     23……0 counts:
  *           closed: failures in a row          half-open: 23……12 permits under way, 11……0 successes
- *   One compare-and-swap is a transition; it fits one generation only, since the next differs. So exactly one thread makes each, and it is the one that calls
- *   on_change, after the swap, with nothing held: the callback may call anything, this breaker included. Callbacks of two transitions made by two
- *   threads may run at once, or the later one first.
- *   A permit is the upper forty bits; a result whose permit differs there from the word is of an earlier generation. They differ until 2^30 transitions
- *   have come between.
+ *   One compare-and-swap is a transition; it fits one generation only, since the next differs. So exactly one thread makes each, and it is the one
+ *   that calls on_change, after the swap, with nothing held: the callback may call anything, this breaker included. Callbacks of two transitions
+ *   made by two threads may run at once, or the later one first.
+ *   A permit is the upper forty bits; a result whose permit differs there from the word is of an earlier generation. They differ until 2^30
+ *   transitions have come between.
  *
  * The end of the open time stands in a second word, marked with sixteen bits of its generation
  *   Who opens the breaker writes it after the swap. Between the two the mark is of an earlier generation: then whoever asks writes it, from a
  *   clock reading of its own; the first counts. So nobody waits for a thread that stops there, the time is set once, and no shorter
- *   than it should be. A thread that was held up before it writes: either the word has changed and its swap fails, or nobody has set the time since, and
- *   its mark, which fits no later generation, is overwritten by whoever needs the word next. (Not done: writing the time before the swap. A thread that
- *   then loses the swap has shortened, with an older reading, the open time of a later generation.)
+ *   than it should be. A thread that was held up before it writes finds, or its swap does, that a later generation has set its time; if none has yet,
+ *   it writes a mark that fits no later one, and whoever needs the word next overwrites it.
+ *   Not done: writing the time before the swap. A thread that then loses the swap has shortened, by an older reading, the open time of another.
  *   The mark fits by mistake after 65,536 transitions none of which has set a time, that is, by hand: then one probe comes early.
  *
- * Why loads of the word need no more than they have
+ * What is seen
  *   (D) A result's swap releases, and (A) an admission acquires: who is admitted after a transition, or in the place that another has given
- *   back, sees what that other did before. With `probes` 1 one probe sees all of the one before. Admissions while closed write nothing, and order nothing.
+ *   back, sees what that other did before. With `probes` 1 one probe sees all of the one before. Successes while closed that change nothing in
+ *   the word order nothing.
  *
  * Source for the meanings: sony/gobreaker, failsafe-go, resilience4j, and what their users have asked for: a callback under a lock deadlocks
  * (gobreaker PR#119), a fixed window misjudges (#21), when to close (#63), half-open for ever (resilience4j#903, #935, #2289).
@@ -67,7 +69,6 @@
 
 #include "../core/random.h"
 #include "circuit.h"
-#include "rolling.h"
 
 struct weir_breaker {
     weir__atomic_u64 word, end;
@@ -97,8 +98,8 @@ WEIR_API int weir_breaker_init(weir_breaker *b, const weir_breaker_config *confi
 /* Frees the window. Nobody uses the breaker; permits that have not ended may be forgotten. One without a window need not be freed. */
 WEIR_API void weir_breaker_free(weir_breaker *b);
 
-/* WEIR_BREAKER_OPEN (or _FORCED_OPEN): admits none; WEIR_BREAKER_DISABLED: admits all, and counts nothing; until weir_breaker_reset. Permits of before
- * count nowhere. 0; EINVAL: another state. */
+/* WEIR_BREAKER_OPEN (or _FORCED_OPEN): admits none; WEIR_BREAKER_DISABLED: admits all, and counts nothing; until weir_breaker_reset. Permits of
+ * before count nowhere. 0; EINVAL: another state. Any thread; lock-free, as reset. */
 WEIR_API int weir_breaker_force(weir_breaker *b, int state);
 /* Closed, with nothing counted, whatever it was; also if it was closed. */
 WEIR_API void weir_breaker_reset(weir_breaker *b);
@@ -111,7 +112,8 @@ WEIR_API int weir__breaker_allow_slow(weir_breaker *b, weir_breaker_permit *perm
 WEIR_API int weir__breaker_done_slow(weir_breaker *b, weir_breaker_permit *permit, int outcome);
 WEIR_API int weir__breaker_outcome(weir_breaker *b, weir_ctx *ctx, int rc);
 
-/* May a call be made now? 0: yes, and *permit is to be ended with weir_breaker_done. EAGAIN: it is open. EBUSY: it is half-open, and all places are taken. */
+/* May a call be made now? 0: yes, and *permit is to be ended with weir_breaker_done. EAGAIN: it is open. EBUSY: it is half-open, and all places are
+ * taken. Any thread; wait-free while closed, else lock-free. */
 static inline int weir_breaker_allow(weir_breaker *b, weir_breaker_permit *permit)
 {
     const uint64_t word = weir__load_acq(&b->word); /* (A) pairs with (D) */
@@ -121,8 +123,9 @@ static inline int weir_breaker_allow(weir_breaker *b, weir_breaker_permit *permi
     return 0;
 }
 
-/* How the call has ended. Any thread. 0, also if it no longer counts. EINVAL: no such outcome, the permit then stays good; or a permit that was not given or has
- * ended already. (A copy that is ended again is noticed only if nobody is under way in a half-open breaker; else it counts as another's end.) */
+/* How the call has ended. 0, also if it no longer counts. EINVAL: no such outcome, the permit then stays good; or a permit that was not given, or has
+ * ended already. (A copy of one that has ended is noticed only in a half-open breaker with nobody under way; else it counts as another call's end.)
+ * Any thread, also another than asked; lock-free. */
 static inline int weir_breaker_done(weir_breaker *b, weir_breaker_permit *permit, int outcome)
 {
     /* The word of the permit's generation, closed, and nothing counted. */
@@ -145,8 +148,9 @@ static inline void weir__breaker_leave(weir__breaker_visit *visit)
         (void)weir_breaker_done(visit->b, &visit->permit, visit->outcome);
 }
 
-/* Runs fn(ctx, arg) if a call may be made, and returns what it returns. ECANCELED, ETIMEDOUT: ctx had ended before; EAGAIN, EBUSY: as weir_breaker_allow;
- * then fn was not run. (A fn that itself returns these is told from a refusal in two steps.) An exception that leaves fn, in a C++ unit, is a failure. */
+/* Runs fn(ctx, arg) if a call may be made, and returns what it returns. ECANCELED, ETIMEDOUT: ctx had ended before; EAGAIN, EBUSY: as
+ * weir_breaker_allow; then fn was not run. (A fn that returns these itself is told from a refusal in two steps.) An exception that leaves fn, in a
+ * C++ unit, is a failure. Any thread. */
 static inline int weir_breaker_call(weir_ctx *ctx, weir_breaker *b, weir_task_fn *fn, void *arg)
 {
     __attribute__((cleanup(weir__breaker_leave))) weir__breaker_visit visit = {b, {0}, WEIR_BREAKER_FAILURE};

@@ -9,6 +9,7 @@
 
 #include "../core/error.h"
 #include "clock.h"
+#include "rolling.h"
 
 typedef struct weir_breaker weir_breaker;
 
@@ -96,11 +97,23 @@ static weir_ns weir__breaker_time(weir_ns given, weir_ns standard)
     return given == 0 ? standard : given < WEIR__BREAKER_LONGEST ? given : WEIR__BREAKER_LONGEST;
 }
 
+/* Defaults are filled in. Written so that what is not a number does not pass either. */
+static bool weir__breaker_in_range(const weir_breaker_config *c)
+{
+    if (c->window_calls != 0 && (c->window_time != 0 || c->min_calls > c->window_calls))
+        return false;
+    if (c->window_calls == 0 && c->window_time == 0 && c->failure_rate != 0)
+        return false; /* of what? */
+    return c->consecutive <= WEIR__BREAKER_COUNTS && c->window_calls <= WEIR__ROLLING_CALLS_MAX &&
+           c->window_time >= 0 && c->buckets <= WEIR__ROLLING_BUCKETS_MAX && c->failure_rate >= 0 &&
+           c->failure_rate <= 1 && c->open_time > 0 && c->max_open_time >= c->open_time && c->growth >= 1 &&
+           c->jitter >= 0 && c->jitter <= 1 && c->probes <= WEIR__BREAKER_COUNT &&
+           c->successes <= WEIR__BREAKER_COUNT && c->half_open_time >= 0;
+}
+
 WEIR_API int weir__breaker_defaults(weir_breaker_config *c)
 {
     const bool window = c->window_calls != 0 || c->window_time != 0;
-    if (c->window_calls != 0 && c->window_time != 0)
-        return EINVAL;
     if (c->consecutive == 0 && !window && c->trips == NULL)
         c->consecutive = 5;
     if (c->failure_rate == 0 && window && c->trips == NULL)
@@ -118,14 +131,7 @@ WEIR_API int weir__breaker_defaults(weir_breaker_config *c)
     c->max_open_time = weir__breaker_time(c->max_open_time, WEIR__BREAKER_LONGEST);
     c->open_time = weir__breaker_time(c->open_time, c->max_open_time < WEIR_SEC(60) ? c->max_open_time : WEIR_SEC(60));
     c->half_open_time = weir__breaker_time(c->half_open_time, 0);
-    /* Written so that what is not a number does not pass either. */
-    return c->consecutive <= WEIR__BREAKER_COUNTS && c->probes <= WEIR__BREAKER_COUNT &&
-                   c->successes <= WEIR__BREAKER_COUNT && c->open_time > 0 && c->max_open_time >= c->open_time &&
-                   c->half_open_time >= 0 && c->window_time >= 0 && c->growth >= 1 && c->jitter >= 0 &&
-                   c->jitter <= 1 && c->failure_rate >= 0 && c->failure_rate <= 1 && (window || c->failure_rate == 0) &&
-                   (c->window_calls == 0 || c->min_calls <= c->window_calls)
-               ? 0
-               : EINVAL;
+    return weir__breaker_in_range(c) ? 0 : EINVAL;
 }
 
 #endif /* WEIR_GUARD_CIRCUIT_IMPLEMENTED */

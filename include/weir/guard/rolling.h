@@ -1,13 +1,13 @@
 /* weir/guard/rolling.h: how many of the latest calls have failed: of the last so many, or of those of the last so long.
  *
  * Overview
- *   A guard that moves from generation to generation (guard/breaker.h) notes here how each call has ended, and reads how many there were and how many failed.
- *   No lock, no thread; memory only at the start. A fixed window, cleared at intervals, would forget at its edge nearly all that it knew.
+ *   A guard that moves from generation to generation (guard/breaker.h) notes here how each call has ended, and reads how many there were and how
+ *   many failed. No lock, no thread; memory only at the start. A fixed window, cleared at intervals, would forget at its edge all that it knew.
  *
  * Generations
- *   The guard's word holds its generation above bit 24. Everything here is marked with the generation that it was noted in, and means nothing in another; so a
- *   new one begins empty though nobody clears anything. A thread that was held up between its look at the guard's word and its note cannot note in a later
- *   generation: it reads what it is about to replace, then the guard's word once more, and replaces only what it has read:
+ *   The guard's word holds its generation above bit 24. Everything here is marked with the generation that it was noted in, and means nothing in
+ *   another; so a new one begins empty though nobody clears anything. A thread that was held up between its look at the guard's word and its note
+ *   cannot note in a later generation: it reads what it is about to replace, then the guard's word once more, and replaces only what it has read:
  *
  *       held-up thread, generation 3               another, generation 5
  *                                                  the guard's word says 5
@@ -20,18 +20,18 @@
  * By count: exact, one word
  *       head:  63……34 generation   33……11 sequence of the next note   10……1 failures   0 how the latest one ended
  *       slot of each of the last notes:  generation, sequence, how it ended
- *   A note is one compare-and-swap of the head: it adds one, takes away what falls out of the window, and leaves its own end in bit 0. The next
- *   one to come first puts that end into its slot, whoever it belongs to: so a thread that stops for ever between two steps keeps nobody waiting, and
- *   what falls out is always there to be read. The counts are therefore those of one moment, that of the swap.
- *   The sequence starts at 0; at its end it goes back by half, so that it never looks young again. A head would be taken for another only by a thread that
- *   was held up for 4 million notes to the very note.
+ *   A note is one compare-and-swap of the head: it adds one, takes away what falls out of the window, and leaves its own end in bit 0. Whoever
+ *   comes next first puts that end into its slot: so a thread that stops for ever between two steps keeps nobody waiting, and what falls
+ *   out is always there to be read. The counts are therefore those of one moment, that of the swap.
+ *   The sequence starts at 0; at its end it goes back by half, so that it never looks young again. A head would be taken for another only by a
+ *   thread that was held up for 4 million notes to the very note.
  *
  * By time: a count per bucket and end
  *       bucket of an end:  63……52 generation   51……24 number of the window's length that it belongs to   23……0 how many
- *   The window has as many buckets as it is told; each covers its part of every window's length, and what it held before is replaced by who comes first.
- *   Sums are read bucket by bucket: a call that ends at that very moment is in or not, as if it had ended a little earlier or later; one that ended
- *   before is in. Of one bucket, 16 million of each end are counted. It would be taken for a later one after 2^28 window lengths without a note (eight years, for
- *   a second), or 4096 generations within one bucket.
+ *   The window has as many buckets as it is told; each covers its part of every window's length, and what it held before is replaced by who comes
+ *   first. Sums are read bucket by bucket: a call that ends at that very moment is in or not, as if it had ended a little earlier or later; one that
+ *   had ended before is in. Of one bucket, 16 million of each end are counted. It would be taken for a later one after 2^28 window lengths without
+ *   a note (eight years, for a second), or 4096 generations within one bucket.
  *   A clock reading that is older than another's, by up to sixteen windows, notes in its own bucket if that is still there, and nowhere else.
  *
  * Who may call what at once: note, read: any threads. init, free: one thread.
@@ -62,7 +62,7 @@ typedef struct weir__rolling_sum {
     uint64_t calls, failures;
 } weir__rolling_sum;
 
-/* The last `calls` calls (1 … 1023); or, with 0, those of `buckets` (1 … 1024) times `bucket` nanoseconds. 0; EINVAL; ENOMEM. */
+/* The last `calls` calls (1 … 1023); or, with 0, those of `buckets` (1 … 1024) times `bucket` (1 or more) nanoseconds. 0; ENOMEM. */
 WEIR_API int weir__rolling_init(weir__rolling *r, uint32_t calls, uint32_t buckets, weir_ns bucket);
 WEIR_API void weir__rolling_free(weir__rolling *r);
 /* A call of `generation` has ended at `now` (used by time alone). False: that generation, says *guard, is over; nothing has changed. What the
@@ -84,10 +84,6 @@ WEIR_API int weir__rolling_init(weir__rolling *r, uint32_t calls, uint32_t bucke
 {
     size_t slots = 1, bytes;
     memset(r, 0, sizeof *r);
-    if (calls > WEIR__ROLLING_CALLS_MAX)
-        return EINVAL;
-    if (calls == 0 && (buckets == 0 || buckets > WEIR__ROLLING_BUCKETS_MAX || bucket <= 0))
-        return EINVAL;
     while (slots < calls)
         slots *= 2;
     bytes = (calls != 0 ? WEIR__ROLLING_HEAD + slots : (size_t)2 * buckets) * sizeof(uint64_t);
@@ -207,10 +203,10 @@ static bool weir__rolling_note_time(weir__rolling *r, const weir__atomic_u64 *gu
         uint64_t was = weir__load_acq(bucket), next = mark | 1;
         if (!weir__rolling_current(guard, generation))
             return false;
-        if ((was ^ mark) <= WEIR__ROLLING_COUNT)
-            next = was + ((was & WEIR__ROLLING_COUNT) != WEIR__ROLLING_COUNT);
+        if ((was ^ mark) < WEIR__ROLLING_COUNT)
+            next = was + 1;
         else if ((was ^ mark) >> 52 == 0 && (((was >> 24) - lap) & WEIR__ROLLING_LAPS) <= 16)
-            return true;                       /* others have read a later time: this end has left the window */
+            return true; /* it is full; or others have read a later time, and this end has left the window */
         if (weir__cas_rel(bucket, &was, next)) /* (S) */
             return true;
     }

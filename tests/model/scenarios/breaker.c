@@ -111,6 +111,14 @@ THREAD(ignores_twice, ask(WEIR_BREAKER_IGNORED); ask(WEIR_BREAKER_IGNORED))
 THREAD(succeeds, ask(WEIR_BREAKER_SUCCESS))
 THREAD(succeeds_twice, ask(WEIR_BREAKER_SUCCESS); ask(WEIR_BREAKER_SUCCESS))
 THREAD(fails, ask(WEIR_BREAKER_FAILURE))
+/* Who sees it closed sees what closed it. */
+static void looks(void)
+{
+    if (state() == WEIR_BREAKER_CLOSED)
+        MODEL_READ(&shared);
+}
+MODEL(breaker_seen_closed, .setup = due_1_of_2, .finish = settled, .preemptions = 3, .stale = 2,
+      .threads = {succeeds_twice, looks, looks})
 MODEL(breaker_one_probe_at_a_time, .setup = due_1, .finish = settled, .preemptions = 3, .stale = 2,
       .threads = {ignores_twice, ignores, ignores})
 MODEL(breaker_probes_close_it, .setup = due_1_of_2, .finish = settled, .preemptions = 3, .stale = 2,
@@ -161,9 +169,10 @@ THREAD(late_failure_1, end(&early[1], WEIR_BREAKER_FAILURE))
 THREAD(late_success_2, end(&early[2], WEIR_BREAKER_SUCCESS))
 THREAD(time_passes_and_it_closes, pass(OPEN_TIME); ask(WEIR_BREAKER_SUCCESS))
 /* Whoever comes first opens it; the other is late, whatever it has become meanwhile. */
-MODEL(breaker_late_failures, .setup = closed_setup, .finish = settled, .preemptions = 3, .stale = 2,
+THREAD(opened_by_one, settled(); MODEL_CHECK(OPENED == 1))
+MODEL(breaker_late_failures, .setup = closed_setup, .finish = opened_by_one, .preemptions = 3, .stale = 2,
       .threads = {late_failure_0, late_failure_1, time_passes_and_it_closes})
-MODEL(breaker_late_success, .setup = closed_setup, .finish = settled, .preemptions = 3, .stale = 2,
+MODEL(breaker_late_success, .setup = closed_setup, .finish = opened_by_one, .preemptions = 3, .stale = 2,
       .threads = {late_failure_0, late_success_2, fails})
 
 /* ---- exactly one opens it ---- */
@@ -191,12 +200,12 @@ MODEL(breaker_success_between, .setup = two_in_a_row, .finish = at_most_once, .p
 
 /* ---- the end of open is set once, and is never too early ---- */
 
-/* Each reading of the clock is a second later. */
+/* Each reading of the clock is a microsecond later: a unit of the end. */
 static weir_ns asked_at;
 MODEL_OUTSIDE static weir_ns running_now(weir_clock *clock)
 {
     (void)clock;
-    return at += WEIR_US(1024);
+    return at += 1024;
 }
 static void running_setup(void)
 {
@@ -219,10 +228,12 @@ static void reset_and_fail(void)
 THREAD(asks, (void)weir_breaker_allow(&b, &early[2]))
 static void open_lasts_long_enough(void)
 {
+    const weir_ns now = at;
     MODEL_CHECK(state() == WEIR_BREAKER_OPEN);
     MODEL_CHECK(weir_breaker_allow(&b, &early[2]) == EAGAIN);
-    MODEL_CHECK((b.end ^ weir__breaker_generation(b.word) << WEIR__BREAKER_MARK_AT) >> WEIR__BREAKER_MARK_AT == 0);
+    MODEL_CHECK((b.end & ~WEIR__BREAKER_TIMES) == weir__breaker_generation(b.word) << WEIR__BREAKER_MARK_AT);
     MODEL_CHECK((weir_ns)(b.end & WEIR__BREAKER_TIMES) * WEIR__BREAKER_UNIT > asked_at + OPEN_TIME);
+    MODEL_CHECK((weir_ns)(b.end & WEIR__BREAKER_TIMES) * WEIR__BREAKER_UNIT <= now + OPEN_TIME); /* set before */
 }
 MODEL(breaker_opened_anew_while_opening, .setup = running_setup, .finish = open_lasts_long_enough, .preemptions = 3,
       .stale = 2, .threads = {late_failure_0, reset_and_fail, asks})
@@ -318,20 +329,15 @@ MODEL(breaker_window_by_time, .setup = window_of_seconds, .finish = two_of_four,
       .threads = {notes_both, notes_success, notes_failure})
 
 /* What is noted late counts nowhere; what is noted after the reset counts, whoever was first in the new generation. */
-static void reset_and_note(void)
-{
-    weir_breaker_reset(&b);
-    note(WEIR_BREAKER_SUCCESS);
-}
-static void one_success(void)
-{
-    count(1, 0);
-    weir_breaker_free(&b);
-}
+THREAD(reset_and_note, weir_breaker_reset(&b); note(WEIR_BREAKER_SUCCESS))
+THREAD(one_success, count(1, 0); weir_breaker_free(&b))
+/* Each end has its bucket: here all are in the same. */
+THREAD(reset_and_note_failure, weir_breaker_reset(&b); note(WEIR_BREAKER_FAILURE))
+THREAD(one_failure, count(1, 1); weir_breaker_free(&b))
 MODEL(breaker_window_by_count_reset, .setup = window_of_2, .finish = one_success, .preemptions = 3, .stale = 2,
       .threads = {late_failure_0, reset_and_note, late_failure_1})
-MODEL(breaker_window_by_time_reset, .setup = window_of_seconds, .finish = one_success, .preemptions = 3, .stale = 2,
-      .threads = {late_failure_0, reset_and_note, late_failure_1})
+MODEL(breaker_window_by_time_reset, .setup = window_of_seconds, .finish = one_failure, .preemptions = 3, .stale = 2,
+      .threads = {late_failure_0, reset_and_note_failure, late_failure_1})
 
 /* The rate opens it exactly when the window has it, though others note at the same time. */
 THREAD(half_of_four, begin((weir_breaker_config){.window_calls = 4, .min_calls = 3, .failure_rate = 1}))

@@ -222,3 +222,46 @@ THREAD(pool_use, int *object; if (weir_objpool_get(&pool, &object) == 0) weir_ob
 THREAD(pool_use_twice, pool_use(); pool_use())
 PROGRESS(objpool_get_and_put, pool_of_five, pool_use, pool_use_twice, pool_use)
 PROGRESS(objpool_get_and_put_of_one, pool_of_one, pool_use, pool_use_twice, pool_use)
+
+/* ---- guard: whoever holds a permit and stops keeps its place, and lets everybody come back with an answer ---- */
+
+static weir_breaker breaker;
+static weir_clock breaker_clock;
+static weir_ns breaker_at;
+MODEL_OUTSIDE static weir_ns breaker_now(weir_clock *clock)
+{
+    (void)clock;
+    return breaker_at += 1024; /* due as soon as it has opened */
+}
+static void breaker_setup(weir_breaker_config config)
+{
+    weir_breaker_permit permit;
+    breaker_at = WEIR_SEC(1);
+    breaker_clock.now = breaker_now;
+    config.clock = &breaker_clock;
+    config.open_time = 1;
+    MODEL_CHECK(weir_breaker_init(&breaker, &config) == 0);
+    if (config.consecutive == 1)
+        MODEL_CHECK(weir_breaker_allow(&breaker, &permit) == 0 &&
+                    weir_breaker_done(&breaker, &permit, WEIR_BREAKER_FAILURE) == 0);
+}
+static void breaker_call(int outcome)
+{
+    weir_breaker_permit permit;
+    if (weir_breaker_allow(&breaker, &permit) == 0)
+        (void)weir_breaker_done(&breaker, &permit, outcome);
+}
+THREAD(breaker_closed, breaker_setup((weir_breaker_config){.consecutive = 2}))
+THREAD(breaker_open, breaker_setup((weir_breaker_config){.consecutive = 1, .half_open_time = 1}))
+THREAD(breaker_by_count, breaker_setup((weir_breaker_config){.window_calls = 2}))
+THREAD(breaker_by_time, breaker_setup((weir_breaker_config){.window_time = 2000, .min_calls = 2}))
+THREAD(breaker_success, breaker_call(WEIR_BREAKER_SUCCESS))
+THREAD(breaker_failure, breaker_call(WEIR_BREAKER_FAILURE))
+THREAD(breaker_both, breaker_call(WEIR_BREAKER_SUCCESS); breaker_call(WEIR_BREAKER_FAILURE))
+THREAD(breaker_meddle, (void)weir_breaker_force(&breaker, WEIR_BREAKER_OPEN); weir_breaker_reset(&breaker))
+PROGRESS(breaker_success, breaker_closed, breaker_success, breaker_both, breaker_both)
+PROGRESS(breaker_failure, breaker_closed, breaker_failure, breaker_both, breaker_both)
+PROGRESS(breaker_half_open, breaker_open, breaker_both, breaker_both, breaker_both)
+PROGRESS(breaker_window_calls, breaker_by_count, breaker_both, breaker_both, breaker_both)
+PROGRESS(breaker_window_time, breaker_by_time, breaker_both, breaker_both, breaker_both)
+PROGRESS(breaker_force_and_reset, breaker_open, breaker_meddle, breaker_both, breaker_both)
