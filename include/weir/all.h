@@ -53,6 +53,7 @@
 #include "task/objpool.h"    /* objects to be used again */
 #include "guard/clock.h"     /* the clock by which guards decide; a test's own */
 #include "guard/window.h"    /* so many events in a window of time: fixed, sliding */
+#include "guard/adaptive.h"  /* a limit of concurrency that follows what is observed */
 #include "flow/loop.h"       /* generate, map, sink, fan-out, fan-in as inline loops */
 #include "flow/pipeline.h"   /* the threads of a pipeline, and how it ends */
 #include "flow/stages.h"     /* the stages of a pipeline, one call each */
