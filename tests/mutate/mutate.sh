@@ -49,6 +49,7 @@ programs()
     sync/*) echo sync ;;
     task/*) echo task ;;
     guard/window.h) echo window ;;
+    guard/adaptive.h) echo adaptive ;;
     esac
 }
 tests()
