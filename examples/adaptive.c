@@ -1,5 +1,5 @@
-/* adaptive.c: a limit that follows a server. The server is simulated: it works on so many requests at once, 10 ms each, and the others queue; after a while half of it is
- * gone, and later comes back. The callers want more than it can do, always. The limit knows nothing but latencies.
+/* adaptive.c: a limit that follows a server. The server is simulated: it works on so many requests at once, 10 ms each, and the others queue;
+ * after a while half of it is gone, and later comes back. The callers want more than it can do, always. The limit knows nothing but latencies.
  * Time is a clock moved by hand, so a second takes no time, and each run prints the same. */
 #define WEIR_IMPLEMENTATION
 #include "weir.h"

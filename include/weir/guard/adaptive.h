@@ -9,51 +9,62 @@
  *     }
  *
  * Overview
- *   A server that works on C requests at once answers in time S as long as no more than C are on their way; beyond, they queue, and latency grows as N / C × S.
- *   The limit stays a little above C: all of the server is used, and the queue is short. Two methods:
+ *   A server that works on C requests at once answers in time S as long as no more than C are on their way; beyond, they queue, and with N on their
+ *   way latency is N / C × S. The limit stays a little above C: all of the server is used, and the queue is short. Two methods:
  *
  *   gradient (the default): from latency alone, beside the latency without a queue.
  *     no queue seen     the limit grows by a sixth of itself, less as latency comes near what is taken for a queue
  *     a queue           capacity = requests in flight × unloaded latency × tolerance / latency, and a sixteenth more (at least 1), so that growth
  *                       would be seen; no less than half of the limit that was
  *     a drop            × backoff
- *   aimd: for servers that refuse, or with a timeout beyond which an answer is of no use: + 1 in each window without drops, × backoff in one with any.
+ *   aimd: for servers that refuse, or with a timeout beyond which an answer is of no use: + 1 in each window without drops, × backoff in one with
+ *   any.
  *
- *   In both the limit grows only where it was used: at least half of the samples were admitted when no more than an eighth of the places was free. So neither
- *   bursts with idleness between, nor little load, inflate it. The gradient shrinks only where half of it was in use.
+ *   In both the limit grows only where it was used: at least half of the samples were admitted when no more than an eighth of the places was free. So
+ *   neither bursts with idleness between, nor little load, inflate it. The gradient shrinks only where half of it was in use.
  *
  * What is promised, and tested by simulation (tests/guard/test_adaptive.c)
- *   gradient, a server with steady service times and callers who always want more: 10 round trips (of S) after its capacity has halved, or recovered, the limit is within 20 %
- *   of it (or one place, where that is more) and stays there, but for the windows that measure; for capacities of 5 to 1000. From the beginning it grows
- *   tenfold in some 30 round trips. With service times that vary by half to either side the limit of a server of 5 to 50 places lies up to 60 % above its capacity
- *   (what is noise and what a queue cannot be told apart in so few samples); from 100 places on it is within 30 %.
- *   aimd: the limit swings between about 0.9 times the number at which drops begin and that number. Halving takes 7 windows; growing from half takes as many windows,
- *   of one round trip each, as there are places to gain. It keeps no 20 %, and cannot: it knows nothing but drops.
+ *   gradient, a server with steady service times, callers who always want more, capacities of 5 to 1000: 10 round trips (of S) after the capacity has
+ *   halved, or recovered, the limit is within 20 % of it (or one place, where that is more) and stays there. Windows that measure come on top, and do
+ *   not count. After all service times have become longer for good the limit falls to a third or so, and is back in 40 round trips. From the
+ *   beginning it grows tenfold in 30.
+ *   With service times that vary by half to either side, what is noise and what a queue cannot be told apart in few samples: the limit then lies up
+ *   to three times as high as a capacity below 10, two and a half below 50, one and a half from there on, and hardly ever below. aimd: the limit
+ *   swings between 0.9 times the number at which drops begin and that number. To halve takes it 7 windows; to grow, as many windows of a round trip
+ *   as there are places to gain: from half of 10 to 8 in 10 round trips, from half of 100 to 80 in 30. It keeps no 20 % of the capacity, and cannot:
+ *   all that it hears of is drops.
  *
  * Windows
- *   A window is as many samples as the limit has places (gradient: twice as many, for servers answer in waves), which is one or two round trips. Permits remember how
- *   many were in flight with them: a sample's latency belongs to that number, not to the limit of today. OK brings a latency; DROPPED (refused, timed out) brings none, a failed
- *   one counts as nothing at all. The one who brings the last sample sets the next limit. Samples that come meanwhile are not counted.
+ *   A window is as many samples as the limit has places (gradient: twice as many, for servers answer in waves), which is one or two round trips.
+ *   Permits remember how many were in flight with them: a sample's latency belongs to that number, not to the limit of today. OK brings a latency;
+ *   DROPPED (refused, timed out) brings none; a failed one counts as nothing at all. The one who brings the last sample sets the next limit. Samples
+ *   that come meanwhile are not counted.
  *
  * The latency without a queue
- *   is measured in the first window, and every `measure` windows anew, by letting the limit fall to a quarter for one window, of 16 samples at least, of which only those
- *   that were admitted in it count; so a server that has become slower for good is not taken for a queue for ever. It is measured at once when the
- *   limit has fallen to a third of what it was at most since: either much of the server is gone, or it is that. In between it follows windows without a queue, slowly upwards,
- *   and at once downwards. All of these are means of a window, not minima: a minimum of times that vary is one that no window can reach again. For the same reason
- *   a mean may lie above by (mean - least) / sqrt(samples), both as they were measured, before it is taken for a queue.
+ *   is measured in the first window, at a quarter of the initial limit, and anew after 8 windows, 16, 32 … up to `measure`, at half of the limit,
+ *   each time with 16 samples at least, of which only those count that were admitted in that window; so a server that has become slower for good is
+ *   not taken for a queue for ever. Also at once
+ *      when the limit has fallen to a third of what it was at most since: either much of the server is gone, or it is that;
+ *      when less is found than it was taken for, by more than the tolerance: so that was wrong. If a window that measures has found it, the next has
+ *      half of its limit, until there is no less: so whoever began with a queue gets rid of it.
+ *   In between it follows windows without a queue, slowly upwards, and at once downwards. All of these are means of a window, not minima: the least
+ *   of times that vary is one that no window can reach again. For the same reason a mean may lie above by (mean - least) / sqrt(samples), mean and
+ *   least as they were measured, before it is taken for a queue.
  *
  * Meaning
- *   Waiting is first come first served, and an ended context gets nothing: places are units of a weir_sem (sync/sem.h). A smaller limit takes effect as permits are
- *   released; nobody is admitted above the limit of that moment. A clock that goes back brings no sample.
+ *   Waiting is first come first served, and an ended context gets nothing: places are units of a weir_sem (sync/sem.h). A smaller limit takes effect
+ *   as permits are released; nobody is admitted above the limit of that moment. A clock that goes back brings no sample.
  *
  * Who may call what at once: all but init, any threads; a permit is one thread's at a time, and may be released by another than acquired it.
- * Progress: try_acquire is lock-free; release is, when nobody waits and it does not end a window that changes the limit; else it takes the semaphore's lock, as it does.
- * A thread that stops while it sets the next limit holds one place and delays that change, and (within the lock) those who wait.
+ * Progress: try_acquire is lock-free; so is release when nobody waits, but for one that ends a window and changes the limit: that takes the
+ * semaphore's lock. A thread that stops while it sets the next limit holds one place and delays that change; within the lock, at one of its steps,
+ * also those who release or wait.
  *
- * Sources: Netflix, github.com/Netflix/concurrency-limits (AIMDLimit, GradientLimit: gradient against the unloaded latency, probes for it, no growth unless used); D. Chiu and R. Jain,
- * "Analysis of the increase and decrease algorithms for congestion avoidance in computer networks", 1989; J. Little, "A proof for the queuing formula L = λW", 1961.
- * Different here: capacity by Little's law from what each sample saw in flight, where Netflix scales the limit of the moment, which overshoots because latencies are of the
- * past; growth by a share instead of sqrt(limit), which from 500 to 1000 takes 18 windows.
+ * Sources: Netflix, github.com/Netflix/concurrency-limits (AIMDLimit, GradientLimit: the gradient against the unloaded latency, probes for it, no
+ * growth unless used); D. Chiu and R. Jain, "Analysis of the increase and decrease algorithms for congestion avoidance in computer networks", 1989;
+ * J. Little, "A proof for the queuing formula L = λW", 1961. Different here: capacity by Little's law from what each sample saw in flight, where
+ * Netflix scales the limit of the moment, which overshoots because latencies are of the past; and growth by a share instead of by sqrt(limit), which
+ * takes 18 windows from 500 to 1000.
  */
 #ifndef WEIR_GUARD_ADAPTIVE_H
 #define WEIR_GUARD_ADAPTIVE_H
@@ -99,8 +110,8 @@ typedef struct weir_adaptive {
     /* Of whoever has ended a window; handed on by `window`. */
     int64_t kept, most; /* the limit to go on with after measuring; the greatest since */
     uint64_t unloaded, spread,
-        recent;          /* latencies: without a queue; mean - least when that was measured; of the last windows */
-    int until_measuring; /* windows; below 0: never */
+        recent; /* latencies: without a queue; mean - least when that was measured; of the last windows */
+    int until_measuring, interval; /* windows; below 0: never; the next but one */
 } weir_adaptive;
 
 /* 0. EINVAL: something is not in its range, or not min <= initial <= max. config may be NULL. One thread. */
@@ -130,10 +141,12 @@ WEIR_API int64_t weir_adaptive_in_flight(weir_adaptive *a);
 enum {
     WEIR__ADAPTIVE_FEW = 4,     /* samples make a window, at least */
     WEIR__ADAPTIVE_SOME = 16,   /* and one that measures */
+    WEIR__ADAPTIVE_SOON = 8,    /* windows until the second measuring */
     WEIR__ADAPTIVE_LONGEST = 40 /* latencies are below 2^this, 18 minutes */
 };
 
-/* ---- the word of a window: 63 measures, 62 fresh: only what was admitted in it counts, 61 … 48 number, 47 … 24 samples that end it, 23 … 0 samples so far ---- */
+/* ---- the word of a window: 63 measures, 62 fresh: only what was admitted in it counts, 61 … 48 number, 47 … 24 samples that end it,
+ * 23 … 0 samples so far ---- */
 
 static inline uint64_t weir__adaptive_word(const weir_adaptive *a, uint32_t number, bool measures, bool fresh,
                                            int64_t limit)
@@ -217,6 +230,17 @@ static void weir__adaptive_suspect(weir_adaptive *a, uint64_t latency)
         a->until_measuring = 1;
 }
 
+/* What a window that measures has found. Taken for as much more as it may be wrong by; later windows see to it that it is not too much. */
+static void weir__adaptive_measured(weir_adaptive *a, uint64_t mean, uint64_t least, uint64_t samples)
+{
+    const bool first = a->unloaded >> WEIR__ADAPTIVE_LONGEST != 0;
+    a->spread = mean > least ? mean - least : 0;
+    mean += a->spread / weir__adaptive_root(samples);
+    if (!first)
+        weir__adaptive_suspect(a, mean);
+    a->unloaded = mean;
+}
+
 static int64_t weir__adaptive_gradient(weir_adaptive *a, const weir__adaptive_sums *s, uint64_t samples, int64_t limit)
 {
     const uint64_t latency = s->latency / samples, margin = a->spread / weir__adaptive_root(samples);
@@ -244,12 +268,8 @@ static int64_t weir__adaptive_next(weir_adaptive *a, const weir__adaptive_sums *
     const uint64_t samples = weir__adaptive_target(word) - s->dropped;
     if (weir__adaptive_measures(word)) {
         limit = a->kept;
-        if (samples > 0) {
-            if (a->unloaded >> WEIR__ADAPTIVE_LONGEST == 0) /* at half as many again: until there is no less */
-                weir__adaptive_suspect(a, s->latency / samples);
-            a->unloaded = s->latency / samples;
-            a->spread = a->unloaded > s->least ? a->unloaded - s->least : 0;
-        }
+        if (samples > 0)
+            weir__adaptive_measured(a, s->latency / samples, s->least, samples);
     }
     if (s->dropped > 0)
         return weir__adaptive_backed_off(a, limit);
@@ -267,7 +287,8 @@ static bool weir__adaptive_measure(weir_adaptive *a, int64_t next)
         a->most = next;
     if (a->until_measuring < 0 || (--a->until_measuring > 0 && next > a->most / 3))
         return false;
-    a->until_measuring = a->config.measure;
+    a->until_measuring = a->interval;
+    a->interval = a->interval < a->config.measure / 2 ? a->interval * 2 : a->config.measure;
     a->kept = a->most = next;
     return true;
 }
@@ -315,8 +336,8 @@ static void weir__adaptive_add(weir__adaptive_sums *s, const weir_adaptive_permi
     while (counts < least && !weir__cas_rlx(&s->least, &least, counts)) {}
 }
 
-/* What is added to the sums and then not counted, because the window has ended meanwhile, is lost with them; one who stops in between for longer than a
- * window adds to those of the window after the next, and distorts one mean. */
+/* What is added to the sums and then not counted, because the window has ended meanwhile, is lost with them; one who stops in between for longer
+ * than a window adds to those of the window after the next, and distorts one mean. */
 static void weir__adaptive_sample(weir_adaptive *a, const weir_adaptive_permit *permit, bool dropped, weir_ns latency)
 {
     uint64_t seen = weir__load_acq(&a->window); /* (A) pairs with (B): the sums are those of this window */
@@ -363,7 +384,8 @@ WEIR_API int weir_adaptive_init(weir_adaptive *a, const weir_adaptive_config *co
     a->sums[0].least = UINT64_MAX;
     a->kept = a->most = c->initial;
     a->unloaded = UINT64_C(1) << WEIR__ADAPTIVE_LONGEST;
-    a->until_measuring = measures ? c->measure : -1;
+    a->interval = c->measure < WEIR__ADAPTIVE_SOON ? c->measure : WEIR__ADAPTIVE_SOON;
+    a->until_measuring = measures ? a->interval : -1;
     limit = measures ? weir__adaptive_within(a, c->initial / 4) : c->initial;
     a->window = weir__adaptive_word(a, 0, measures, measures, limit);
     return weir_sem_init(&a->places, limit);
