@@ -80,8 +80,10 @@ int main(void)
 {
     weir_adaptive_config config;
     int worst = 0;
-    memset(&config, 0, sizeof config); /* all as usual, but for the clock */
+    memset(&config, 0, sizeof config); /* all as usual, but for these */
     config.clock = &hand.clock;
+    config.measure =
+        -1; /* how long an idle server takes is measured once, in the first window, for it does not change here */
     if (weir_adaptive_init(&limit, &config) != 0)
         return 1;
     printf("   time limit  --| capacity, o limit\n");
