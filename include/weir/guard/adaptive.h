@@ -84,7 +84,7 @@ typedef struct weir_adaptive_config {
         max; /* limits: 20, 1, 1000; 1 … WEIR_ADAPTIVE_MAX. gradient: `initial` comes after the first window, which measures */
     int tolerance; /* gradient: percent of the latency without a queue that are still taken for none; 105, 100 … 1000 */
     int backoff;   /* percent of the limit that remain after a drop; 90, 1 … 99 */
-    int measure; /* gradient: windows from one measuring of the latency without a queue to the next; 256. -1: only the first */
+    int measure; /* gradient: windows from one measuring of the latency without a queue to the next, in the end; 256. -1: only the first */
     weir_ns timeout;   /* what took longer counts as dropped; 0: never */
     weir_clock *clock; /* of latencies; NULL: the monotonic one */
 } weir_adaptive_config;
