@@ -61,6 +61,7 @@
 #include "guard/circuit.h"     /* what a circuit breaker is told, and what it tells */
 #include "guard/breaker.h"     /* refuses calls of what fails, for a while */
 #include "guard/window.h"      /* so many events in a window of time: fixed, sliding */
+#include "guard/adaptive.h"    /* a limit of concurrency that follows what is observed */
 #include "guard/budget.h"      /* retries stay under a share of the requests */
 #include "guard/retry.h"       /* called again, when it fails in a way that may pass */
 #include "flow/loop.h"         /* generate, map, sink, fan-out, fan-in as inline loops */

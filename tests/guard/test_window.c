@@ -1,9 +1,30 @@
 /* tests/guard/test_window.c: fixed and sliding windows beside references that count, at their edges, and among threads. */
 #define _GNU_SOURCE
+#include <stdint.h>
 #include <stdlib.h>
-static _Bool no_memory;
-#define WEIR_ALLOC(align, size) (no_memory ? NULL : aligned_alloc((align), ((size) + (align)-1) / (align) * (align)))
-#define WEIR_FREE(p) free(p)
+#include <string.h>
+/* An allocator that counts its blocks, and notices what is written behind the latest. */
+static _Bool no_memory, overrun;
+static int blocks;
+static unsigned char *fence;
+static void *fenced_alloc(size_t align, size_t size)
+{
+    unsigned char *p = no_memory ? NULL : (unsigned char *)aligned_alloc(align, (size + 8 + align - 1) / align * align);
+    if (p == NULL)
+        return NULL;
+    fence = (unsigned char *)memset(p + size, 0xab, 8);
+    blocks++;
+    return p;
+}
+static void fenced_free(void *p)
+{
+    for (int i = 0; i < 8; i++)
+        overrun |= fence[i] != 0xab;
+    blocks--;
+    free(p);
+}
+#define WEIR_ALLOC(align, size) fenced_alloc((align), (size))
+#define WEIR_FREE(p) fenced_free(p)
 #include "guard/hand.h"
 
 /* ---- one interface to the three ---- */
@@ -41,8 +62,11 @@ static int take(struct window *w, int64_t n, weir_ns now, weir_ns *next)
 }
 static void done(struct window *w)
 {
-    if (w->kind != FIXED)
-        weir_sliding_window_free(&w->sliding);
+    if (w->kind == FIXED)
+        return;
+    weir_sliding_window_free(&w->sliding);
+    weir_sliding_window_free(&w->sliding);
+    CHECK(blocks == 0 && !overrun);
 }
 /* How many more go in now, one by one. */
 static int room(struct window *w)

@@ -50,6 +50,7 @@ programs()
     task/*) echo task ;;
     guard/rolling.h | guard/circuit.h | guard/breaker.h) echo breaker ;;
     guard/window.h) echo window ;;
+    guard/adaptive.h) echo adaptive ;;
     esac
 }
 tests()

@@ -16,21 +16,21 @@
  *   sliding, exact       limit                                   no         limit words   no
  *   None of the three ever lets more than `limit` events into one of the windows that stand side by side from init on.
  *
- *   sliding is the approximation by two counters: the events of the previous window are taken for evenly spread, so those of its share that still lies
- *   within the last window's length count. With e of the current window w gone, previous × (1 - e/w) + current + n <= limit admits. So the
- *   last window's length may hold up to limit + previous × e/w events, all of the previous ones having come at its very end; and one is refused
- *   too early if they came at its begin. It is exact where nothing came in the previous window, or where what came was spread evenly. The comparison
- *   is one of whole numbers, without rounding. Of 400 million requests from 270,000 sources 0.003 % were decided wrongly (Cloudflare,
- *   "How we built rate limiting capable of scaling to millions of domains", 2017, where the method is from).
+ *   sliding is the approximation by two counters: the events of the previous window are taken for evenly spread, so those of its share that still
+ *   lies within the last window's length count. With e of the current window w gone, previous × (1 - e/w) + current + n <= limit admits. So the last
+ *   window's length may hold up to limit + previous × e/w events, all of the previous ones having come at its very end; and one is refused too early
+ *   if they came at its begin. It is exact where nothing came in the previous window, or where what came was spread evenly. The comparison is one of
+ *   whole numbers, without rounding. Of 400 million requests from 270,000 sources 0.003 % were decided wrongly (Cloudflare, "How we built rate
+ *   limiting capable of scaling to millions of domains", 2017, where the method is from).
  *
  * Meaning
- *   Windows begin when init is called, on the guard's clock. An event belongs to the moment at which its call read the clock. A reading from a window before
- *   one that another call has reached counts as the begin of that one (exact: as what it is, and it goes behind all that were entered): an older reading
- *   gains nobody anything. A refused request changes nothing.
+ *   Windows begin when init is called, on the guard's clock. An event belongs to the moment at which its call read the clock. A reading from a window
+ *   before one that another call has reached counts as the begin of that one (exact: as what it is, and it goes behind all that were entered): an
+ *   older reading gains nobody anything. A refused request changes nothing.
  *   EAGAIN: not now. EINVAL: never; more than the limit, or less than 1.
- *   wait sleeps until the first moment at which there would be room if nobody else came, and tries again. Who waits longest is not served
- *   first: there is no line, and a large n can be kept from its turn by small ones; weir_limiter hands out places in order of arrival. If that moment lies
- *   beyond the deadline it returns ETIMEDOUT at once. A wait that ends without success has taken nothing.
+ *   wait sleeps until the first moment at which there would be room if nobody else came, and tries again. Who waits longest is not served first: there
+ *   is no line, and a large n can be kept from its turn by small ones. If that moment lies beyond the deadline it returns ETIMEDOUT at once. A wait
+ *   that ends without success has taken nothing.
  *   Admission: a context that has ended gets nothing, whatever room there is.
  *
  * Who may call what at once: allow and wait: any threads. init and free: one, while nobody else uses the window.
@@ -38,31 +38,31 @@
  *
  * The fixed window is one word
  *     63 … shift  number of the window      shift-1 … 0  events in it           shift: as many bits as the limit has
- *   No number wraps: a window is at least 4 ns long for each event of the limit (which no caller will miss), so that 2^63 ns have no more windows than
- *   there are bits for, here and below.
+ *   No number wraps: a window is at least 4 ns long for each event of the limit (which no caller will miss), so that 2^63 ns have no more windows
+ *   than there are bits for, here and below.
  *
  * The two counters are a word each: that of the windows with odd numbers, and that of those with even ones
  *     63 … shift+1  number of the window    shift  SEALED    shift-1 … 0  events in it
  *   One who comes in window i needs that of window i - 1 unchanged while it decides. So before the first event of window i
  *       (A) the word of i - 2 becomes that of i, with 0 events;      (B) the word of i - 1 is sealed, or becomes (i - 1, sealed, 0).
- *   Who adds to a word does so by a compare-and-swap of the value that it has decided on, so nobody adds to what has been sealed or replaced. While the word
- *   of i stands unsealed, unchanged from a decision to its swap, the sealed word of i - 1 is what it was: it is replaced only by that of i + 1. Hence all
- *   events are in one order, and each decision is one on the true counts. All that is decided on is in the two words, and nothing beside them is published:
- *   relaxed operations do.
+ *   Who adds to a word does so by a compare-and-swap of the value that it has decided on, so nobody adds to what has been sealed or replaced.
+ *   While the word of i stands unsealed, unchanged from a decision to its swap, the sealed word of i - 1 is what it was, for only that of i + 1
+ *   replaces it. Hence all events are in one order, and each decision is one on the true counts. All that is decided on is in the two words, and
+ *   nothing beside them is published: relaxed operations do.
  *
  * The exact one is a log: the k-th event takes the place of event k - limit, if that one is a window old
  *     head: 63 … 20  lap   19 … 0  slot; slot: 63 … 1  when its event has left the window   0  parity of the lap
  *   An event is entered by a compare-and-swap of its slot, and is counted when head has gone on, which anybody may do: whoever finds the slot at head
  *   with the parity of head's lap finds it entered, helps head on, and looks at the next. So nobody waits for a thread that has stopped in between.
- *   Why no stretch of time as long as a window, its ends excluded, holds more than `limit` events: of limit + 1 events that are neighbors in the
- *   log the first and the last have the same slot, and the last was entered only a window or more after the first. But readings of different threads may be entered
- *   in another order than their times have. Take then any limit + 1 events: there are `limit` slots, so two of them have the same; in one slot each
- *   event is a window or more later than the one before; so these two are a window or more apart. The order does not matter.
+ *   Why no stretch of time as long as a window, its ends excluded, holds more than `limit` events: of limit + 1 events that are neighbors in the log
+ *   the first and the last have the same slot, and the last was entered only a window or more after the first. But readings of different threads may be
+ *   entered in another order than their times have. Take then any limit + 1 events: there are `limit` slots, so two of them have the same; in one slot
+ *   each event is a window or more later than the one before; so these two are a window or more apart. The order does not matter.
  *   The same is true of times if each event is given the latest reading of all those entered up to it: t(k) >= t(k - limit) + window for all k implies
- *   max t(j <= k) >= max t(j <= k - limit) + window. That is why an older reading is of no use to anybody.
- *   Why a swap never hits a slot that has gone round: a slot's times grow from event to event, so no value ever comes again (one that would
- *   lie beyond the end of the clock stays there). And parity is enough: head is read once more after the slot, and is what it was, so the slot has not been entered
- *   for the lap after. (C), (D) below. Head itself comes again after 2^44 laps of a window each.
+ *   max t(j), j <= k, >= max t(j), j <= k - limit, + window. That is why an older reading is of no use to anybody.
+ *   Why a swap never hits a slot that has gone round: a slot's times grow from event to event, so no value ever comes again (one that would lie beyond
+ *   the end of the clock stays there). And parity is enough: head is read once more after the slot, and is what it was, so the slot has not been
+ *   entered for the lap after. (C), (D) below. Head itself comes again after 2^44 laps of a window each.
  */
 #ifndef WEIR_GUARD_WINDOW_H
 #define WEIR_GUARD_WINDOW_H

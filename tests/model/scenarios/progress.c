@@ -265,3 +265,55 @@ PROGRESS(breaker_half_open, breaker_open, breaker_both, breaker_both, breaker_bo
 PROGRESS(breaker_window_calls, breaker_by_count, breaker_both, breaker_both, breaker_both)
 PROGRESS(breaker_window_time, breaker_by_time, breaker_both, breaker_both, breaker_both)
 PROGRESS(breaker_force_and_reset, breaker_open, breaker_meddle, breaker_both, breaker_both)
+/* ---- guard: the others ask, too ---- */
+
+static weir_fixed_window fixed;
+static weir_sliding_window sliding, exact;
+static weir_adaptive adaptive;
+static weir_adaptive_permit held;
+static weir_ns guards_now;
+MODEL_OUTSIDE static weir_ns guards_read(weir_clock *clock)
+{
+    (void)clock;
+    return guards_now;
+}
+static weir_clock guards_clock = {guards_read, NULL};
+
+/* Windows of 3, of which one was taken; a new window has begun since, or, exact, that one has left. */
+static void windows(void)
+{
+    weir_window_config config = {.limit = 3, .window = 1000, .clock = &guards_clock};
+    guards_now = 0;
+    MODEL_CHECK(weir_fixed_window_init(&fixed, &config) == 0 && weir_sliding_window_init(&sliding, &config) == 0);
+    config.exact = true;
+    MODEL_CHECK(weir_sliding_window_init(&exact, &config) == 0);
+    MODEL_CHECK(weir_fixed_window_allow(&fixed, 1) == 0 && weir_sliding_window_allow(&sliding, 1) == 0 &&
+                weir_sliding_window_allow(&exact, 1) == 0);
+    guards_now = 1000;
+}
+/* A limit of 4; `samples` of the four that end a window are there, and one permit is held. */
+static void adaptive_setup(int samples)
+{
+    const weir_adaptive_config config = {.method = WEIR_ADAPTIVE_AIMD, .initial = 4, .clock = &guards_clock};
+    weir_adaptive_permit permit;
+    guards_now = 0;
+    MODEL_CHECK(weir_adaptive_init(&adaptive, &config) == 0);
+    for (int i = 0; i < samples; i++)
+        MODEL_CHECK(weir_adaptive_try_acquire(&adaptive, &permit) == 0 &&
+                    weir_adaptive_release(&adaptive, &permit, WEIR_ADAPTIVE_DROPPED) == 0);
+    MODEL_CHECK(weir_adaptive_try_acquire(&adaptive, &held) == 0);
+}
+THREAD(adaptive_begun, adaptive_setup(0))
+THREAD(adaptive_before_the_last, adaptive_setup(3))
+THREAD(fixed_allow, (void)weir_fixed_window_allow(&fixed, 1))
+THREAD(sliding_allow, (void)weir_sliding_window_allow(&sliding, 1))
+THREAD(exact_allow, (void)weir_sliding_window_allow(&exact, 1))
+THREAD(adaptive_use, weir_adaptive_permit p;
+       if (weir_adaptive_try_acquire(&adaptive, &p) == 0)(void) weir_adaptive_release(&adaptive, &p, WEIR_ADAPTIVE_OK))
+THREAD(adaptive_give_back, (void)weir_adaptive_release(&adaptive, &held, WEIR_ADAPTIVE_OK))
+PROGRESS(fixed_window_allow, windows, fixed_allow, fixed_allow, fixed_allow)
+PROGRESS(sliding_window_allow, windows, sliding_allow, sliding_allow, sliding_allow)
+PROGRESS(sliding_window_allow_exact, windows, exact_allow, exact_allow, exact_allow)
+PROGRESS(adaptive_acquire_and_release, adaptive_begun, adaptive_use, adaptive_use, adaptive_give_back)
+PROGRESS(adaptive_release_that_changes_the_limit, adaptive_before_the_last, adaptive_use, adaptive_use,
+         adaptive_give_back)

@@ -1,5 +1,5 @@
-/* tests/model/scenarios/window.c: fixed and sliding windows. Each execution must be one that the same calls, one after the other in some order, could have had:
- * results and room left, tried out on a second window. */
+/* tests/model/scenarios/window.c: fixed and sliding windows. Each execution must be one that the same calls, one after the other in some
+ * order, could have had: results and room left, tried out on a second window. */
 #include "model/calls.h"
 
 enum kind { FIXED, COUNTERS, EXACT };
