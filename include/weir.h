@@ -268,6 +268,7 @@ typedef uint64_t weir__atomic_u64 __attribute__((aligned(8)));
 #define weir__swap_rel(p, v) WEIR_ATOMIC_SWAP((p), (v), __ATOMIC_RELEASE)
 #define weir__swap_ar(p, v) WEIR_ATOMIC_SWAP((p), (v), __ATOMIC_ACQ_REL)
 #define weir__add_rlx(p, v) WEIR_ATOMIC_ADD((p), (v), __ATOMIC_RELAXED)
+#define weir__add_rel(p, v) WEIR_ATOMIC_ADD((p), (v), __ATOMIC_RELEASE)
 #define weir__add_ar(p, v) WEIR_ATOMIC_ADD((p), (v), __ATOMIC_ACQ_REL)
 #define weir__or_sc(p, v) WEIR_ATOMIC_OR((p), (v), __ATOMIC_SEQ_CST)
 /* On failure *expected holds what was found, read relaxed. */
@@ -2637,10 +2638,10 @@ WEIR_API int weir__timer_make(weir_chan_core **handle, const weir_ns *elem, weir
 WEIR_API int weir__timer_stop(weir__chan *c);
 WEIR_API int weir__timer_reset(weir__chan *c, weir_ns ns);
 
-/* When the next value is due; WEIR_FOREVER: never. */
+/* When the next value is due; WEIR_FOREVER: never. Relaxed: whoever changes it has those who sleep look again, and a take looks for itself. */
 static inline weir_ns weir__timer_due(weir__chan *c)
 {
-    return (weir_ns)weir__load_acq(&c->due);
+    return (weir_ns)weir__load_rlx(&c->due);
 }
 
 /* Takes the value that is due: 0, EAGAIN, EPIPE. dst may be NULL. */
@@ -5588,16 +5589,19 @@ WEIR_INLINE void weir__lane_copy_out(void *dst, const void *place, size_t size)
         WEIR_COPY_OUT(dst, place, size);
 }
 
-/* The end of a step that the word's one owner takes: by a store where nobody else can change the other field meanwhile. */
+/* The end of a step that the word's one owner takes: by a store where nobody else can change the other field meanwhile. Release: the value. The
+ * swap that began the step has acquired. */
 WEIR_INLINE void weir__lane_step(weir__chan *c, uint64_t now, uint64_t difference, bool alone)
 {
     if (alone)
         weir__store_rel(&c->lane.word, now + difference);
     else
-        (void)weir__add_ar(&c->lane.word, difference);
+        (void)weir__add_rel(&c->lane.word, difference);
 }
 
-/* While a receiver wants, no sender announces itself: so the word is the giver's until it stores DEAL. False: *word has changed. */
+/* While a receiver wants, no sender announces itself: so the word is the giver's until it stores DEAL. False: *word has changed. Acquire: what was read
+ * from `deal` before. Release, here and below: a try that finds nobody there any more knows what whoever was faster did before
+ * (chan/select.h, "Trying is one moment"). */
 WEIR_INLINE bool weir__lane_give(weir__chan *c, uint64_t *word, const void *src)
 {
     const uint64_t giving = *word + (WEIR__LANE_GIVING - WEIR__LANE_WANT);
@@ -5651,15 +5655,16 @@ WEIR_INLINE bool weir__lane_announce(weir__chan *c, bool sending, const void *sr
     return true;
 }
 
-/* Announced: gives up. False: a counterpart was faster, and weir__lane_gone will soon say so. */
+/* Announced: gives up. False: a counterpart was faster, and weir__lane_gone will soon say so. Release: whoever finds us gone from the lane finds us in the
+ * queue, if we have moved there. */
 WEIR_INLINE bool weir__lane_leave(weir__chan *c, bool sending, uint64_t mine)
 {
     uint64_t word = mine;
     if (!sending)
-        return weir__cas_sc(&c->lane.word, &word, word - WEIR__LANE_WANT);
-    word = weir__load_acq(&c->lane.word);
+        return weir__cas_rel(&c->lane.word, &word, word - WEIR__LANE_WANT);
+    word = weir__load_rlx(&c->lane.word); /* weir__lane_gone acquires */
     while ((word & WEIR__LANE_SENDER) == WEIR__LANE_OFFER && ((word ^ mine) & ~(uint64_t)(WEIR__LANE_TURN - 1)) == 0)
-        if (weir__cas_sc(&c->lane.word, &word, word - WEIR__LANE_OFFER))
+        if (weir__cas_rel(&c->lane.word, &word, word - WEIR__LANE_OFFER))
             return true;
     return false;
 }
@@ -5669,7 +5674,7 @@ WEIR_INLINE weir__lane_entry weir__lane_enter(weir__chan *c, bool sending, const
 {
     weir__waitq *const own = sending ? &c->senders : &c->receivers, *const other =
                                                                         sending ? &c->receivers : &c->senders;
-    uint64_t word = weir__load_acq(&c->lane.word);
+    uint64_t word = weir__load_acq(&c->lane.word); /* acquire: who has left it stands in the queue */
     if (c->size > sizeof c->lane.offer)
         return WEIR__LANE_TAKEN;
     for (;;) {
@@ -5696,13 +5701,13 @@ WEIR_INLINE weir__lane_entry weir__lane_enter(weir__chan *c, bool sending, const
 /* Announced: whether the exchange is done, a receiver's value then in dst. */
 WEIR_INLINE bool weir__lane_gone(weir__chan *c, bool sending, void *dst, uint64_t mine)
 {
-    const uint64_t word = weir__load_acq(&c->lane.word);
+    const uint64_t word = weir__load_acq(&c->lane.word); /* acquire: the value, and what the counterpart did before */
     if (sending) /* the turn is that of the last announcement: an offer of another turn, or a wish, came when ours had gone */
         return (word & WEIR__LANE_SENDER) == 0 || ((word ^ mine) & ~(uint64_t)(WEIR__LANE_TURN - 1)) != 0;
     if ((word & WEIR__LANE_RECEIVER) != WEIR__LANE_DEAL)
         return false;
     weir__lane_copy_out(dst, c->lane.deal, c->size);
-    (void)weir__add_ar(&c->lane.word, 0 - (uint64_t)WEIR__LANE_DEAL);
+    (void)weir__add_rel(&c->lane.word, 0 - (uint64_t)WEIR__LANE_DEAL); /* release: `deal` has been read */
     return true;
 }
 
@@ -5722,6 +5727,8 @@ static weir__waiter *weir__meet_hold_first(weir__waitq *q, weir__atomic_u32 **wa
         weir__waitq_add(q, 0U - 1U);
         if (weir__parker_claim(w->parker, w->ticket | WEIR__PARKER_HELD, wake))
             return w;
+        /* Acquire: who finds it claimed knows what its claimer did before: a try in a select needs that. It takes the lock before it goes. */
+        (void)weir__load_acq(&w->parker->state);
     }
     return NULL;
 }
@@ -6015,7 +6022,8 @@ WEIR_API int weir__chan_close(weir__chan *c)
         return ENOTRECOVERABLE;
     if (c->flavor == WEIR__RENDEZVOUS)
         return weir__meet_close(c) ? 0 : EPIPE;
-    if (c->flavor == WEIR__TIMER ? !weir__cas_sc(&c->closed, &open, 1)
+    /* Release: what the closer did before; pairs with the acquire in weir__timer_take, and below. */
+    if (c->flavor == WEIR__TIMER ? !weir__cas_rel(&c->closed, &open, 1)
                                  : !weir__ring_close(&c->ring, c->kind, weir__chan_mark_closed, c))
         return EPIPE;
     /* Whoever joins a queue from here on finds the ring closed in its last look; whoever joined before is woken. The queue's lock
@@ -6089,8 +6097,8 @@ WEIR_API void weir__promise_end(weir__chan *c, int code)
 {
     weir__store_rlx(&c->due, (uint64_t)code);
     weir__store_rel(&c->closed, WEIR__PROMISE_DONE);
-    WEIR_FENCE(
-        __ATOMIC_SEQ_CST); /* (B), for a sleeper between join and its last look: (A) in chan/wait.h and chan/select.h */
+    /* No fence for a sleeper between join and its last look: the wake takes the queue's lock, which it has had before us, and is found, or has
+     * after us, and sees DONE. */
     weir__waitq_wake(&c->receivers, WEIR__WAKE_ALL);
     weir__store_rel(&c->closed, WEIR__PROMISE_LEFT);
 }
@@ -6134,16 +6142,18 @@ WEIR_API int weir__timer_make(weir_chan_core **handle, const weir_ns *elem, weir
 WEIR_API int weir__timer_take(weir__chan *c, weir_ns *dst)
 {
     for (;;) {
+        /* Acquire: pairs with the release in weir__timer_set, so the period is not older than due, and with that of another take: who finds the
+         * value gone knows what its receiver did before (a try in a select needs that). */
         uint64_t due = weir__load_acq(&c->due), next = (uint64_t)WEIR_FOREVER;
-        const uint64_t period = weir__load_acq(&c->period);
+        const uint64_t period = weir__load_rlx(&c->period);
         const weir_ns now = weir_now();
-        if (weir__load_acq(&c->closed) != 0)
+        if (weir__load_acq(&c->closed) != 0) /* acquire: what the closer did before */
             return EPIPE;
         if (now < (weir_ns)due)
             return EAGAIN;
         if (period != 0)
             next = due + ((uint64_t)now - due) / period * period + period;
-        if (!weir__cas_ar(&c->due, &due, next))
+        if (!weir__cas_rel(&c->due, &due, next))
             continue;
         if (dst != NULL)
             *dst = (weir_ns)due;
@@ -6151,11 +6161,12 @@ WEIR_API int weir__timer_take(weir__chan *c, weir_ns *dst)
     }
 }
 
-/* Sets due, and has every sleeper look again: the time that it sleeps until is not right any more. */
+/* Sets due, and has every sleeper look again: the time that it sleeps until is not right any more. A sleeper between join and its last look needs no
+ * fence here: the wake takes the queue's lock, which it has had before us, and is found in the queue, or has after us, and sees due. */
 static uint64_t weir__timer_set(weir__chan *c, weir_ns due)
 {
-    const uint64_t before = weir__swap_ar(&c->due, (uint64_t)due);
-    WEIR_FENCE(__ATOMIC_SEQ_CST); /* (B), for a sleeper between join and its last look */
+    const uint64_t before =
+        weir__swap_rel(&c->due, (uint64_t)due); /* release: the period, and what the caller did before */
     weir__waitq_wake(&c->receivers, WEIR__WAKE_ALL);
     return before;
 }
@@ -6176,7 +6187,7 @@ WEIR_API int weir__timer_reset(weir__chan *c, weir_ns ns)
     if (weir__chan_inherited(c))
         return ENOTRECOVERABLE;
     if (weir__load_rlx(&c->period) != 0)
-        weir__store_rel(&c->period, (uint64_t)ns);
+        weir__store_rlx(&c->period, (uint64_t)ns); /* due publishes it */
     (void)weir__timer_set(c, weir_time_add(weir_now(), ns));
     return 0;
 }
@@ -6190,8 +6201,8 @@ WEIR_API int weir__timer_reset(weir__chan *c, weir_ns ns)
 
 WEIR_API int weir__op_why(weir__chan *c, const weir__op *op)
 {
-    if (c->flavor == WEIR__TIMER)
-        return weir__load_acq(&c->closed) != 0 ? EPIPE : weir_now() < weir__timer_due(c) ? EAGAIN : 0;
+    if (c->flavor == WEIR__TIMER) /* relaxed: a take looks for itself */
+        return weir__load_rlx(&c->closed) != 0 ? EPIPE : weir_now() < weir__timer_due(c) ? EAGAIN : 0;
     if (c->flavor == WEIR__PROMISE)
         return weir__promise_done(c) ? 0 : EAGAIN;
     return weir__op_sends(op) ? weir__ring_why_full(&c->ring, c->kind, c->size)

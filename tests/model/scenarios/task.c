@@ -78,6 +78,29 @@ MODEL(future_in_select, .setup = future_setup, .finish = future_finish, .preempt
 MODEL(future_cancelled, .setup = future_setup, .finish = future_finish, .preemptions = 2, .stale = 1,
       .threads = {sets_1, may_get, cancels})
 
+/* A runner that refuses leaves it to the next one as it was. */
+static int refuses(weir_runner *unused, weir_ctx *of, void (*run)(void *), void *arg)
+{
+    (void)unused;
+    (void)of;
+    (void)run;
+    (void)arg;
+    return EAGAIN;
+}
+static weir_runner refusing = {refuses};
+static int compute(weir_ctx *unused, void *arg, void *value);
+THREAD(future_setup_refused, const weir_future_opt opt = {.runner = &refusing};
+       MODEL_CHECK(weir_future_make_opt(&future, &opt) == 0))
+static void is_refused(void)
+{
+    int rc;
+    while ((rc = weir_future_run(NULL, future, compute, NULL)) == EINVAL) /* another's is under way */
+        model_pause();
+    MODEL_CHECK(rc == EAGAIN);
+}
+MODEL(future_refused, .setup = future_setup_refused, .finish = future_finish, .preemptions = 3, .stale = 1,
+      .threads = {is_refused, is_refused})
+
 /* A function runs on a thread; free and detach against its end. */
 static int compute(weir_ctx *unused, void *arg, void *value)
 {
