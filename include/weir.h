@@ -6993,7 +6993,7 @@ WEIR_API int weir_waitgroup_wait_until(weir_ctx *ctx, weir_waitgroup *wg, weir_n
     weir__waiter node;
     int rc = 0;
     weir__lock_take(&wg->line.lock);
-    if (weir__load_acq(&wg->count) != 0) {
+    if (weir__load_rlx(&wg->count) != 0) { /* relaxed: it comes to 0 under the lock alone */
         weir__wait_init(&w, ctx, deadline, WEIR_WAIT_ADAPTIVE);
         weir__wait_label(&w, "waitgroup", NULL);
         rc = weir__line_wait(&wg->line, &node, &w);
@@ -7030,12 +7030,12 @@ WEIR_API int weir_sem_init(weir_sem *sem, int64_t size)
 
 WEIR_API int64_t weir_sem_available(weir_sem *sem)
 {
-    return weir__sem_free(weir__load_acq(&sem->word));
+    return weir__sem_free(weir__load_rlx(&sem->word)); /* relaxed: a number */
 }
 
 WEIR_API int64_t weir_sem_size(weir_sem *sem)
 {
-    return weir__sem_size(weir__load_acq(&sem->word));
+    return weir__sem_size(weir__load_rlx(&sem->word));
 }
 
 /* Locked, the bit set: serves the head as long as it fits, and clears the bit when nobody is left. Release, in the store: pairs with the acquire of

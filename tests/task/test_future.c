@@ -1,5 +1,6 @@
 /* tests/task/test_future.c: run, set and fail; who waits, how long; select; all and any; free and detach against a function that runs. */
 #include "../faults/failing.h"
+#include "printed.h"
 
 struct page {
     char text[100];
@@ -392,5 +393,28 @@ TEST(in_memory_of_the_callers)
     opt.memory_size = 100;
     CHECK_INT(weir_future_make_opt(&f, &opt), EINVAL);
     fail_allocation = -1;
+    CHECK_INT(allocations, 0);
+}
+
+static int frees_one(weir_ctx *ctx, void *arg)
+{
+    weir_future_opt opt = {.name = "inner"};
+    int_future f;
+    int number = 1;
+    (void)arg;
+    CHECK_INT(weir_future_make_opt(&f, &opt), 0);
+    CHECK_INT(weir_future_run(ctx, f, fetch_when_open, &number), 0);
+    weir_future_free(&f);
+    CHECK(!printed("in join")); /* its own line, once more running */
+    return 0;
+}
+
+TEST(whoever_has_joined_a_function_is_running_again)
+{
+    weir_group g = WEIR_GROUP_INIT;
+    gate = 1;
+    CHECK_INT(weir_group_go(NULL, &g, frees_one, NULL), 0);
+    CHECK_INT(weir_group_wait(&g), 0);
+    weir_group_free(&g);
     CHECK_INT(allocations, 0);
 }

@@ -2,6 +2,7 @@
  * tests of Go's x/sync/errgroup check are among them.
  */
 #include "../faults/failing.h"
+#include "printed.h"
 
 static int ran, running, most_running; /* atomic */
 
@@ -419,16 +420,6 @@ TEST(on_a_runner_every_accepted_task_runs_once_and_no_refused_one_does)
 }
 
 /* ---- the roll ---- */
-
-static bool printed(const char *wanted)
-{
-    char text[2000] = "";
-    FILE *file = fmemopen(text, sizeof text - 1, "w");
-    REQUIRE(file != NULL);
-    weir_threads(file);
-    fclose(file);
-    return strstr(text, wanted) != NULL;
-}
 
 static int receives(weir_ctx *ctx, void *arg)
 {
