@@ -10,6 +10,7 @@ BEGIN {
     weaker["weir__swap_acq"] = "weir__swap_rlx"
     weaker["weir__swap_rel"] = "weir__swap_rlx"
     weaker["weir__swap_ar"] = "weir__swap_acq weir__swap_rel"
+    weaker["weir__add_acq"] = "weir__add_rlx"
     weaker["weir__add_rel"] = "weir__add_rlx"
     weaker["weir__add_ar"] = "weir__add_acq weir__add_rel"
     weaker["weir__or_sc"] = "weir__or_ar"

@@ -50,6 +50,7 @@ programs()
     chan/promise.h) echo task ;;
     sync/line.h) echo sync task ;;
     sync/*) echo sync ;;
+    task/objpool.h) echo pool pool-symmetric ;;
     task/*) echo task ;;
     esac
 }
@@ -81,6 +82,7 @@ flags()
     case $1 in
     channels-spsc-symmetric) echo -DKIND=spsc -DWEIR_FENCE_SYMMETRIC tests/model/scenarios/channels.c ;;
     channels-spsc-slots) echo -DKIND=spsc -DWEIR_RING_SPSC=WEIR_RING_SLOTS tests/model/scenarios/channels.c ;;
+    pool-symmetric) echo -DWEIR_FENCE_SYMMETRIC tests/model/scenarios/pool.c ;;
     channels-*) echo "-DKIND=${1#channels-} tests/model/scenarios/channels.c" ;;
     *) echo "tests/model/scenarios/$1.c" ;;
     esac
