@@ -147,8 +147,8 @@ verdict()
 {
     rm -f "$1"/model-*
     case $3 in
-    order | fence | wake) ask_model "$1" "$2" 20 "--most 1 1" && ask_tests "$1" "$2" "$4" || return ;;
-    *) ask_tests "$1" "$2" "$4" && ask_model "$1" "$2" 20 "--most 1 1" || return ;;
+    order | fence | wake) ask_model "$1" "$2" 20 "--most 1 9" && ask_tests "$1" "$2" "$4" || return ;;
+    *) ask_tests "$1" "$2" "$4" && ask_model "$1" "$2" 20 "--most 1 9" || return ;;
     esac
     if [ -z "$QUICK" ]; then ask_model "$1" "$2" 100 "--most 2 1" || return; fi
     if [ -n "$DEEP" ]; then ask_model "$1" "$2" 600 "" || return; fi

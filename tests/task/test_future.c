@@ -1,6 +1,6 @@
 /* tests/task/test_future.c: run, set and fail; who waits, how long; select; all and any; free and detach against a function that runs. */
 #include "../faults/failing.h"
-#include "printed.h"
+#include "../sync/printed.h"
 
 struct page {
     char text[100];

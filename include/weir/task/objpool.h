@@ -161,7 +161,7 @@ static inline void *weir__seat_pop(weir_objpool *pool, weir__seat *s)
     object = weir__load_rlx(&s->object[b % WEIR__SEAT_ROOM]);
     if (WEIR_UNLIKELY((int32_t)(b - t) <= 0)) {                       /* the last one, or none */
         const bool won = b == t && weir__cas_rlx(&s->top, &t, t + 1); /* relaxed: the object is our own */
-        weir__store_rel(&s->bottom, b + 1);
+        weir__store_rlx(&s->bottom, b + 1); /* relaxed: a thief that sees it finds nothing below */
         if (!won)
             return NULL;
     }
