@@ -6287,7 +6287,7 @@ static bool weir__op_park(weir__chan *c, const weir__op *op, weir__wait *w, bool
     }
     weir__waitq_leave(q, &node);
     w->backoff.turn = 0;
-    return owes || weir__load_acq(&parker.state) == WEIR__TICKET_QUEUE;
+    return owes || weir__load_rlx(&parker.state) == WEIR__TICKET_QUEUE; /* relaxed: nobody knows of it any more */
 }
 
 /* A few turns of a spin that only try. True: done, with *rc.
@@ -7880,8 +7880,8 @@ static void *weir__seat_steal(weir__seat *s, uint32_t t)
     uint64_t object;
     if ((int32_t)(b - t) > 0) {
         object = weir__load_rlx(&s->object[t % WEIR__SEAT_ROOM]);
-        if (weir__cas_rel(&s->top, &t,
-                          t + 1)) /* release: it has been read; pairs with the acquire in weir__seat_push */
+        /* Release: it has been read; pairs with the acquire in weir__seat_push. */
+        if (weir__cas_rel(&s->top, &t, t + 1))
             return (void *)(uintptr_t)object;
     }
     object = weir__load_rlx(&s->hot);

@@ -105,7 +105,7 @@ ask_model() # INCLUDE FILE SECONDS BOUNDS
             { $CC -std=c11 -O1 -w -I"$1/include" -Itests -include tests/mutate/weaker.h -fsanitize=thread -fno-pie $(flags "$p") -c -o "$1/$p.o" &&
                 $CC -no-pie "$1/$p.o" "$model" -o "$1/model-$p"; } || { echo invalid; return 1; }
         # shellcheck disable=SC2086 # a list
-        (ulimit -t "$3" && exec "$1/model-$p" --stop $4 >"$1/log")
+        (ulimit -f 100000 && ulimit -t "$3" && exec "$1/model-$p" --stop $4 >"$1/log")
         case $? in
         0 | 137 | 152) ;; # SIGKILL, SIGXCPU
         *) echo "model $p"; return 1 ;;

@@ -353,8 +353,8 @@ static void *weir__seat_steal(weir__seat *s, uint32_t t)
     uint64_t object;
     if ((int32_t)(b - t) > 0) {
         object = weir__load_rlx(&s->object[t % WEIR__SEAT_ROOM]);
-        if (weir__cas_rel(&s->top, &t,
-                          t + 1)) /* release: it has been read; pairs with the acquire in weir__seat_push */
+        /* Release: it has been read; pairs with the acquire in weir__seat_push. */
+        if (weir__cas_rel(&s->top, &t, t + 1))
             return (void *)(uintptr_t)object;
     }
     object = weir__load_rlx(&s->hot);
