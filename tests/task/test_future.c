@@ -418,3 +418,33 @@ TEST(whoever_has_joined_a_function_is_running_again)
     weir_group_free(&g);
     CHECK_INT(allocations, 0);
 }
+
+/* Looks like a value that has come into the ring whose memory it is. */
+static int writes_early(weir_ctx *ctx, void *arg, void *value)
+{
+    const uint64_t one = 1;
+    (void)ctx;
+    (void)arg;
+    memcpy(value, &one, sizeof one);
+    __atomic_store_n(&calls, 1, __ATOMIC_RELEASE);
+    while (!__atomic_load_n(&gate, __ATOMIC_ACQUIRE))
+        sched_yield();
+    return 0;
+}
+
+TEST(a_value_that_is_written_is_not_there_before_the_function_has_returned)
+{
+    weir_future(uint64_t) f;
+    uint64_t got = 0;
+    gate = calls = 0;
+    CHECK_INT(weir_future_make(&f), 0);
+    CHECK_INT(weir_future_run(NULL, f, writes_early, NULL), 0);
+    EVENTUALLY(__atomic_load_n(&calls, __ATOMIC_ACQUIRE) == 1);
+    CHECK_INT(weir_future_get_until(NULL, f, &got, weir_now() + WEIR_MS(5)), ETIMEDOUT);
+    CHECK_INT(weir_future_get_until(NULL, f, &got, weir_now()), ETIMEDOUT);
+    __atomic_store_n(&gate, 1, __ATOMIC_RELEASE);
+    CHECK_INT(weir_future_get(NULL, f, &got), 0);
+    CHECK_INT((int)got, 1);
+    weir_future_free(&f);
+    CHECK_INT(allocations, 0);
+}
