@@ -281,6 +281,8 @@ typedef uint64_t weir__atomic_u64 __attribute__((aligned(8)));
 #define weir__swap_rel(p, v) WEIR_ATOMIC_SWAP((p), (v), __ATOMIC_RELEASE)
 #define weir__swap_ar(p, v) WEIR_ATOMIC_SWAP((p), (v), __ATOMIC_ACQ_REL)
 #define weir__add_rlx(p, v) WEIR_ATOMIC_ADD((p), (v), __ATOMIC_RELAXED)
+#define weir__add_acq(p, v) WEIR_ATOMIC_ADD((p), (v), __ATOMIC_ACQUIRE)
+#define weir__add_rel(p, v) WEIR_ATOMIC_ADD((p), (v), __ATOMIC_RELEASE)
 #define weir__add_ar(p, v) WEIR_ATOMIC_ADD((p), (v), __ATOMIC_ACQ_REL)
 #define weir__or_sc(p, v) WEIR_ATOMIC_OR((p), (v), __ATOMIC_SEQ_CST)
 /* On failure *expected holds what was found, read relaxed. */
@@ -2674,10 +2676,10 @@ WEIR_API int weir__timer_make(weir_chan_core **handle, const weir_ns *elem, weir
 WEIR_API int weir__timer_stop(weir__chan *c);
 WEIR_API int weir__timer_reset(weir__chan *c, weir_ns ns);
 
-/* When the next value is due; WEIR_FOREVER: never. */
+/* When the next value is due; WEIR_FOREVER: never. Relaxed: whoever changes it has those who sleep look again, and a take looks for itself. */
 static inline weir_ns weir__timer_due(weir__chan *c)
 {
-    return (weir_ns)weir__load_acq(&c->due);
+    return (weir_ns)weir__load_rlx(&c->due);
 }
 
 /* Takes the value that is due: 0, EAGAIN, EPIPE. dst may be NULL. */
@@ -3808,7 +3810,9 @@ typedef struct weir_objpool_opt {
     uint32_t seats; /* threads that have a seat; 64 */
 } weir_objpool_opt;
 
-enum { WEIR__SEAT_ROOM = 32 };  /* objects; a power of two */
+#ifndef WEIR__SEAT_ROOM
+#define WEIR__SEAT_ROOM 32 /* objects; a power of two. The model makes it small. */
+#endif
 enum { WEIR__SEAT_BATCH = 16 }; /* seats that are looked at behind one fence */
 
 typedef struct weir__seat {
@@ -3900,9 +3904,9 @@ static inline void *weir__seat_pop(weir_objpool *pool, weir__seat *s)
         WEIR_FENCE(__ATOMIC_SEQ_CST); /* (P), symmetric */
     t = weir__load_rlx(&s->top);
     object = weir__load_rlx(&s->object[b % WEIR__SEAT_ROOM]);
-    if (WEIR_UNLIKELY((int32_t)(b - t) <= 0)) { /* the last one, or none */
-        const bool won = b == t && weir__cas_ar(&s->top, &t, t + 1);
-        weir__store_rel(&s->bottom, b + 1);
+    if (WEIR_UNLIKELY((int32_t)(b - t) <= 0)) {                       /* the last one, or none */
+        const bool won = b == t && weir__cas_rlx(&s->top, &t, t + 1); /* relaxed: the object is our own */
+        weir__store_rlx(&s->bottom, b + 1); /* relaxed: a thief that sees it finds nothing below */
         if (!won)
             return NULL;
     }
@@ -6787,16 +6791,19 @@ WEIR_INLINE void weir__lane_copy_out(void *dst, const void *place, size_t size)
         WEIR_COPY_OUT(dst, place, size);
 }
 
-/* The end of a step that the word's one owner takes: by a store where nobody else can change the other field meanwhile. */
+/* The end of a step that the word's one owner takes: by a store where nobody else can change the other field meanwhile. Release: the value. The
+ * swap that began the step has acquired. */
 WEIR_INLINE void weir__lane_step(weir__chan *c, uint64_t now, uint64_t difference, bool alone)
 {
     if (alone)
         weir__store_rel(&c->lane.word, now + difference);
     else
-        (void)weir__add_ar(&c->lane.word, difference);
+        (void)weir__add_rel(&c->lane.word, difference);
 }
 
-/* While a receiver wants, no sender announces itself: so the word is the giver's until it stores DEAL. False: *word has changed. */
+/* While a receiver wants, no sender announces itself: so the word is the giver's until it stores DEAL. False: *word has changed. Acquire: what was read
+ * from `deal` before. Release, here and below: a try that finds nobody there any more knows what whoever was faster did before
+ * (chan/select.h, "Trying is one moment"). */
 WEIR_INLINE bool weir__lane_give(weir__chan *c, uint64_t *word, const void *src)
 {
     const uint64_t giving = *word + (WEIR__LANE_GIVING - WEIR__LANE_WANT);
@@ -6850,15 +6857,16 @@ WEIR_INLINE bool weir__lane_announce(weir__chan *c, bool sending, const void *sr
     return true;
 }
 
-/* Announced: gives up. False: a counterpart was faster, and weir__lane_gone will soon say so. */
+/* Announced: gives up. False: a counterpart was faster, and weir__lane_gone will soon say so. Release: whoever finds us gone from the lane finds us in the
+ * queue, if we have moved there. */
 WEIR_INLINE bool weir__lane_leave(weir__chan *c, bool sending, uint64_t mine)
 {
     uint64_t word = mine;
     if (!sending)
-        return weir__cas_sc(&c->lane.word, &word, word - WEIR__LANE_WANT);
-    word = weir__load_acq(&c->lane.word);
+        return weir__cas_rel(&c->lane.word, &word, word - WEIR__LANE_WANT);
+    word = weir__load_rlx(&c->lane.word); /* weir__lane_gone acquires */
     while ((word & WEIR__LANE_SENDER) == WEIR__LANE_OFFER && ((word ^ mine) & ~(uint64_t)(WEIR__LANE_TURN - 1)) == 0)
-        if (weir__cas_sc(&c->lane.word, &word, word - WEIR__LANE_OFFER))
+        if (weir__cas_rel(&c->lane.word, &word, word - WEIR__LANE_OFFER))
             return true;
     return false;
 }
@@ -6868,7 +6876,7 @@ WEIR_INLINE weir__lane_entry weir__lane_enter(weir__chan *c, bool sending, const
 {
     weir__waitq *const own = sending ? &c->senders : &c->receivers, *const other =
                                                                         sending ? &c->receivers : &c->senders;
-    uint64_t word = weir__load_acq(&c->lane.word);
+    uint64_t word = weir__load_acq(&c->lane.word); /* acquire: who has left it stands in the queue */
     if (c->size > sizeof c->lane.offer)
         return WEIR__LANE_TAKEN;
     for (;;) {
@@ -6895,13 +6903,13 @@ WEIR_INLINE weir__lane_entry weir__lane_enter(weir__chan *c, bool sending, const
 /* Announced: whether the exchange is done, a receiver's value then in dst. */
 WEIR_INLINE bool weir__lane_gone(weir__chan *c, bool sending, void *dst, uint64_t mine)
 {
-    const uint64_t word = weir__load_acq(&c->lane.word);
+    const uint64_t word = weir__load_acq(&c->lane.word); /* acquire: the value, and what the counterpart did before */
     if (sending) /* the turn is that of the last announcement: an offer of another turn, or a wish, came when ours had gone */
         return (word & WEIR__LANE_SENDER) == 0 || ((word ^ mine) & ~(uint64_t)(WEIR__LANE_TURN - 1)) != 0;
     if ((word & WEIR__LANE_RECEIVER) != WEIR__LANE_DEAL)
         return false;
     weir__lane_copy_out(dst, c->lane.deal, c->size);
-    (void)weir__add_ar(&c->lane.word, 0 - (uint64_t)WEIR__LANE_DEAL);
+    (void)weir__add_rel(&c->lane.word, 0 - (uint64_t)WEIR__LANE_DEAL); /* release: `deal` has been read */
     return true;
 }
 
@@ -6921,6 +6929,8 @@ static weir__waiter *weir__meet_hold_first(weir__waitq *q, weir__atomic_u32 **wa
         weir__waitq_add(q, 0U - 1U);
         if (weir__parker_claim(w->parker, w->ticket | WEIR__PARKER_HELD, wake))
             return w;
+        /* Acquire: who finds it claimed knows what its claimer did before: a try in a select needs that. It takes the lock before it goes. */
+        (void)weir__load_acq(&w->parker->state);
     }
     return NULL;
 }
@@ -7214,7 +7224,8 @@ WEIR_API int weir__chan_close(weir__chan *c)
         return ENOTRECOVERABLE;
     if (c->flavor == WEIR__RENDEZVOUS)
         return weir__meet_close(c) ? 0 : EPIPE;
-    if (c->flavor == WEIR__TIMER ? !weir__cas_sc(&c->closed, &open, 1)
+    /* Release: what the closer did before; pairs with the acquire in weir__timer_take, and below. */
+    if (c->flavor == WEIR__TIMER ? !weir__cas_rel(&c->closed, &open, 1)
                                  : !weir__ring_close(&c->ring, c->kind, weir__chan_mark_closed, c))
         return EPIPE;
     /* Whoever joins a queue from here on finds the ring closed in its last look; whoever joined before is woken. The queue's lock
@@ -7288,8 +7299,8 @@ WEIR_API void weir__promise_end(weir__chan *c, int code)
 {
     weir__store_rlx(&c->due, (uint64_t)code);
     weir__store_rel(&c->closed, WEIR__PROMISE_DONE);
-    WEIR_FENCE(
-        __ATOMIC_SEQ_CST); /* (B), for a sleeper between join and its last look: (A) in chan/wait.h and chan/select.h */
+    /* No fence for a sleeper between join and its last look: the wake takes the queue's lock, which it has had before us, and is found, or has
+     * after us, and sees DONE. */
     weir__waitq_wake(&c->receivers, WEIR__WAKE_ALL);
     weir__store_rel(&c->closed, WEIR__PROMISE_LEFT);
 }
@@ -7333,16 +7344,18 @@ WEIR_API int weir__timer_make(weir_chan_core **handle, const weir_ns *elem, weir
 WEIR_API int weir__timer_take(weir__chan *c, weir_ns *dst)
 {
     for (;;) {
+        /* Acquire: pairs with the release in weir__timer_set, so the period is not older than due, and with that of another take: who finds the
+         * value gone knows what its receiver did before (a try in a select needs that). */
         uint64_t due = weir__load_acq(&c->due), next = (uint64_t)WEIR_FOREVER;
-        const uint64_t period = weir__load_acq(&c->period);
+        const uint64_t period = weir__load_rlx(&c->period);
         const weir_ns now = weir_now();
-        if (weir__load_acq(&c->closed) != 0)
+        if (weir__load_acq(&c->closed) != 0) /* acquire: what the closer did before */
             return EPIPE;
         if (now < (weir_ns)due)
             return EAGAIN;
         if (period != 0)
             next = due + ((uint64_t)now - due) / period * period + period;
-        if (!weir__cas_ar(&c->due, &due, next))
+        if (!weir__cas_rel(&c->due, &due, next))
             continue;
         if (dst != NULL)
             *dst = (weir_ns)due;
@@ -7350,11 +7363,12 @@ WEIR_API int weir__timer_take(weir__chan *c, weir_ns *dst)
     }
 }
 
-/* Sets due, and has every sleeper look again: the time that it sleeps until is not right any more. */
+/* Sets due, and has every sleeper look again: the time that it sleeps until is not right any more. A sleeper between join and its last look needs no
+ * fence here: the wake takes the queue's lock, which it has had before us, and is found in the queue, or has after us, and sees due. */
 static uint64_t weir__timer_set(weir__chan *c, weir_ns due)
 {
-    const uint64_t before = weir__swap_ar(&c->due, (uint64_t)due);
-    WEIR_FENCE(__ATOMIC_SEQ_CST); /* (B), for a sleeper between join and its last look */
+    const uint64_t before =
+        weir__swap_rel(&c->due, (uint64_t)due); /* release: the period, and what the caller did before */
     weir__waitq_wake(&c->receivers, WEIR__WAKE_ALL);
     return before;
 }
@@ -7375,7 +7389,7 @@ WEIR_API int weir__timer_reset(weir__chan *c, weir_ns ns)
     if (weir__chan_inherited(c))
         return ENOTRECOVERABLE;
     if (weir__load_rlx(&c->period) != 0)
-        weir__store_rel(&c->period, (uint64_t)ns);
+        weir__store_rlx(&c->period, (uint64_t)ns); /* due publishes it */
     (void)weir__timer_set(c, weir_time_add(weir_now(), ns));
     return 0;
 }
@@ -7389,8 +7403,8 @@ WEIR_API int weir__timer_reset(weir__chan *c, weir_ns ns)
 
 WEIR_API int weir__op_why(weir__chan *c, const weir__op *op)
 {
-    if (c->flavor == WEIR__TIMER)
-        return weir__load_acq(&c->closed) != 0 ? EPIPE : weir_now() < weir__timer_due(c) ? EAGAIN : 0;
+    if (c->flavor == WEIR__TIMER) /* relaxed: a take looks for itself */
+        return weir__load_rlx(&c->closed) != 0 ? EPIPE : weir_now() < weir__timer_due(c) ? EAGAIN : 0;
     if (c->flavor == WEIR__PROMISE)
         return weir__promise_done(c) ? 0 : EAGAIN;
     return weir__op_sends(op) ? weir__ring_why_full(&c->ring, c->kind, c->size)
@@ -7472,7 +7486,7 @@ static bool weir__op_park(weir__chan *c, const weir__op *op, weir__wait *w, bool
     }
     weir__waitq_leave(q, &node);
     w->backoff.turn = 0;
-    return owes || weir__load_acq(&parker.state) == WEIR__TICKET_QUEUE;
+    return owes || weir__load_rlx(&parker.state) == WEIR__TICKET_QUEUE; /* relaxed: nobody knows of it any more */
 }
 
 /* A few turns of a spin that only try. True: done, with *rc.
@@ -8181,7 +8195,7 @@ WEIR_API int weir_waitgroup_wait_until(weir_ctx *ctx, weir_waitgroup *wg, weir_n
     weir__waiter node;
     int rc = 0;
     weir__lock_take(&wg->line.lock);
-    if (weir__load_acq(&wg->count) != 0) {
+    if (weir__load_rlx(&wg->count) != 0) { /* relaxed: it comes to 0 under the lock alone */
         weir__wait_init(&w, ctx, deadline, WEIR_WAIT_ADAPTIVE);
         weir__wait_label(&w, "waitgroup", NULL);
         rc = weir__line_wait(&wg->line, &node, &w);
@@ -8218,12 +8232,12 @@ WEIR_API int weir_sem_init(weir_sem *sem, int64_t size)
 
 WEIR_API int64_t weir_sem_available(weir_sem *sem)
 {
-    return weir__sem_free(weir__load_acq(&sem->word));
+    return weir__sem_free(weir__load_rlx(&sem->word)); /* relaxed: a number */
 }
 
 WEIR_API int64_t weir_sem_size(weir_sem *sem)
 {
-    return weir__sem_size(weir__load_acq(&sem->word));
+    return weir__sem_size(weir__load_rlx(&sem->word));
 }
 
 /* Locked, the bit set: serves the head as long as it fits, and clears the bit when nobody is left. Release, in the store: pairs with the acquire of
@@ -8979,7 +8993,7 @@ WEIR_API int weir_objpool_init(weir_objpool *pool, size_t size, uint32_t count, 
 
 WEIR_API void weir_objpool_free(weir_objpool *pool)
 {
-    const uint32_t fresh = weir__load_acq(&pool->fresh);
+    const uint32_t fresh = weir__load_rlx(&pool->fresh);
     for (uint32_t i = pool->count; i < fresh && i < pool->max; i++)
         if (pool->grown[i - pool->count] != NULL)
             WEIR_FREE(pool->grown[i - pool->count] - WEIR__OBJPOOL_HEAD);
@@ -8992,7 +9006,7 @@ WEIR_API void weir_objpool_free(weir_objpool *pool)
 
 WEIR_API uint32_t weir_objpool_high_water(weir_objpool *pool)
 {
-    const uint32_t fresh = weir__load_acq(&pool->fresh);
+    const uint32_t fresh = weir__load_rlx(&pool->fresh);
     return fresh < pool->max ? fresh : pool->max;
 }
 
@@ -9010,14 +9024,16 @@ static void weir__objpool_share(weir_objpool *pool, const void *object)
 
 static void *weir__objpool_unshare(weir_objpool *pool)
 {
-    uint64_t top = weir__load_acq(&pool->shared);
-    uint32_t number;
-    do {
+    for (;;) {
+        /* Acquire, in each turn: pairs with the release in weir__objpool_share: what lies below the top, and the object, are not older than the
+         * top. The swap needs none: no two pushes and pops leave the same top, so it finds what the load found. */
+        uint64_t top = weir__load_acq(&pool->shared);
+        const uint32_t number = (uint32_t)top - 1;
         if ((uint32_t)top == 0)
             return NULL;
-        number = (uint32_t)top - 1;
-    } while (!weir__cas_ar(&pool->shared, &top, (top & ~(uint64_t)UINT32_MAX) | weir__load_rlx(&pool->below[number])));
-    return weir__objpool_at(pool, number);
+        if (weir__cas_rlx(&pool->shared, &top, (top & ~(uint64_t)UINT32_MAX) | weir__load_rlx(&pool->below[number])))
+            return weir__objpool_at(pool, number);
+    }
 }
 
 /* ---- seats ---- */
@@ -9029,13 +9045,14 @@ static weir__seat *weir__objpool_seat(weir_objpool *pool)
     for (int round = 0; round < 2; round++)
         for (uint32_t i = 0; i < pool->seats; i++) {
             weir__seat *s = &pool->seat[i];
-            uint32_t owner = weir__load_acq(&s->owner);
+            uint32_t owner = weir__load_rlx(&s->owner);
             if (owner == self)
                 return s;
-            if ((round == 0 ? owner == 0 : !WEIR_THREAD_LIVES(owner)) && weir__cas_ar(&s->owner, &owner, self)) {
-                (void)weir__add_ar(&s->bottom, 0); /* what an owner that has ended did to its last objects */
-                (void)weir__add_ar(&s->hot, 0);
-                s->top_seen = weir__load_acq(&s->top);
+            if ((round == 0 ? owner == 0 : !WEIR_THREAD_LIVES(owner)) && weir__cas_rlx(&s->owner, &owner, self)) {
+                /* The newest of both; acquire: what an owner that has ended did to its last objects. It says nothing by `owner`. */
+                (void)weir__add_acq(&s->bottom, 0);
+                (void)weir__add_acq(&s->hot, 0);
+                s->top_seen = weir__load_acq(&s->top); /* acquire: as in weir__seat_push */
                 return s;
             }
         }
@@ -9058,15 +9075,17 @@ WEIR_API bool weir__seat_asked(weir__seat *s, uint64_t object)
  * Locked, asked. */
 static void *weir__seat_steal(weir__seat *s, uint32_t t)
 {
-    const uint32_t b = weir__load_acq(&s->bottom);
+    const uint32_t b = weir__load_acq(&s->bottom); /* acquire: the owner's pushes, and what was done to the objects */
     uint64_t object;
     if ((int32_t)(b - t) > 0) {
         object = weir__load_rlx(&s->object[t % WEIR__SEAT_ROOM]);
-        if (weir__cas_ar(&s->top, &t, t + 1))
+        /* Release: it has been read; pairs with the acquire in weir__seat_push. */
+        if (weir__cas_rel(&s->top, &t, t + 1))
             return (void *)(uintptr_t)object;
     }
-    object = weir__load_acq(&s->hot);
-    if (object == 0 || !weir__cas_ar(&s->hot, &object, 0))
+    object = weir__load_rlx(&s->hot);
+    if (object == 0 ||
+        !weir__cas_acq(&s->hot, &object, 0)) /* acquire: what was done to it, also if it went and came back since */
         return NULL;
     s->stolen = object;
     return (void *)(uintptr_t)object;
@@ -9079,7 +9098,7 @@ static void *weir__seats_steal(weir__seat *seats, uint32_t n)
     void *object = NULL;
     for (uint32_t i = 0; i < n; i++) {
         weir__lock_take(&seats[i].lock); /* from the first to the last, as every thief does */
-        top[i] = weir__load_acq(&seats[i].top);
+        top[i] = weir__load_rlx(&seats[i].top);
         weir__store_rlx(&seats[i].asked, 1);
     }
     WEIR_FENCE_HEAVY(); /* (Q) pairs with (P) in weir__seat_pop and weir__seat_cool */
@@ -9120,7 +9139,8 @@ static int weir__objpool_fresh(weir_objpool *pool, void **object)
         }
         if (n >= pool->count && memory == NULL && (memory = (unsigned char *)WEIR_ALLOC(16, pool->stride)) == NULL)
             return ENOMEM;
-    } while (!weir__cas_ar(&pool->fresh, &n, n + 1));
+    } while (
+        !weir__cas_rlx(&pool->fresh, &n, n + 1)); /* relaxed: the number, and no more; the object is nobody's yet */
     if (n >= pool->count)
         pool->grown[n - pool->count] = memory + WEIR__OBJPOOL_HEAD;
     *object = weir__objpool_at(pool, n);

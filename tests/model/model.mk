@@ -16,13 +16,15 @@ HAS_CK := $(shell printf '$(HASH)include <ck_ring.h>\nint main(void) { return 0;
 ON_CK := -Itests/model/ck -DMODEL_COPY_CK -DWEIR_RING_SPSC=WEIR_RING_CK -DWEIR_RING_MPSC=WEIR_RING_CK \
 	-DWEIR_RING_SPMC=WEIR_RING_CK -DWEIR_RING_MPMC=WEIR_RING_CK
 SOURCE.litmus := litmus
-$(foreach s,park ctx timers rendezvous select sync task limiter breaker window adaptive progress,$(eval SOURCE.$s := scenarios/$s))
+$(foreach s,park ctx timers rendezvous select sync task pool limiter breaker window adaptive progress,$(eval SOURCE.$s := scenarios/$s))
 $(foreach k,chan spsc mpsc spmc,$(eval SOURCE.channels-$k := scenarios/channels) $(eval FLAGS.channels-$k := -DKIND=$k) \
 	$(eval SOURCE.channels-$k-ck := scenarios/channels) $(eval FLAGS.channels-$k-ck := -DKIND=$k $(ON_CK)))
 SOURCE.channels-spsc-slots := scenarios/channels
 FLAGS.channels-spsc-slots  := -DKIND=spsc -DWEIR_RING_SPSC=WEIR_RING_SLOTS
 SOURCE.channels-spsc-symmetric := scenarios/channels
 FLAGS.channels-spsc-symmetric  := -DKIND=spsc -DWEIR_FENCE_SYMMETRIC
+SOURCE.pool-symmetric := scenarios/pool
+FLAGS.pool-symmetric  := -DWEIR_FENCE_SYMMETRIC
 SOURCE.ck-x86 := scenarios/ck
 FLAGS.ck-x86  := -Itests/model/ck
 SOURCE.ck-any := scenarios/ck
@@ -31,8 +33,8 @@ SOURCE.ck-fixed := scenarios/ck
 FLAGS.ck-fixed  := -Itests/model/ck -DMODEL_CK_PORTABLE -DMODEL_CK_FIXED
 
 # The longest first, so that two cores end at about the same time.
-NAMES := select channels-chan rendezvous channels-spmc channels-mpsc channels-spsc channels-spsc-slots channels-spsc-symmetric sync task limiter breaker window adaptive park ctx timers \
-	litmus progress
+NAMES := select channels-chan rendezvous channels-spmc channels-mpsc channels-spsc channels-spsc-slots channels-spsc-symmetric sync task pool pool-symmetric limiter breaker window adaptive \
+	park ctx timers litmus progress
 CK    := channels-chan-ck channels-spmc-ck channels-mpsc-ck channels-spsc-ck ck-x86 ck-any ck-fixed
 ALL   := $(NAMES) $(if $(HAS_CK),$(CK))
 NOW   := $(if $(T),$(foreach n,$(ALL),$(if $(findstring $(T),$n),$n)),$(ALL))

@@ -79,7 +79,9 @@ typedef int weir__thread;
 #define WEIR_NO_ROLL                  /* fibers have no thread-locals */
 #define WEIR_AT_FORK(fn) ((void)(fn)) /* a model has one process */
 #define WEIR_THREAD_NUMBER() (model_thread_self() + 1)
+#ifndef WEIR_THREAD_LIVES
 #define WEIR_THREAD_LIVES(number) 1
+#endif
 #define WEIR_THREAD_SET_NAME(name) ((void)(name))
 #define WEIR_THREAD_DETACH(thread) ((void)(thread))
 #define WEIR_THREAD_CURRENT() model_thread_self()

@@ -1,5 +1,3 @@
 /* tests/mutate/weaker.h: memory orders that the library has no use for, so that a mutant can have them. */
 #define weir__swap_rlx(p, v) WEIR_ATOMIC_SWAP((p), (v), __ATOMIC_RELAXED)
-#define weir__add_acq(p, v) WEIR_ATOMIC_ADD((p), (v), __ATOMIC_ACQUIRE)
-#define weir__add_rel(p, v) WEIR_ATOMIC_ADD((p), (v), __ATOMIC_RELEASE)
 #define weir__or_ar(p, v) WEIR_ATOMIC_OR((p), (v), __ATOMIC_ACQ_REL)

@@ -1,5 +1,6 @@
 /* tests/sync/test_once.c: it runs once, for all; a failure is its caller's alone. */
 #include "harness.h"
+#include "../sync/printed.h"
 
 static int ran, fail_first; /* atomic */
 
@@ -127,4 +128,22 @@ TEST(a_context_ends_the_wait_for_another_threads_run)
     test_join(team);
     CHECK_INT(weir_once_do_ctx(&ctx, &once, stay, NULL), 0);
     weir_ctx_free(&ctx);
+}
+
+static weir_once running = WEIR_ONCE_INIT;
+static int needs(weir_ctx *ctx, void *arg)
+{
+    (void)arg;
+    return weir_once_do_ctx(ctx, &running, run, NULL);
+}
+static int is_waited_for(weir_ctx *ctx, void *arg)
+{
+    (void)ctx;
+    (void)arg;
+    printed_while(needs, NULL, " in once for ");
+    return 0;
+}
+TEST(the_roll_says_who_waits_for_it)
+{
+    CHECK_INT(weir_once_do(&running, is_waited_for, NULL), 0);
 }

@@ -1,5 +1,6 @@
 /* tests/sync/test_sem.c: units, order, admission, resizing, and the races between a grant and a wait that gives up. */
 #include "harness.h"
+#include "../sync/printed.h"
 
 TEST(units_are_taken_and_given_back)
 {
@@ -336,4 +337,15 @@ TEST(a_context_that_ends_after_the_grant_gives_the_unit_back)
     CHECK_INT(a.rc, ECANCELED);
     CHECK_INT(weir_sem_available(&sem), 1);
     weir_ctx_free(&ctx);
+}
+
+static int wants_one(weir_ctx *ctx, void *sem)
+{
+    return weir_sem_acquire(ctx, (weir_sem *)sem, 1);
+}
+TEST(the_roll_says_who_waits_for_units)
+{
+    static weir_sem none = WEIR_SEM_INIT(1);
+    CHECK_INT(weir_sem_try_acquire(&none, 1), 0);
+    printed_while(wants_one, &none, " in semaphore for ");
 }

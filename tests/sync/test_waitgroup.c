@@ -1,5 +1,6 @@
 /* tests/sync/test_waitgroup.c: counts, and what a wait returns after; reuse; memory that goes with the last done. */
 #include "harness.h"
+#include "../sync/printed.h"
 
 TEST(a_count_that_would_fall_below_zero_changes_nothing)
 {
@@ -146,4 +147,15 @@ TEST(a_deadline_against_the_last_done)
         CHECK_INT(weir_waitgroup_wait(NULL, &wg), 0);
         CHECK(wg.line.list.first == NULL);
     }
+}
+
+static int waits_for(weir_ctx *ctx, void *wg)
+{
+    return weir_waitgroup_wait(ctx, (weir_waitgroup *)wg);
+}
+TEST(the_roll_says_who_waits_for_it)
+{
+    static weir_waitgroup one = WEIR_WAITGROUP_INIT;
+    CHECK_INT(weir_waitgroup_add(&one, 1), 0);
+    printed_while(waits_for, &one, " in waitgroup for ");
 }

@@ -1,5 +1,6 @@
 /* tests/task/test_future.c: run, set and fail; who waits, how long; select; all and any; free and detach against a function that runs. */
 #include "../faults/failing.h"
+#include "../sync/printed.h"
 
 struct page {
     char text[100];
@@ -392,5 +393,58 @@ TEST(in_memory_of_the_callers)
     opt.memory_size = 100;
     CHECK_INT(weir_future_make_opt(&f, &opt), EINVAL);
     fail_allocation = -1;
+    CHECK_INT(allocations, 0);
+}
+
+static int frees_one(weir_ctx *ctx, void *arg)
+{
+    weir_future_opt opt = {.name = "inner"};
+    int_future f;
+    int number = 1;
+    (void)arg;
+    CHECK_INT(weir_future_make_opt(&f, &opt), 0);
+    CHECK_INT(weir_future_run(ctx, f, fetch_when_open, &number), 0);
+    weir_future_free(&f);
+    CHECK(!printed("in join")); /* its own line, once more running */
+    return 0;
+}
+
+TEST(whoever_has_joined_a_function_is_running_again)
+{
+    weir_group g = WEIR_GROUP_INIT;
+    gate = 1;
+    CHECK_INT(weir_group_go(NULL, &g, frees_one, NULL), 0);
+    CHECK_INT(weir_group_wait(&g), 0);
+    weir_group_free(&g);
+    CHECK_INT(allocations, 0);
+}
+
+/* Looks like a value that has come into the ring whose memory it is. */
+static int writes_early(weir_ctx *ctx, void *arg, void *value)
+{
+    const uint64_t one = 1;
+    (void)ctx;
+    (void)arg;
+    memcpy(value, &one, sizeof one);
+    __atomic_store_n(&calls, 1, __ATOMIC_RELEASE);
+    while (!__atomic_load_n(&gate, __ATOMIC_ACQUIRE))
+        sched_yield();
+    return 0;
+}
+
+TEST(a_value_that_is_written_is_not_there_before_the_function_has_returned)
+{
+    weir_future(uint64_t) f;
+    uint64_t got = 0;
+    gate = calls = 0;
+    CHECK_INT(weir_future_make(&f), 0);
+    CHECK_INT(weir_future_run(NULL, f, writes_early, NULL), 0);
+    EVENTUALLY(__atomic_load_n(&calls, __ATOMIC_ACQUIRE) == 1);
+    CHECK_INT(weir_future_get_until(NULL, f, &got, weir_now() + WEIR_MS(5)), ETIMEDOUT);
+    CHECK_INT(weir_future_get_until(NULL, f, &got, weir_now()), ETIMEDOUT);
+    __atomic_store_n(&gate, 1, __ATOMIC_RELEASE);
+    CHECK_INT(weir_future_get(NULL, f, &got), 0);
+    CHECK_INT((int)got, 1);
+    weir_future_free(&f);
     CHECK_INT(allocations, 0);
 }

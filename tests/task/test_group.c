@@ -2,6 +2,7 @@
  * tests of Go's x/sync/errgroup check are among them.
  */
 #include "../faults/failing.h"
+#include "../sync/printed.h"
 
 static int ran, running, most_running; /* atomic */
 
@@ -420,16 +421,6 @@ TEST(on_a_runner_every_accepted_task_runs_once_and_no_refused_one_does)
 
 /* ---- the roll ---- */
 
-static bool printed(const char *wanted)
-{
-    char text[2000] = "";
-    FILE *file = fmemopen(text, sizeof text - 1, "w");
-    REQUIRE(file != NULL);
-    weir_threads(file);
-    fclose(file);
-    return strstr(text, wanted) != NULL;
-}
-
 static int receives(weir_ctx *ctx, void *arg)
 {
     weir_chan(int) ch;
@@ -460,4 +451,38 @@ TEST(the_roll_says_what_each_thread_sleeps_in)
     CHECK(!printed("thread"));
     weir_chan_free(&ch);
     weir_group_free(&g);
+}
+
+static int waits_for_a_group(weir_ctx *ctx, void *arg)
+{
+    weir_group inner;
+    weir_group_opt opt = {.name = "inner"};
+    weir_chan(int) ch;
+    (void)arg;
+    REQUIRE(weir_chan_make(&ch, 1) == 0);
+    weir_group_init(&inner, ctx, &opt);
+    CHECK_INT(weir_group_go(NULL, &inner, receives, ch.core), 0);
+    CHECK_INT(weir_group_wait(&inner), 0);
+    weir_group_free(&inner);
+    weir_chan_free(&ch);
+    return ECANCELED;
+}
+static int wants_a_place(weir_ctx *ctx, void *full)
+{
+    return weir_group_go(ctx, (weir_group *)full, receives, NULL);
+}
+TEST(the_roll_says_who_waits_for_a_group_or_a_place)
+{
+    weir_group full;
+    weir_group_opt opt = {.name = "full", .limit = 1};
+    weir_chan(int) ch;
+    printed_while(waits_for_a_group, NULL, " in wait for a group on \"inner\"");
+    REQUIRE(weir_chan_make(&ch, 1) == 0);
+    weir_group_init(&full, NULL, &opt);
+    CHECK_INT(weir_group_go(NULL, &full, receives, ch.core), 0);
+    printed_while(wants_a_place, &full, " in go on \"full\"");
+    weir_group_cancel(&full, 0);
+    CHECK_INT(weir_group_wait(&full), 0);
+    weir_group_free(&full);
+    weir_chan_free(&ch);
 }

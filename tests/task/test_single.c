@@ -1,5 +1,6 @@
 /* tests/task/test_single.c: who asks for the same at the same time shares one run, value or failure; except a failure of somebody's context. */
 #include "harness.h"
+#include "../sync/printed.h"
 
 static weir_single flight = WEIR_SINGLE_INIT;
 static int runs, open_gate; /* atomic */
@@ -224,4 +225,29 @@ TEST(everybody_gets_the_value_of_the_key_asked_for)
     test_threads(test_wide(4), asks_often, shared, sizeof shared[0]);
     CHECK(flight.runs == NULL);
     CHECK(runs <= test_wide(4) * test_rounds(5000));
+}
+
+static int never(weir_ctx *ctx, void *arg, void *value)
+{
+    (void)ctx;
+    (void)arg;
+    (void)value;
+    return EINVAL;
+}
+static int asks_for_it(weir_ctx *ctx, void *arg)
+{
+    (void)arg;
+    return weir_single_do(ctx, &flight, "k", 1, never, NULL, NULL, 0, NULL);
+}
+static int is_waited_for(weir_ctx *ctx, void *arg, void *value)
+{
+    (void)ctx;
+    (void)arg;
+    (void)value;
+    printed_while(asks_for_it, NULL, " in a shared run for ");
+    return 0;
+}
+TEST(the_roll_says_who_waits_for_a_shared_run)
+{
+    CHECK_INT(weir_single_do(NULL, &flight, "k", 1, is_waited_for, NULL, NULL, 0, NULL), 0);
 }

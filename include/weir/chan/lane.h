@@ -105,16 +105,19 @@ WEIR_INLINE void weir__lane_copy_out(void *dst, const void *place, size_t size)
         WEIR_COPY_OUT(dst, place, size);
 }
 
-/* The end of a step that the word's one owner takes: by a store where nobody else can change the other field meanwhile. */
+/* The end of a step that the word's one owner takes: by a store where nobody else can change the other field meanwhile. Release: the value. The
+ * swap that began the step has acquired. */
 WEIR_INLINE void weir__lane_step(weir__chan *c, uint64_t now, uint64_t difference, bool alone)
 {
     if (alone)
         weir__store_rel(&c->lane.word, now + difference);
     else
-        (void)weir__add_ar(&c->lane.word, difference);
+        (void)weir__add_rel(&c->lane.word, difference);
 }
 
-/* While a receiver wants, no sender announces itself: so the word is the giver's until it stores DEAL. False: *word has changed. */
+/* While a receiver wants, no sender announces itself: so the word is the giver's until it stores DEAL. False: *word has changed. Acquire: what was read
+ * from `deal` before. Release, here and below: a try that finds nobody there any more knows what whoever was faster did before
+ * (chan/select.h, "Trying is one moment"). */
 WEIR_INLINE bool weir__lane_give(weir__chan *c, uint64_t *word, const void *src)
 {
     const uint64_t giving = *word + (WEIR__LANE_GIVING - WEIR__LANE_WANT);
@@ -168,15 +171,16 @@ WEIR_INLINE bool weir__lane_announce(weir__chan *c, bool sending, const void *sr
     return true;
 }
 
-/* Announced: gives up. False: a counterpart was faster, and weir__lane_gone will soon say so. */
+/* Announced: gives up. False: a counterpart was faster, and weir__lane_gone will soon say so. Release: whoever finds us gone from the lane finds us in the
+ * queue, if we have moved there. */
 WEIR_INLINE bool weir__lane_leave(weir__chan *c, bool sending, uint64_t mine)
 {
     uint64_t word = mine;
     if (!sending)
-        return weir__cas_sc(&c->lane.word, &word, word - WEIR__LANE_WANT);
-    word = weir__load_acq(&c->lane.word);
+        return weir__cas_rel(&c->lane.word, &word, word - WEIR__LANE_WANT);
+    word = weir__load_rlx(&c->lane.word); /* weir__lane_gone acquires */
     while ((word & WEIR__LANE_SENDER) == WEIR__LANE_OFFER && ((word ^ mine) & ~(uint64_t)(WEIR__LANE_TURN - 1)) == 0)
-        if (weir__cas_sc(&c->lane.word, &word, word - WEIR__LANE_OFFER))
+        if (weir__cas_rel(&c->lane.word, &word, word - WEIR__LANE_OFFER))
             return true;
     return false;
 }
@@ -186,7 +190,7 @@ WEIR_INLINE weir__lane_entry weir__lane_enter(weir__chan *c, bool sending, const
 {
     weir__waitq *const own = sending ? &c->senders : &c->receivers, *const other =
                                                                         sending ? &c->receivers : &c->senders;
-    uint64_t word = weir__load_acq(&c->lane.word);
+    uint64_t word = weir__load_acq(&c->lane.word); /* acquire: who has left it stands in the queue */
     if (c->size > sizeof c->lane.offer)
         return WEIR__LANE_TAKEN;
     for (;;) {
@@ -213,13 +217,13 @@ WEIR_INLINE weir__lane_entry weir__lane_enter(weir__chan *c, bool sending, const
 /* Announced: whether the exchange is done, a receiver's value then in dst. */
 WEIR_INLINE bool weir__lane_gone(weir__chan *c, bool sending, void *dst, uint64_t mine)
 {
-    const uint64_t word = weir__load_acq(&c->lane.word);
+    const uint64_t word = weir__load_acq(&c->lane.word); /* acquire: the value, and what the counterpart did before */
     if (sending) /* the turn is that of the last announcement: an offer of another turn, or a wish, came when ours had gone */
         return (word & WEIR__LANE_SENDER) == 0 || ((word ^ mine) & ~(uint64_t)(WEIR__LANE_TURN - 1)) != 0;
     if ((word & WEIR__LANE_RECEIVER) != WEIR__LANE_DEAL)
         return false;
     weir__lane_copy_out(dst, c->lane.deal, c->size);
-    (void)weir__add_ar(&c->lane.word, 0 - (uint64_t)WEIR__LANE_DEAL);
+    (void)weir__add_rel(&c->lane.word, 0 - (uint64_t)WEIR__LANE_DEAL); /* release: `deal` has been read */
     return true;
 }
 

@@ -154,7 +154,8 @@ WEIR_API int weir__chan_close(weir__chan *c)
         return ENOTRECOVERABLE;
     if (c->flavor == WEIR__RENDEZVOUS)
         return weir__meet_close(c) ? 0 : EPIPE;
-    if (c->flavor == WEIR__TIMER ? !weir__cas_sc(&c->closed, &open, 1)
+    /* Release: what the closer did before; pairs with the acquire in weir__timer_take, and below. */
+    if (c->flavor == WEIR__TIMER ? !weir__cas_rel(&c->closed, &open, 1)
                                  : !weir__ring_close(&c->ring, c->kind, weir__chan_mark_closed, c))
         return EPIPE;
     /* Whoever joins a queue from here on finds the ring closed in its last look; whoever joined before is woken. The queue's lock

@@ -49,8 +49,8 @@ WEIR_API int weir__op_why(weir__chan *c, const weir__op *op);
 
 WEIR_API int weir__op_why(weir__chan *c, const weir__op *op)
 {
-    if (c->flavor == WEIR__TIMER)
-        return weir__load_acq(&c->closed) != 0 ? EPIPE : weir_now() < weir__timer_due(c) ? EAGAIN : 0;
+    if (c->flavor == WEIR__TIMER) /* relaxed: a take looks for itself */
+        return weir__load_rlx(&c->closed) != 0 ? EPIPE : weir_now() < weir__timer_due(c) ? EAGAIN : 0;
     if (c->flavor == WEIR__PROMISE)
         return weir__promise_done(c) ? 0 : EAGAIN;
     return weir__op_sends(op) ? weir__ring_why_full(&c->ring, c->kind, c->size)

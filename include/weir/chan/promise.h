@@ -92,8 +92,8 @@ WEIR_API void weir__promise_end(weir__chan *c, int code)
 {
     weir__store_rlx(&c->due, (uint64_t)code);
     weir__store_rel(&c->closed, WEIR__PROMISE_DONE);
-    WEIR_FENCE(
-        __ATOMIC_SEQ_CST); /* (B), for a sleeper between join and its last look: (A) in chan/wait.h and chan/select.h */
+    /* No fence for a sleeper between join and its last look: the wake takes the queue's lock, which it has had before us, and is found, or has
+     * after us, and sees DONE. */
     weir__waitq_wake(&c->receivers, WEIR__WAKE_ALL);
     weir__store_rel(&c->closed, WEIR__PROMISE_LEFT);
 }

@@ -88,6 +88,8 @@ static weir__waiter *weir__meet_hold_first(weir__waitq *q, weir__atomic_u32 **wa
         weir__waitq_add(q, 0U - 1U);
         if (weir__parker_claim(w->parker, w->ticket | WEIR__PARKER_HELD, wake))
             return w;
+        /* Acquire: who finds it claimed knows what its claimer did before: a try in a select needs that. It takes the lock before it goes. */
+        (void)weir__load_acq(&w->parker->state);
     }
     return NULL;
 }

@@ -41,10 +41,10 @@ WEIR_API int weir__timer_make(weir_chan_core **handle, const weir_ns *elem, weir
 WEIR_API int weir__timer_stop(weir__chan *c);
 WEIR_API int weir__timer_reset(weir__chan *c, weir_ns ns);
 
-/* When the next value is due; WEIR_FOREVER: never. */
+/* When the next value is due; WEIR_FOREVER: never. Relaxed: whoever changes it has those who sleep look again, and a take looks for itself. */
 static inline weir_ns weir__timer_due(weir__chan *c)
 {
-    return (weir_ns)weir__load_acq(&c->due);
+    return (weir_ns)weir__load_rlx(&c->due);
 }
 
 /* Takes the value that is due: 0, EAGAIN, EPIPE. dst may be NULL. */
@@ -76,16 +76,18 @@ WEIR_API int weir__timer_make(weir_chan_core **handle, const weir_ns *elem, weir
 WEIR_API int weir__timer_take(weir__chan *c, weir_ns *dst)
 {
     for (;;) {
+        /* Acquire: pairs with the release in weir__timer_set, so the period is not older than due, and with that of another take: who finds the
+         * value gone knows what its receiver did before (a try in a select needs that). */
         uint64_t due = weir__load_acq(&c->due), next = (uint64_t)WEIR_FOREVER;
-        const uint64_t period = weir__load_acq(&c->period);
+        const uint64_t period = weir__load_rlx(&c->period);
         const weir_ns now = weir_now();
-        if (weir__load_acq(&c->closed) != 0)
+        if (weir__load_acq(&c->closed) != 0) /* acquire: what the closer did before */
             return EPIPE;
         if (now < (weir_ns)due)
             return EAGAIN;
         if (period != 0)
             next = due + ((uint64_t)now - due) / period * period + period;
-        if (!weir__cas_ar(&c->due, &due, next))
+        if (!weir__cas_rel(&c->due, &due, next))
             continue;
         if (dst != NULL)
             *dst = (weir_ns)due;
@@ -93,11 +95,12 @@ WEIR_API int weir__timer_take(weir__chan *c, weir_ns *dst)
     }
 }
 
-/* Sets due, and has every sleeper look again: the time that it sleeps until is not right any more. */
+/* Sets due, and has every sleeper look again: the time that it sleeps until is not right any more. A sleeper between join and its last look needs no
+ * fence here: the wake takes the queue's lock, which it has had before us, and is found in the queue, or has after us, and sees due. */
 static uint64_t weir__timer_set(weir__chan *c, weir_ns due)
 {
-    const uint64_t before = weir__swap_ar(&c->due, (uint64_t)due);
-    WEIR_FENCE(__ATOMIC_SEQ_CST); /* (B), for a sleeper between join and its last look */
+    const uint64_t before =
+        weir__swap_rel(&c->due, (uint64_t)due); /* release: the period, and what the caller did before */
     weir__waitq_wake(&c->receivers, WEIR__WAKE_ALL);
     return before;
 }
@@ -118,7 +121,7 @@ WEIR_API int weir__timer_reset(weir__chan *c, weir_ns ns)
     if (weir__chan_inherited(c))
         return ENOTRECOVERABLE;
     if (weir__load_rlx(&c->period) != 0)
-        weir__store_rel(&c->period, (uint64_t)ns);
+        weir__store_rlx(&c->period, (uint64_t)ns); /* due publishes it */
     (void)weir__timer_set(c, weir_time_add(weir_now(), ns));
     return 0;
 }

@@ -87,7 +87,7 @@ static bool weir__op_park(weir__chan *c, const weir__op *op, weir__wait *w, bool
     }
     weir__waitq_leave(q, &node);
     w->backoff.turn = 0;
-    return owes || weir__load_acq(&parker.state) == WEIR__TICKET_QUEUE;
+    return owes || weir__load_rlx(&parker.state) == WEIR__TICKET_QUEUE; /* relaxed: nobody knows of it any more */
 }
 
 /* A few turns of a spin that only try. True: done, with *rc.

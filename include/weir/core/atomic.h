@@ -53,6 +53,8 @@ typedef uint64_t weir__atomic_u64 __attribute__((aligned(8)));
 #define weir__swap_rel(p, v) WEIR_ATOMIC_SWAP((p), (v), __ATOMIC_RELEASE)
 #define weir__swap_ar(p, v) WEIR_ATOMIC_SWAP((p), (v), __ATOMIC_ACQ_REL)
 #define weir__add_rlx(p, v) WEIR_ATOMIC_ADD((p), (v), __ATOMIC_RELAXED)
+#define weir__add_acq(p, v) WEIR_ATOMIC_ADD((p), (v), __ATOMIC_ACQUIRE)
+#define weir__add_rel(p, v) WEIR_ATOMIC_ADD((p), (v), __ATOMIC_RELEASE)
 #define weir__add_ar(p, v) WEIR_ATOMIC_ADD((p), (v), __ATOMIC_ACQ_REL)
 #define weir__or_sc(p, v) WEIR_ATOMIC_OR((p), (v), __ATOMIC_SEQ_CST)
 /* On failure *expected holds what was found, read relaxed. */

@@ -125,12 +125,12 @@ WEIR_API int weir_sem_init(weir_sem *sem, int64_t size)
 
 WEIR_API int64_t weir_sem_available(weir_sem *sem)
 {
-    return weir__sem_free(weir__load_acq(&sem->word));
+    return weir__sem_free(weir__load_rlx(&sem->word)); /* relaxed: a number */
 }
 
 WEIR_API int64_t weir_sem_size(weir_sem *sem)
 {
-    return weir__sem_size(weir__load_acq(&sem->word));
+    return weir__sem_size(weir__load_rlx(&sem->word));
 }
 
 /* Locked, the bit set: serves the head as long as it fits, and clears the bit when nobody is left. Release, in the store: pairs with the acquire of

@@ -93,7 +93,7 @@ WEIR_API int weir_waitgroup_wait_until(weir_ctx *ctx, weir_waitgroup *wg, weir_n
     weir__waiter node;
     int rc = 0;
     weir__lock_take(&wg->line.lock);
-    if (weir__load_acq(&wg->count) != 0) {
+    if (weir__load_rlx(&wg->count) != 0) { /* relaxed: it comes to 0 under the lock alone */
         weir__wait_init(&w, ctx, deadline, WEIR_WAIT_ADAPTIVE);
         weir__wait_label(&w, "waitgroup", NULL);
         rc = weir__line_wait(&wg->line, &node, &w);

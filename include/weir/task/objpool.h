@@ -65,7 +65,9 @@ typedef struct weir_objpool_opt {
     uint32_t seats; /* threads that have a seat; 64 */
 } weir_objpool_opt;
 
-enum { WEIR__SEAT_ROOM = 32 };  /* objects; a power of two */
+#ifndef WEIR__SEAT_ROOM
+#define WEIR__SEAT_ROOM 32 /* objects; a power of two. The model makes it small. */
+#endif
 enum { WEIR__SEAT_BATCH = 16 }; /* seats that are looked at behind one fence */
 
 typedef struct weir__seat {
@@ -157,9 +159,9 @@ static inline void *weir__seat_pop(weir_objpool *pool, weir__seat *s)
         WEIR_FENCE(__ATOMIC_SEQ_CST); /* (P), symmetric */
     t = weir__load_rlx(&s->top);
     object = weir__load_rlx(&s->object[b % WEIR__SEAT_ROOM]);
-    if (WEIR_UNLIKELY((int32_t)(b - t) <= 0)) { /* the last one, or none */
-        const bool won = b == t && weir__cas_ar(&s->top, &t, t + 1);
-        weir__store_rel(&s->bottom, b + 1);
+    if (WEIR_UNLIKELY((int32_t)(b - t) <= 0)) {                       /* the last one, or none */
+        const bool won = b == t && weir__cas_rlx(&s->top, &t, t + 1); /* relaxed: the object is our own */
+        weir__store_rlx(&s->bottom, b + 1); /* relaxed: a thief that sees it finds nothing below */
         if (!won)
             return NULL;
     }
@@ -265,7 +267,7 @@ WEIR_API int weir_objpool_init(weir_objpool *pool, size_t size, uint32_t count, 
 
 WEIR_API void weir_objpool_free(weir_objpool *pool)
 {
-    const uint32_t fresh = weir__load_acq(&pool->fresh);
+    const uint32_t fresh = weir__load_rlx(&pool->fresh);
     for (uint32_t i = pool->count; i < fresh && i < pool->max; i++)
         if (pool->grown[i - pool->count] != NULL)
             WEIR_FREE(pool->grown[i - pool->count] - WEIR__OBJPOOL_HEAD);
@@ -278,7 +280,7 @@ WEIR_API void weir_objpool_free(weir_objpool *pool)
 
 WEIR_API uint32_t weir_objpool_high_water(weir_objpool *pool)
 {
-    const uint32_t fresh = weir__load_acq(&pool->fresh);
+    const uint32_t fresh = weir__load_rlx(&pool->fresh);
     return fresh < pool->max ? fresh : pool->max;
 }
 
@@ -296,14 +298,16 @@ static void weir__objpool_share(weir_objpool *pool, const void *object)
 
 static void *weir__objpool_unshare(weir_objpool *pool)
 {
-    uint64_t top = weir__load_acq(&pool->shared);
-    uint32_t number;
-    do {
+    for (;;) {
+        /* Acquire, in each turn: pairs with the release in weir__objpool_share: what lies below the top, and the object, are not older than the
+         * top. The swap needs none: no two pushes and pops leave the same top, so it finds what the load found. */
+        uint64_t top = weir__load_acq(&pool->shared);
+        const uint32_t number = (uint32_t)top - 1;
         if ((uint32_t)top == 0)
             return NULL;
-        number = (uint32_t)top - 1;
-    } while (!weir__cas_ar(&pool->shared, &top, (top & ~(uint64_t)UINT32_MAX) | weir__load_rlx(&pool->below[number])));
-    return weir__objpool_at(pool, number);
+        if (weir__cas_rlx(&pool->shared, &top, (top & ~(uint64_t)UINT32_MAX) | weir__load_rlx(&pool->below[number])))
+            return weir__objpool_at(pool, number);
+    }
 }
 
 /* ---- seats ---- */
@@ -315,13 +319,14 @@ static weir__seat *weir__objpool_seat(weir_objpool *pool)
     for (int round = 0; round < 2; round++)
         for (uint32_t i = 0; i < pool->seats; i++) {
             weir__seat *s = &pool->seat[i];
-            uint32_t owner = weir__load_acq(&s->owner);
+            uint32_t owner = weir__load_rlx(&s->owner);
             if (owner == self)
                 return s;
-            if ((round == 0 ? owner == 0 : !WEIR_THREAD_LIVES(owner)) && weir__cas_ar(&s->owner, &owner, self)) {
-                (void)weir__add_ar(&s->bottom, 0); /* what an owner that has ended did to its last objects */
-                (void)weir__add_ar(&s->hot, 0);
-                s->top_seen = weir__load_acq(&s->top);
+            if ((round == 0 ? owner == 0 : !WEIR_THREAD_LIVES(owner)) && weir__cas_rlx(&s->owner, &owner, self)) {
+                /* The newest of both; acquire: what an owner that has ended did to its last objects. It says nothing by `owner`. */
+                (void)weir__add_acq(&s->bottom, 0);
+                (void)weir__add_acq(&s->hot, 0);
+                s->top_seen = weir__load_acq(&s->top); /* acquire: as in weir__seat_push */
                 return s;
             }
         }
@@ -344,15 +349,17 @@ WEIR_API bool weir__seat_asked(weir__seat *s, uint64_t object)
  * Locked, asked. */
 static void *weir__seat_steal(weir__seat *s, uint32_t t)
 {
-    const uint32_t b = weir__load_acq(&s->bottom);
+    const uint32_t b = weir__load_acq(&s->bottom); /* acquire: the owner's pushes, and what was done to the objects */
     uint64_t object;
     if ((int32_t)(b - t) > 0) {
         object = weir__load_rlx(&s->object[t % WEIR__SEAT_ROOM]);
-        if (weir__cas_ar(&s->top, &t, t + 1))
+        /* Release: it has been read; pairs with the acquire in weir__seat_push. */
+        if (weir__cas_rel(&s->top, &t, t + 1))
             return (void *)(uintptr_t)object;
     }
-    object = weir__load_acq(&s->hot);
-    if (object == 0 || !weir__cas_ar(&s->hot, &object, 0))
+    object = weir__load_rlx(&s->hot);
+    if (object == 0 ||
+        !weir__cas_acq(&s->hot, &object, 0)) /* acquire: what was done to it, also if it went and came back since */
         return NULL;
     s->stolen = object;
     return (void *)(uintptr_t)object;
@@ -365,7 +372,7 @@ static void *weir__seats_steal(weir__seat *seats, uint32_t n)
     void *object = NULL;
     for (uint32_t i = 0; i < n; i++) {
         weir__lock_take(&seats[i].lock); /* from the first to the last, as every thief does */
-        top[i] = weir__load_acq(&seats[i].top);
+        top[i] = weir__load_rlx(&seats[i].top);
         weir__store_rlx(&seats[i].asked, 1);
     }
     WEIR_FENCE_HEAVY(); /* (Q) pairs with (P) in weir__seat_pop and weir__seat_cool */
@@ -406,7 +413,8 @@ static int weir__objpool_fresh(weir_objpool *pool, void **object)
         }
         if (n >= pool->count && memory == NULL && (memory = (unsigned char *)WEIR_ALLOC(16, pool->stride)) == NULL)
             return ENOMEM;
-    } while (!weir__cas_ar(&pool->fresh, &n, n + 1));
+    } while (
+        !weir__cas_rlx(&pool->fresh, &n, n + 1)); /* relaxed: the number, and no more; the object is nobody's yet */
     if (n >= pool->count)
         pool->grown[n - pool->count] = memory + WEIR__OBJPOOL_HEAD;
     *object = weir__objpool_at(pool, n);

@@ -129,6 +129,38 @@ THREAD(tries_once, uint64_t got; weir_case cases[] = {WEIR_RECV(a, &got), WEIR_R
        tried_i = weir_try_select(cases, 2); MODEL_CHECK(tried_i >= 0))
 MODEL(select_tries_at_one_moment, .setup = make_moving, .finish = finish_moving, .preemptions = 3, .stale = 2,
       .threads = {tries_once, moves_a_to_b})
+/* The same where the second is a meeting: somebody waits for it, and goes when the first has a value: met, or called off. (The first is of a kind
+ * whose looks are not seq_cst.) */
+static weir_spsc(uint64_t) line;
+THREAD(line_and_meeting, make(1, 0); MODEL_CHECK(weir_chan_make(&line, 1) == 0))
+THREAD(finish_line, empty_queues(); weir_chan_free(&line))
+static void tries_there(bool sends)
+{
+    uint64_t got, value = 9;
+    const uint64_t word = weir__load_acq(&WEIR__CHAN(b)->lane.word);
+    weir_case cases[] = {WEIR_RECV(line, &got), sends ? WEIR_SEND(b, &value) : WEIR_RECV(b, &got)};
+    if (sends ? (word & WEIR__LANE_RECEIVER) == WEIR__LANE_WANT : (word & WEIR__LANE_SENDER) == WEIR__LANE_OFFER)
+        MODEL_CHECK(weir_try_select(cases, 2) >= 0);
+}
+static void puts_in_line(void)
+{
+    uint64_t v = 1;
+    MODEL_CHECK(weir_try_send(line, &v) == 0);
+}
+THREAD(tries_to_give_there, tries_there(true))
+THREAD(tries_to_get_there, tries_there(false))
+THREAD(waits_there, uint64_t v; (void)weir_recv(&ctx, b, &v))
+THREAD(offers_there, uint64_t v = 2; (void)weir_send(&ctx, b, &v))
+THREAD(then_gives, uint64_t v = 1; puts_in_line(); (void)weir_try_send(b, &v); weir_close(b))
+THREAD(then_gets, uint64_t v; puts_in_line(); (void)weir_try_recv(b, &v); weir_close(b))
+THREAD(then_cancels, puts_in_line(); weir_ctx_cancel(&ctx, 0))
+#define THERE(name, ...)                                                                                               \
+    MODEL(select_##name, .setup = line_and_meeting, .finish = finish_line, .preemptions = 1, .stale = 5,               \
+          .threads = {__VA_ARGS__})
+THERE(tries_to_give_to_who_is_met, waits_there, then_gives, tries_to_give_there)
+THERE(tries_to_get_what_is_taken, offers_there, then_gets, tries_to_get_there)
+THERE(tries_to_give_to_who_leaves, waits_there, then_cancels, tries_to_give_there)
+THERE(tries_to_get_what_is_withdrawn, offers_there, then_cancels, tries_to_get_there)
 SELECT(tries_and_sends, buffers, 3, 1, WITH(tries_to_get, send_both))
 SELECT(tries_to_give_and_to_get, buffers, 3, 1, WITH(tries_to_give, tries_to_get, try_send_a))
 

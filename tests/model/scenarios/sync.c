@@ -206,6 +206,27 @@ MODEL(sem_weighted, .setup = sem_setup_2, .finish = sem_at_rest, .preemptions = 
       .threads = {uses, uses_2, uses})
 MODEL(sem_with_tries, .setup = sem_setup_1, .finish = sem_at_rest, .preemptions = 3, .stale = 1,
       .threads = {tries, uses, tries})
+/* Units as a lock for readers and writers: who tries after a release that went through the line sees what was written. */
+static void write_with_2(void)
+{
+    MODEL_CHECK(weir_sem_acquire(NULL, &sem, 2) == 0);
+    MODEL_WRITE(&did[1]);
+    did[1]++;
+    MODEL_CHECK(weir_sem_release(&sem, 2) == 0);
+}
+static void read_with_1(int rc)
+{
+    MODEL_CHECK(rc == 0 || rc == EAGAIN);
+    if (rc != 0)
+        return;
+    MODEL_READ(&did[1]);
+    MODEL_CHECK(weir_sem_release(&sem, 1) == 0);
+}
+THREAD(writes_with_2, write_with_2())
+THREAD(reads_with_1, read_with_1(weir_sem_acquire(NULL, &sem, 1)))
+THREAD(tries_to_read, read_with_1(weir_sem_try_acquire(&sem, 1)))
+MODEL(sem_of_readers_and_a_writer, .setup = sem_setup_2, .finish = sem_at_rest, .preemptions = 2, .stale = 1,
+      .threads = {writes_with_2, reads_with_1, tries_to_read})
 /* The head gives up: those behind it that fit go on. */
 MODEL(sem_head_cancelled, .setup = sem_setup_2, .finish = sem_at_rest, .preemptions = 2, .stale = 1,
       .threads = {uses, uses_2_in_ctx, uses, cancels})

@@ -1,7 +1,4 @@
-/* tests/model/scenarios/task.c: futures, groups, shared runs, object pools. */
-struct weir__seat_ticket;
-static struct weir__seat_ticket *my_ticket(const void *pool);
-#define WEIR__SEAT_MINE(pool_) my_ticket(pool_)
+/* tests/model/scenarios/task.c: futures, groups, shared runs. */
 #include "model/calls.h"
 
 /* ---- a future: one of two sets it, all see that one; whoever has got it may free it ---- */
@@ -77,6 +74,29 @@ MODEL(future_in_select, .setup = future_setup, .finish = future_finish, .preempt
       .threads = {sets_1, selects_it})
 MODEL(future_cancelled, .setup = future_setup, .finish = future_finish, .preemptions = 2, .stale = 1,
       .threads = {sets_1, may_get, cancels})
+
+/* A runner that refuses leaves it to the next one as it was. */
+static int refuses(weir_runner *unused, weir_ctx *of, void (*run)(void *), void *arg)
+{
+    (void)unused;
+    (void)of;
+    (void)run;
+    (void)arg;
+    return EAGAIN;
+}
+static weir_runner refusing = {refuses};
+static int compute(weir_ctx *unused, void *arg, void *value);
+THREAD(future_setup_refused, const weir_future_opt opt = {.runner = &refusing};
+       MODEL_CHECK(weir_future_make_opt(&future, &opt) == 0))
+static void is_refused(void)
+{
+    int rc;
+    while ((rc = weir_future_run(NULL, future, compute, NULL)) == EINVAL) /* another's is under way */
+        model_pause();
+    MODEL_CHECK(rc == EAGAIN);
+}
+MODEL(future_refused, .setup = future_setup_refused, .finish = future_finish, .preemptions = 3, .stale = 1,
+      .threads = {is_refused, is_refused})
 
 /* A function runs on a thread; free and detach against its end. */
 static int compute(weir_ctx *unused, void *arg, void *value)
@@ -185,75 +205,3 @@ MODEL(single_of_three, .setup = single_setup, .finish = single_at_rest, .preempt
       .threads = {asks, asks, asks})
 MODEL(single_cancelled, .setup = single_setup, .finish = single_at_rest, .preemptions = 2, .stale = 1,
       .threads = {asks_in_ctx, asks, cancels})
-
-/* ---- an object pool: no object to two, none lost ---- */
-
-static weir_objpool pool;
-static struct weir__seat_ticket tickets[8];
-static int owner[4];
-static struct weir__seat_ticket *my_ticket(const void *unused)
-{
-    (void)unused;
-    return &tickets[model_thread_self()];
-}
-
-static void pool_setup_with(uint32_t objects)
-{
-    const weir_objpool_opt opt = {.seats = 2};
-    memset(tickets, 0, sizeof tickets);
-    memset(owner, 0, sizeof owner);
-    MODEL_CHECK(weir_objpool_init(&pool, sizeof(int), objects, &opt) == 0);
-}
-THREAD(pool_setup_1, pool_setup_with(1))
-THREAD(pool_setup_2, pool_setup_with(2))
-static int *take(void)
-{
-    int *object = NULL;
-    const int rc = weir_objpool_get(&pool, &object);
-    MODEL_CHECK(rc == 0 || rc == EAGAIN);
-    if (rc != 0)
-        return NULL;
-    MODEL_WRITE(&owner[weir__objpool_number(object)]);
-    MODEL_CHECK(owner[weir__objpool_number(object)] == 0);
-    owner[weir__objpool_number(object)] = 1;
-    return object;
-}
-static void give(int *object)
-{
-    if (object == NULL)
-        return;
-    MODEL_WRITE(&owner[weir__objpool_number(object)]);
-    owner[weir__objpool_number(object)] = 0;
-    weir_objpool_put(&pool, object);
-}
-static void use_twice(void)
-{
-    give(take());
-    give(take());
-}
-static void use_two(void)
-{
-    int *a = take(), *b = take();
-    give(a);
-    give(b);
-    give(take());
-}
-static void pool_finish(void)
-{
-    for (uint32_t i = 0; i < pool.count; i++) /* all are still there */
-        MODEL_CHECK(take() != NULL);
-    weir_objpool_free(&pool);
-}
-THREAD(uses_twice, use_twice())
-THREAD(uses_once, give(take()))
-THREAD(uses_thrice, use_twice(); give(take()))
-THREAD(uses_two, use_two())
-MODEL(pool_of_one, .setup = pool_setup_1, .finish = pool_finish, .preemptions = 3, .stale = 1,
-      .threads = {uses_twice, uses_twice})
-/* It comes back to a seat that it was taken from. */
-MODEL(pool_of_one_that_comes_back, .setup = pool_setup_1, .finish = pool_finish, .preemptions = 3, .stale = 1,
-      .threads = {uses_thrice, uses_once})
-MODEL(pool_of_two, .setup = pool_setup_2, .finish = pool_finish, .preemptions = 3, .stale = 1,
-      .threads = {uses_two, uses_twice})
-MODEL(pool_of_three_threads, .setup = pool_setup_2, .finish = pool_finish, .preemptions = 2, .stale = 1,
-      .threads = {uses_twice, uses_once, uses_once})
