@@ -64,6 +64,7 @@
 #include "guard/adaptive.h"    /* a limit of concurrency that follows what is observed */
 #include "guard/budget.h"      /* retries stay under a share of the requests */
 #include "guard/retry.h"       /* called again, when it fails in a way that may pass */
+#include "guard/policy.h"      /* guards around a call, in the order listed */
 #include "flow/loop.h"         /* generate, map, sink, fan-out, fan-in as inline loops */
 #include "flow/pipeline.h"     /* the threads of a pipeline, and how it ends */
 #include "flow/stages.h"       /* the stages of a pipeline, one call each */
