@@ -190,4 +190,10 @@ example adaptive <<'END'
  880 ms  42  ---------------------------------------| o
 ten round trips after a change, and from then on, within 20 %: yes
 END
+example rate_limited_client <<'END'
+/free, without a limiter: 10 answered, 50 refused (success)
+/paid, four threads under one limiter: 60 answered, 0 refused (success)
+it took as long as 500 a second take: yes
+the server has ended: success
+END
 finish
