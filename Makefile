@@ -87,6 +87,7 @@ BENCHES := $(patsubst bench/%.c,build/bench/%,$(wildcard bench/*.c))
 bench: $(BENCHES) ## builds bench/*.c and runs the benchmarks; arguments of the one of channels in ARGS="..."
 	./build/bench/bench_chan $(ARGS)
 	./build/bench/bench_sync
+	./build/bench/bench_guard
 
 build/bench/%: bench/%.c build/bench/command
 	@rm -f $@

@@ -6,7 +6,7 @@ BENCH_CFLAGS ?= -O3 -march=native
 build/bench/%: CFLAGS := $(BENCH_CFLAGS)
 
 # The driver runs all of them.
-bench: build/bench/chan_go build/bench/chan_crossbeam build/bench/group_go
+bench: build/bench/chan_go build/bench/chan_crossbeam build/bench/group_go build/bench/rate_go build/bench/breaker_go
 .PHONY: bench-run bench-quick
 bench-run: $(BENCHES) build/bench/chan_go build/bench/chan_crossbeam # the same, and keeps the numbers
 	./build/bench/bench_chan --json build/bench/results.json $(ARGS)
@@ -30,11 +30,12 @@ build/bench/chan_go: bench/chan.go bench/select.go bench/bench.mk
 		echo "go build -o $@"; (cd build/bench/go && GO111MODULE=off CGO_ENABLED=0 go build -o ../chan_go chan.go select.go cases.go) || \
 		echo "bench: go failed: skipped"; else echo "bench: no go: skipped"; fi
 
-# Go's errgroup, from the folder in which Debian's golang-golang-x-sync-dev puts it.
-build/bench/group_go: bench/group.go
-	@mkdir -p $(@D)/group && rm -f $@ && cp bench/group.go build/bench/group
-	@if command -v go >/dev/null 2>&1; then (cd build/bench/group && GOPATH=/usr/share/gocode GO111MODULE=off CGO_ENABLED=0 go build -o ../group_go group.go) || \
-		echo "bench: no errgroup: skipped"; fi
+# Go's own errgroup and rate limiter, from the folder in which Debian puts them (golang-golang-x-sync-dev, -x-time-dev). gobreaker has no package:
+# GOPATH=folder finds one that was put there.
+build/bench/group_go build/bench/rate_go build/bench/breaker_go: build/bench/%_go: bench/%.go
+	@mkdir -p $(@D)/go-$* && rm -f $@ && cp $< $(@D)/go-$*
+	@if command -v go >/dev/null 2>&1; then (cd build/bench/go-$* && GOPATH=/usr/share/gocode:$$GOPATH GO111MODULE=off CGO_ENABLED=0 go build -o ../$*_go $*.go) || \
+		echo "bench: no package for $<: skipped"; fi
 
 # crossbeam-channel from the folder in which Debian's librust-crossbeam-channel-dev puts its crates; offline.
 CRATES ?= /usr/share/cargo/registry

@@ -35,6 +35,7 @@ fi
 builds clang++ -x c++ "$dir/empty.cc" || have clang || need g++ "the C++ library that clang++ uses"
 have go || need golang-go "the benchmark compares with Go's channels"
 [ -d /usr/share/gocode/src/golang.org/x/sync ] || need golang-golang-x-sync-dev "the benchmark compares with Go's errgroup"
+[ -d /usr/share/gocode/src/golang.org/x/time ] || need golang-golang-x-time-dev "the benchmark compares with Go's rate limiter"
 crates=/usr/share/cargo/registry
 if have cargo; then
     ls $crates/crossbeam-channel-* >/dev/null 2>&1 || rivals=librust-crossbeam-channel-dev

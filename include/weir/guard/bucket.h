@@ -53,6 +53,7 @@ typedef struct weir__bucket_rule {
 
 typedef struct weir__bucket_rules {
     weir__bucket_rule rule[4];
+    weir__atomic_u32 newest; /* a hint: the generation of most words */
 } weir__bucket_rules;
 
 /* One look at a bucket. */
@@ -123,11 +124,11 @@ WEIR_INLINE bool weir__bucket_spend(weir__atomic_u64 *bucket, const weir__bucket
 
 /* One attempt to take n tokens from the bucket, in which `word` was seen (acquire: pairs with the release in weir__bucket_change: the rule that it names).
  * 0: taken. EAGAIN: they are not there. EINVAL: never, see above. WEIR__BUSY: the word is another one by now. */
-WEIR_INLINE int weir__bucket_attempt(weir__atomic_u64 *bucket, uint64_t word, const weir__bucket_rules *rules,
-                                     int64_t n, weir_ns now)
+WEIR_INLINE int weir__bucket_attempt_by(weir__atomic_u64 *bucket, uint64_t word, const weir__bucket_rule *rule,
+                                        int64_t n, weir_ns now)
 {
     weir__bucket_look look;
-    int rc = weir__bucket_look_at(&look, word, &rules->rule[word & 3], n, now);
+    int rc = weir__bucket_look_at(&look, word, rule, n, now);
     if (WEIR_LIKELY(rc == 0)) {
         if (WEIR_LIKELY(weir__bucket_ahead(&look) <= 0))
             return WEIR_LIKELY(weir__bucket_spend(bucket, &look)) ? 0 : WEIR__BUSY;
@@ -137,6 +138,18 @@ WEIR_INLINE int weir__bucket_attempt(weir__atomic_u64 *bucket, uint64_t word, co
                       word)) /* the rule may have been another's. Relaxed: (B) comes before it */
         return WEIR__BUSY;
     return rc == ENOTSUP ? 0 : rc;
+}
+WEIR_API int weir__bucket_attempt_slow(weir__atomic_u64 *bucket, uint64_t word, const weir__bucket_rules *rules,
+                                       int64_t n, weir_ns now);
+/* The rule is looked up by the hint, not by the word, so that what has been minted is computed while the word is still on its way from another
+ * core: half of the time. */
+WEIR_INLINE int weir__bucket_attempt(weir__atomic_u64 *bucket, uint64_t word, const weir__bucket_rules *rules,
+                                     int64_t n, weir_ns now)
+{
+    const uint32_t newest = weir__load_rlx(&rules->newest);
+    if (WEIR_UNLIKELY((word & 3) != newest))
+        return weir__bucket_attempt_slow(bucket, word, rules, n, now);
+    return weir__bucket_attempt_by(bucket, word, &rules->rule[newest], n, now);
 }
 
 /* The same, as often as it takes. */
@@ -183,6 +196,12 @@ WEIR_API void weir__bucket_change(weir__atomic_u64 *bucket, const weir__bucket_r
 
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_GUARD_BUCKET_IMPLEMENTED)
 #define WEIR_GUARD_BUCKET_IMPLEMENTED
+
+WEIR_API int weir__bucket_attempt_slow(weir__atomic_u64 *bucket, uint64_t word, const weir__bucket_rules *rules,
+                                       int64_t n, weir_ns now)
+{
+    return weir__bucket_attempt_by(bucket, word, &rules->rule[word & 3], n, now);
+}
 
 /* ---- from a rate to a rule -------------------------------------------------------------------------------------------------- */
 
@@ -262,6 +281,7 @@ WEIR_API int weir__bucket_rule_set(weir__bucket_rules *rules, unsigned next, con
         weir__store_rel(&rule->minted, end + WEIR__BUCKET_STEP);
         weir__store_rel(&rule->ledger, weir__bucket_ledger_at(before, end));
     }
+    weir__store_rlx(&rules->newest, next);
     return 0;
 }
 
