@@ -4167,13 +4167,18 @@ WEIR_INLINE int weir__bucket_attempt(weir__atomic_u64 *bucket, uint64_t word, co
     return weir__bucket_attempt_by(bucket, word, &rules->rule[newest], n, now);
 }
 
-/* The same, as often as it takes. */
-WEIR_INLINE int weir__bucket_take(weir__atomic_u64 *bucket, const weir__bucket_rules *rules, int64_t n, weir_ns now)
+/* The same, as often as it takes; *now: the reading of the clock that decided. The word is read before the clock, so a refusal is true of one moment:
+ * at that reading the bucket, which was the same before and after, did not hold the tokens. With a reading from before, a thread that was held up
+ * between the two would be refused for being late, though there had been tokens all the time. */
+WEIR_INLINE int weir__bucket_take(weir__atomic_u64 *bucket, const weir__bucket_rules *rules, weir_clock *clock,
+                                  int64_t n, weir_ns *now)
 {
     int rc;
-    do
-        rc = weir__bucket_attempt(bucket, weir__load_acq(bucket), rules, n, now);
-    while (WEIR_UNLIKELY(rc == WEIR__BUSY));
+    do {
+        const uint64_t word = weir__load_acq(bucket);
+        *now = weir__clock_now(clock);
+        rc = weir__bucket_attempt(bucket, word, rules, n, *now);
+    } while (WEIR_UNLIKELY(rc == WEIR__BUSY));
     return rc;
 }
 
@@ -4264,7 +4269,8 @@ WEIR_API double weir_limiter_tokens(weir_limiter *l);
 /* 0: n events may happen now. EAGAIN: not now. EINVAL: never: more than the burst, or negative. Progress: lock-free. */
 static inline int weir_limiter_allow(weir_limiter *l, int64_t n)
 {
-    return weir__bucket_take(&l->bucket, &l->rules, n, weir__clock_now(l->clock));
+    weir_ns now;
+    return weir__bucket_take(&l->bucket, &l->rules, l->clock, n, &now);
 }
 
 /* 0: n events may happen at r->when, on the limiter's clock (which may be now). EINVAL as above. EAGAIN: never at this rate. Lock-free. */
@@ -9673,18 +9679,22 @@ WEIR_API int weir_limiter_set_burst(weir_limiter *l, int64_t burst)
     return rc;
 }
 
-static int weir__limiter_reserve(weir_limiter *l, int64_t n, weir_ns now, weir_ns longest, weir_reservation *r)
+/* `longest` from now; *now: the reading of the clock. */
+static int weir__limiter_reserve(weir_limiter *l, int64_t n, weir_ns longest, weir_reservation *r, weir_ns *now)
 {
     int rc;
-    do
-        rc = weir__bucket_reserve(&l->bucket, weir__load_acq(&l->bucket), &l->rules, n, now, longest, r);
-    while (rc == WEIR__BUSY);
+    do {
+        const uint64_t word = weir__load_acq(&l->bucket);
+        *now = weir__clock_now(l->clock);
+        rc = weir__bucket_reserve(&l->bucket, word, &l->rules, n, *now, longest, r);
+    } while (rc == WEIR__BUSY);
     return rc;
 }
 
 WEIR_API int weir_limiter_reserve(weir_limiter *l, int64_t n, weir_reservation *r)
 {
-    return weir__limiter_reserve(l, n, weir__clock_now(l->clock), WEIR_FOREVER, r);
+    weir_ns now;
+    return weir__limiter_reserve(l, n, WEIR_FOREVER, r, &now);
 }
 
 WEIR_API int weir_limiter_cancel(weir_limiter *l, weir_reservation *r)
@@ -9705,12 +9715,10 @@ WEIR_API int weir_limiter_wait_until(weir_ctx *ctx, weir_limiter *l, int64_t n, 
     int rc = weir_ctx_err(ctx);
     if (rc != 0)
         return rc; /* tokens or not: a limiter admits work */
-    now = weir__clock_now(l->clock);
-    rc = weir__bucket_take(&l->bucket, &l->rules, n, now);
-    if (rc == EAGAIN)
-        rc = weir__limiter_reserve(l, n, now, weir__clock_left(ctx, deadline), &r);
-    else
+    rc = weir__bucket_take(&l->bucket, &l->rules, l->clock, n, &now);
+    if (rc != EAGAIN)
         return rc;
+    rc = weir__limiter_reserve(l, n, weir__clock_left(ctx, deadline), &r, &now);
     if (rc == 0 && r.when > now && (rc = weir__clock_sleep(l->clock, ctx, r.when)) != 0)
         (void)weir_limiter_cancel(l, &r);
     return rc == EAGAIN ? ETIMEDOUT : rc;
@@ -9893,7 +9901,6 @@ static bool weir__limiter_never(weir_limiter_map *m, int64_t n)
 WEIR_API int weir_limiter_map_allow(weir_limiter_map *m, uint64_t key, int64_t n)
 {
     const uint64_t number = weir__limiter_number(m, key);
-    const weir_ns now = weir__clock_now(m->clock);
     weir__limiter_place *place;
     uint64_t word;
     int rc;
@@ -9902,13 +9909,13 @@ WEIR_API int weir_limiter_map_allow(weir_limiter_map *m, uint64_t key, int64_t n
     do {
         if ((place = weir__limiter_at(m, number, &word)) == NULL)
             return EOVERFLOW;
-        rc = weir__bucket_attempt(&place->bucket, word, &m->rules, n, now); /* (c) */
+        rc = weir__bucket_attempt(&place->bucket, word, &m->rules, n, weir__clock_now(m->clock)); /* (c) */
     } while (rc == WEIR__BUSY);
     return rc;
 }
 
-static int weir__limiter_map_reserve(weir_limiter_map *m, uint64_t key, int64_t n, weir_ns now, weir_ns longest,
-                                     weir_reservation *r)
+static int weir__limiter_map_reserve(weir_limiter_map *m, uint64_t key, int64_t n, weir_ns longest, weir_reservation *r,
+                                     weir_ns *now)
 {
     const uint64_t number = weir__limiter_number(m, key);
     weir__limiter_place *place;
@@ -9920,14 +9927,16 @@ static int weir__limiter_map_reserve(weir_limiter_map *m, uint64_t key, int64_t 
     do {
         if ((place = weir__limiter_at(m, number, &word)) == NULL)
             return EOVERFLOW;
-        rc = weir__bucket_reserve(&place->bucket, word, &m->rules, n, now, longest, r);
+        *now = weir__clock_now(m->clock);
+        rc = weir__bucket_reserve(&place->bucket, word, &m->rules, n, *now, longest, r); /* (c) */
     } while (rc == WEIR__BUSY);
     return rc;
 }
 
 WEIR_API int weir_limiter_map_reserve(weir_limiter_map *m, uint64_t key, int64_t n, weir_reservation *r)
 {
-    return weir__limiter_map_reserve(m, key, n, weir__clock_now(m->clock), WEIR_FOREVER, r);
+    weir_ns now;
+    return weir__limiter_map_reserve(m, key, n, WEIR_FOREVER, r, &now);
 }
 
 WEIR_API int weir_limiter_map_cancel(weir_limiter_map *m, uint64_t key, weir_reservation *r)
@@ -9958,8 +9967,7 @@ WEIR_API int weir_limiter_map_wait(weir_ctx *ctx, weir_limiter_map *m, uint64_t 
     int rc = weir_ctx_err(ctx);
     if (rc != 0)
         return rc;
-    now = weir__clock_now(m->clock);
-    rc = weir__limiter_map_reserve(m, key, n, now, weir__clock_left(ctx, WEIR_FOREVER), &r);
+    rc = weir__limiter_map_reserve(m, key, n, weir__clock_left(ctx, WEIR_FOREVER), &r, &now);
     if (rc == 0 && r.when > now && (rc = weir__clock_sleep(m->clock, ctx, r.when)) != 0)
         (void)weir_limiter_map_cancel(m, key, &r);
     return rc == EAGAIN ? ETIMEDOUT : rc;
@@ -10586,6 +10594,15 @@ static inline uint64_t weir__window_elapsed(weir_ns start, weir_ns now)
 /* One attempt at time `now`; EAGAIN: *next is the earliest moment at which one can succeed. */
 typedef int (*weir__window_take)(void *w, int64_t n, weir_ns now, weir_ns *next);
 
+/* A refusal is told only if the window had no room at a moment within the call: whoever was held up after reading the clock reads it again. */
+static int weir__window_try(weir__window_take take, void *w, int64_t n, weir_clock *clock, weir_ns *now, weir_ns *next)
+{
+    int rc;
+    *now = weir__clock_now(clock);
+    while ((rc = take(w, n, *now, next)) == EAGAIN && *next <= (*now = weir__clock_now(clock))) {}
+    return rc;
+}
+
 static int weir__window_wait(weir_ctx *ctx, weir__window_take take, void *w, int64_t n, weir_clock *clock,
                              weir_ns deadline)
 {
@@ -10594,8 +10611,7 @@ static int weir__window_wait(weir_ctx *ctx, weir__window_take take, void *w, int
         weir_ns now, next, left;
         if (rc != 0)
             return rc;
-        now = weir__clock_now(clock);
-        rc = take(w, n, now, &next);
+        rc = weir__window_try(take, w, n, clock, &now, &next);
         if (rc != EAGAIN)
             return rc;
         left = weir__clock_left(ctx, deadline);
@@ -10642,8 +10658,8 @@ static int weir__fixed_window_take(void *window, int64_t n, weir_ns now, weir_ns
 
 WEIR_API int weir_fixed_window_allow(weir_fixed_window *w, int64_t n)
 {
-    weir_ns next;
-    return weir__fixed_window_take(w, n, weir__clock_now(w->clock), &next);
+    weir_ns now, next;
+    return weir__window_try(weir__fixed_window_take, w, n, w->clock, &now, &next);
 }
 
 WEIR_API int weir_fixed_window_wait_until(weir_ctx *ctx, weir_fixed_window *w, int64_t n, weir_ns deadline)
@@ -10811,8 +10827,8 @@ static int weir__sliding_window_take(void *window, int64_t n, weir_ns now, weir_
 
 WEIR_API int weir_sliding_window_allow(weir_sliding_window *w, int64_t n)
 {
-    weir_ns next;
-    return weir__sliding_window_take(w, n, weir__clock_now(w->clock), &next);
+    weir_ns now, next;
+    return weir__window_try(weir__sliding_window_take, w, n, w->clock, &now, &next);
 }
 
 WEIR_API int weir_sliding_window_wait_until(weir_ctx *ctx, weir_sliding_window *w, int64_t n, weir_ns deadline)

@@ -5,15 +5,23 @@
 #include "harness.h"
 
 struct hand {
-    weir_clock clock;  /* first */
-    weir_ns at;        /* atomic */
-    int slept;         /* how many sleeps so far; atomic */
-    weir_ctx *cancels; /* the next sleep cancels this first, half-way */
+    weir_clock clock;      /* first */
+    weir_ns at;            /* atomic */
+    int slept;             /* how many sleeps so far; atomic */
+    weir_ctx *cancels;     /* the next sleep cancels this first, half-way */
+    void (*held_up)(void); /* the next reading is followed by this, before its reader goes on */
 };
 
 static inline weir_ns hand_now(weir_clock *clock)
 {
-    return __atomic_load_n(&((struct hand *)(void *)clock)->at, __ATOMIC_ACQUIRE);
+    struct hand *h = (struct hand *)(void *)clock;
+    const weir_ns at = __atomic_load_n(&h->at, __ATOMIC_ACQUIRE);
+    void (*held_up)(void) = h->held_up;
+    if (held_up != NULL) {
+        h->held_up = NULL;
+        held_up();
+    }
+    return at;
 }
 
 static inline int hand_sleep(weir_clock *clock, weir_ctx *ctx, weir_ns until)

@@ -249,7 +249,7 @@ TEST(a_bucket_that_is_full_counts_no_further)
 {
     bench_begin(&t, (weir_breaker_config){.window_time = WEIR_SEC(10), .buckets = 1, .trips = never});
     CHECK_INT(fail(&t), 0);
-    t.b.window.words[1] |= WEIR__BUCKET_COUNT - 1;
+    t.b.window.words[1] |= WEIR__ROLLING_COUNT - 1;
     CHECK_INT(fail(&t), 0);
     CHECK_INT(tally(&t).failures, 0xffffff);
     CHECK_INT(succeed(&t), 0);

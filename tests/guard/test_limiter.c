@@ -198,6 +198,25 @@ TEST(a_rate_of_one_in_years_and_one_that_is_nearly_nothing)
     CHECK_INT(allow(11, 1), 0); /* a unit is some microseconds, with such a burst */
 }
 
+/* A second goes by, and another takes half of the bucket, which is full all the time. */
+static void a_second_of_others(void)
+{
+    hand_move(&hand, WEIR_SEC(1));
+    CHECK_INT(weir_limiter_allow(&l, 5), 0);
+}
+
+TEST(whoever_was_held_up_after_reading_the_clock_is_not_refused_for_being_late)
+{
+    weir_reservation r;
+    begin(10, 10);
+    hand.held_up = a_second_of_others;
+    CHECK_INT(weir_limiter_allow(&l, 5), 0);
+    hand_move(&hand, WEIR_SEC(1));
+    hand.held_up = a_second_of_others;
+    CHECK_INT(weir_limiter_reserve(&l, 5, &r), 0);
+    CHECK_INT(r.when, hand.at);
+}
+
 /* ---- reserve and cancel ---- */
 
 static int reserve(int64_t turns, int64_t n, weir_reservation *r)

@@ -745,3 +745,28 @@ TEST(threads_that_wait_all_get_in)
         CHECK(weir_now() - begin >= (threads * EACH / LIMIT - 2) * WEIR_MS(1));
     }
 }
+
+/* ---- held up between the clock and the window ---- */
+
+static struct hand late_hand;
+static struct window late_window;
+static void others_in_the_next_window(void)
+{
+    hand_move(&late_hand, WEIR_SEC(3));
+    CHECK_INT(allow(&late_window, 1), 0);
+}
+
+TEST(whoever_was_held_up_after_reading_the_clock_is_not_refused_for_being_late)
+{
+    for (int kind = 0; kind < KINDS; kind++) {
+        hand_init(&late_hand, WEIR_SEC(100));
+        REQUIRE(init(&late_window, (enum kind)kind, 2, WEIR_SEC(1), &late_hand.clock) == 0);
+        CHECK_INT(allow(&late_window, 1), 0);
+        CHECK_INT(allow(&late_window, 1), 0);
+        late_hand.held_up = others_in_the_next_window; /* at the reading there was no room; since then there is */
+        CHECK_INT(allow(&late_window, 1), 0);
+        CHECK_INT(allow(&late_window, 1), EAGAIN);
+        if (kind != FIXED)
+            weir_sliding_window_free(&late_window.sliding);
+    }
+}

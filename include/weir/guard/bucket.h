@@ -152,13 +152,18 @@ WEIR_INLINE int weir__bucket_attempt(weir__atomic_u64 *bucket, uint64_t word, co
     return weir__bucket_attempt_by(bucket, word, &rules->rule[newest], n, now);
 }
 
-/* The same, as often as it takes. */
-WEIR_INLINE int weir__bucket_take(weir__atomic_u64 *bucket, const weir__bucket_rules *rules, int64_t n, weir_ns now)
+/* The same, as often as it takes; *now: the reading of the clock that decided. The word is read before the clock, so a refusal is true of one moment:
+ * at that reading the bucket, which was the same before and after, did not hold the tokens. With a reading from before, a thread that was held up
+ * between the two would be refused for being late, though there had been tokens all the time. */
+WEIR_INLINE int weir__bucket_take(weir__atomic_u64 *bucket, const weir__bucket_rules *rules, weir_clock *clock,
+                                  int64_t n, weir_ns *now)
 {
     int rc;
-    do
-        rc = weir__bucket_attempt(bucket, weir__load_acq(bucket), rules, n, now);
-    while (WEIR_UNLIKELY(rc == WEIR__BUSY));
+    do {
+        const uint64_t word = weir__load_acq(bucket);
+        *now = weir__clock_now(clock);
+        rc = weir__bucket_attempt(bucket, word, rules, n, *now);
+    } while (WEIR_UNLIKELY(rc == WEIR__BUSY));
     return rc;
 }
 

@@ -53,7 +53,8 @@ WEIR_API double weir_limiter_tokens(weir_limiter *l);
 /* 0: n events may happen now. EAGAIN: not now. EINVAL: never: more than the burst, or negative. Progress: lock-free. */
 static inline int weir_limiter_allow(weir_limiter *l, int64_t n)
 {
-    return weir__bucket_take(&l->bucket, &l->rules, n, weir__clock_now(l->clock));
+    weir_ns now;
+    return weir__bucket_take(&l->bucket, &l->rules, l->clock, n, &now);
 }
 
 /* 0: n events may happen at r->when, on the limiter's clock (which may be now). EINVAL as above. EAGAIN: never at this rate. Lock-free. */
@@ -141,18 +142,22 @@ WEIR_API int weir_limiter_set_burst(weir_limiter *l, int64_t burst)
     return rc;
 }
 
-static int weir__limiter_reserve(weir_limiter *l, int64_t n, weir_ns now, weir_ns longest, weir_reservation *r)
+/* `longest` from now; *now: the reading of the clock. */
+static int weir__limiter_reserve(weir_limiter *l, int64_t n, weir_ns longest, weir_reservation *r, weir_ns *now)
 {
     int rc;
-    do
-        rc = weir__bucket_reserve(&l->bucket, weir__load_acq(&l->bucket), &l->rules, n, now, longest, r);
-    while (rc == WEIR__BUSY);
+    do {
+        const uint64_t word = weir__load_acq(&l->bucket);
+        *now = weir__clock_now(l->clock);
+        rc = weir__bucket_reserve(&l->bucket, word, &l->rules, n, *now, longest, r);
+    } while (rc == WEIR__BUSY);
     return rc;
 }
 
 WEIR_API int weir_limiter_reserve(weir_limiter *l, int64_t n, weir_reservation *r)
 {
-    return weir__limiter_reserve(l, n, weir__clock_now(l->clock), WEIR_FOREVER, r);
+    weir_ns now;
+    return weir__limiter_reserve(l, n, WEIR_FOREVER, r, &now);
 }
 
 WEIR_API int weir_limiter_cancel(weir_limiter *l, weir_reservation *r)
@@ -173,12 +178,10 @@ WEIR_API int weir_limiter_wait_until(weir_ctx *ctx, weir_limiter *l, int64_t n, 
     int rc = weir_ctx_err(ctx);
     if (rc != 0)
         return rc; /* tokens or not: a limiter admits work */
-    now = weir__clock_now(l->clock);
-    rc = weir__bucket_take(&l->bucket, &l->rules, n, now);
-    if (rc == EAGAIN)
-        rc = weir__limiter_reserve(l, n, now, weir__clock_left(ctx, deadline), &r);
-    else
+    rc = weir__bucket_take(&l->bucket, &l->rules, l->clock, n, &now);
+    if (rc != EAGAIN)
         return rc;
+    rc = weir__limiter_reserve(l, n, weir__clock_left(ctx, deadline), &r, &now);
     if (rc == 0 && r.when > now && (rc = weir__clock_sleep(l->clock, ctx, r.when)) != 0)
         (void)weir_limiter_cancel(l, &r);
     return rc == EAGAIN ? ETIMEDOUT : rc;

@@ -240,7 +240,6 @@ static bool weir__limiter_never(weir_limiter_map *m, int64_t n)
 WEIR_API int weir_limiter_map_allow(weir_limiter_map *m, uint64_t key, int64_t n)
 {
     const uint64_t number = weir__limiter_number(m, key);
-    const weir_ns now = weir__clock_now(m->clock);
     weir__limiter_place *place;
     uint64_t word;
     int rc;
@@ -249,13 +248,13 @@ WEIR_API int weir_limiter_map_allow(weir_limiter_map *m, uint64_t key, int64_t n
     do {
         if ((place = weir__limiter_at(m, number, &word)) == NULL)
             return EOVERFLOW;
-        rc = weir__bucket_attempt(&place->bucket, word, &m->rules, n, now); /* (c) */
+        rc = weir__bucket_attempt(&place->bucket, word, &m->rules, n, weir__clock_now(m->clock)); /* (c) */
     } while (rc == WEIR__BUSY);
     return rc;
 }
 
-static int weir__limiter_map_reserve(weir_limiter_map *m, uint64_t key, int64_t n, weir_ns now, weir_ns longest,
-                                     weir_reservation *r)
+static int weir__limiter_map_reserve(weir_limiter_map *m, uint64_t key, int64_t n, weir_ns longest, weir_reservation *r,
+                                     weir_ns *now)
 {
     const uint64_t number = weir__limiter_number(m, key);
     weir__limiter_place *place;
@@ -267,14 +266,16 @@ static int weir__limiter_map_reserve(weir_limiter_map *m, uint64_t key, int64_t 
     do {
         if ((place = weir__limiter_at(m, number, &word)) == NULL)
             return EOVERFLOW;
-        rc = weir__bucket_reserve(&place->bucket, word, &m->rules, n, now, longest, r);
+        *now = weir__clock_now(m->clock);
+        rc = weir__bucket_reserve(&place->bucket, word, &m->rules, n, *now, longest, r); /* (c) */
     } while (rc == WEIR__BUSY);
     return rc;
 }
 
 WEIR_API int weir_limiter_map_reserve(weir_limiter_map *m, uint64_t key, int64_t n, weir_reservation *r)
 {
-    return weir__limiter_map_reserve(m, key, n, weir__clock_now(m->clock), WEIR_FOREVER, r);
+    weir_ns now;
+    return weir__limiter_map_reserve(m, key, n, WEIR_FOREVER, r, &now);
 }
 
 WEIR_API int weir_limiter_map_cancel(weir_limiter_map *m, uint64_t key, weir_reservation *r)
@@ -305,8 +306,7 @@ WEIR_API int weir_limiter_map_wait(weir_ctx *ctx, weir_limiter_map *m, uint64_t 
     int rc = weir_ctx_err(ctx);
     if (rc != 0)
         return rc;
-    now = weir__clock_now(m->clock);
-    rc = weir__limiter_map_reserve(m, key, n, now, weir__clock_left(ctx, WEIR_FOREVER), &r);
+    rc = weir__limiter_map_reserve(m, key, n, weir__clock_left(ctx, WEIR_FOREVER), &r, &now);
     if (rc == 0 && r.when > now && (rc = weir__clock_sleep(m->clock, ctx, r.when)) != 0)
         (void)weir_limiter_map_cancel(m, key, &r);
     return rc == EAGAIN ? ETIMEDOUT : rc;

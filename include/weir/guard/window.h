@@ -147,6 +147,15 @@ static inline uint64_t weir__window_elapsed(weir_ns start, weir_ns now)
 /* One attempt at time `now`; EAGAIN: *next is the earliest moment at which one can succeed. */
 typedef int (*weir__window_take)(void *w, int64_t n, weir_ns now, weir_ns *next);
 
+/* A refusal is told only if the window had no room at a moment within the call: whoever was held up after reading the clock reads it again. */
+static int weir__window_try(weir__window_take take, void *w, int64_t n, weir_clock *clock, weir_ns *now, weir_ns *next)
+{
+    int rc;
+    *now = weir__clock_now(clock);
+    while ((rc = take(w, n, *now, next)) == EAGAIN && *next <= (*now = weir__clock_now(clock))) {}
+    return rc;
+}
+
 static int weir__window_wait(weir_ctx *ctx, weir__window_take take, void *w, int64_t n, weir_clock *clock,
                              weir_ns deadline)
 {
@@ -155,8 +164,7 @@ static int weir__window_wait(weir_ctx *ctx, weir__window_take take, void *w, int
         weir_ns now, next, left;
         if (rc != 0)
             return rc;
-        now = weir__clock_now(clock);
-        rc = take(w, n, now, &next);
+        rc = weir__window_try(take, w, n, clock, &now, &next);
         if (rc != EAGAIN)
             return rc;
         left = weir__clock_left(ctx, deadline);
@@ -203,8 +211,8 @@ static int weir__fixed_window_take(void *window, int64_t n, weir_ns now, weir_ns
 
 WEIR_API int weir_fixed_window_allow(weir_fixed_window *w, int64_t n)
 {
-    weir_ns next;
-    return weir__fixed_window_take(w, n, weir__clock_now(w->clock), &next);
+    weir_ns now, next;
+    return weir__window_try(weir__fixed_window_take, w, n, w->clock, &now, &next);
 }
 
 WEIR_API int weir_fixed_window_wait_until(weir_ctx *ctx, weir_fixed_window *w, int64_t n, weir_ns deadline)
@@ -372,8 +380,8 @@ static int weir__sliding_window_take(void *window, int64_t n, weir_ns now, weir_
 
 WEIR_API int weir_sliding_window_allow(weir_sliding_window *w, int64_t n)
 {
-    weir_ns next;
-    return weir__sliding_window_take(w, n, weir__clock_now(w->clock), &next);
+    weir_ns now, next;
+    return weir__window_try(weir__sliding_window_take, w, n, w->clock, &now, &next);
 }
 
 WEIR_API int weir_sliding_window_wait_until(weir_ctx *ctx, weir_sliding_window *w, int64_t n, weir_ns deadline)
