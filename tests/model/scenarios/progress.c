@@ -223,6 +223,42 @@ THREAD(pool_use_twice, pool_use(); pool_use())
 PROGRESS(objpool_get_and_put, pool_of_five, pool_use, pool_use_twice, pool_use)
 PROGRESS(objpool_get_and_put_of_one, pool_of_one, pool_use, pool_use_twice, pool_use)
 
+/* A group on a runner that calls at once; runs under other keys (under the same one they wait, by intent). */
+static int runs_here(weir_runner *runner, weir_ctx *ctx, void (*fn)(void *arg), void *arg)
+{
+    (void)runner;
+    (void)ctx;
+    fn(arg);
+    return 0;
+}
+static weir_runner here = {runs_here};
+static weir_group tasks;
+static weir_single single;
+static int shared_run(weir_ctx *ctx, void *arg, void *result)
+{
+    (void)ctx;
+    (void)arg;
+    (void)result;
+    return 0;
+}
+static void tasks_setup(void)
+{
+    const weir_group_opt opt = {.limit = 2, .runner = &here};
+    weir_group_init(&tasks, NULL, &opt);
+    memset(&single, 0, sizeof single);
+}
+static void run_shared(const char *key)
+{
+    uint64_t v;
+    (void)weir_single_do(NULL, &single, key, 1, shared_run, NULL, &v, sizeof v, NULL);
+}
+THREAD(tasks_begun, tasks_setup())
+THREAD(tasks_try_go, (void)weir_group_try_go(&tasks, run_once, NULL))
+THREAD(single_a, run_shared("a"))
+THREAD(single_b, run_shared("b"))
+PROGRESS(group_try_go_on_a_runner, tasks_begun, tasks_try_go, tasks_try_go, tasks_try_go)
+PROGRESS(single_do_of_other_keys, tasks_begun, single_a, single_b, single_b)
+
 /* ---- guard: whoever holds a permit and stops keeps its place, and lets everybody come back with an answer ---- */
 
 static weir_breaker breaker;
@@ -317,3 +353,32 @@ PROGRESS(sliding_window_allow_exact, windows, exact_allow, exact_allow, exact_al
 PROGRESS(adaptive_acquire_and_release, adaptive_begun, adaptive_use, adaptive_use, adaptive_give_back)
 PROGRESS(adaptive_release_that_changes_the_limit, adaptive_before_the_last, adaptive_use, adaptive_use,
          adaptive_give_back)
+
+static weir_limiter limiter;
+static weir_limiter_map limiter_map;
+static weir_retry_budget budget = WEIR_RETRY_BUDGET_INIT(0.5, 2);
+static void limiters(void)
+{
+    guards_now = 1000;
+    MODEL_CHECK(weir_limiter_init(&limiter, 10, 3, &guards_clock) == 0 &&
+                weir_limiter_map_init(&limiter_map, 10, 3, 4, &guards_clock) == 0);
+    limiter_map.seed[0] = 0;
+    MODEL_CHECK(weir_limiter_map_allow(&limiter_map, 1, 1) == 0 && weir_limiter_map_allow(&limiter_map, 2, 1) == 0);
+}
+THREAD(limiters_begun, limiters())
+THREAD(limiter_allow, (void)weir_limiter_allow(&limiter, 1))
+THREAD(limiter_use, weir_reservation r;
+       if (weir_limiter_reserve(&limiter, 1, &r) == 0)(void) weir_limiter_cancel(&limiter, &r))
+THREAD(limiter_rate, (void)weir_limiter_set_rate(&limiter, 20))
+THREAD(map_known, (void)weir_limiter_map_allow(&limiter_map, 1, 1))
+THREAD(map_other, (void)weir_limiter_map_allow(&limiter_map, 2, 1))
+THREAD(map_new, (void)weir_limiter_map_allow(&limiter_map, 3, 1))
+THREAD(map_newer, (void)weir_limiter_map_allow(&limiter_map, 4, 1))
+THREAD(budget_use, weir_retry_budget_request(&budget); (void)weir_retry_budget_take(&budget))
+PROGRESS(limiter_allow, limiters_begun, limiter_allow, limiter_allow, limiter_use)
+PROGRESS(limiter_reserve_and_cancel, limiters_begun, limiter_use, limiter_allow, limiter_use)
+PROGRESS(limiter_set_rate, limiters_begun, limiter_rate, limiter_allow, limiter_use)
+PROGRESS(limiter_map_allow, limiters_begun, map_known, map_known, map_new)
+PROGRESS(limiter_map_allow_of_a_new_key, limiters_begun, map_new, map_known, map_other)
+PROGRESS(limiter_map_allow_of_new_keys, limiters_begun, map_new, map_known, map_newer)
+PROGRESS(retry_budget, limiters_begun, budget_use, budget_use, budget_use)
