@@ -566,6 +566,8 @@ TEST(what_is_out_of_range_is_told_by_init)
     CHECK_INT(weir_adaptive_limit(&a), 1);
     CHECK_INT(a.kept, 3);
     CHECK_INT(weir_adaptive_init(&a, &ends), 0);
+    const weir_adaptive_config least = {.tolerance = 100, .backoff = 1};
+    CHECK_INT(weir_adaptive_init(&a, &least), 0);
     CHECK_INT(weir_adaptive_init(&a, &aimd), 0);
     CHECK_INT(weir_adaptive_limit(&a), 20);
 }
