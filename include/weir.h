@@ -640,6 +640,17 @@ WEIR_API void weir__roll_wakes(void);
 WEIR_API void weir__roll_each(void (*fn)(const weir__roll_entry *entry, void *arg), void *arg);
 #endif
 
+/* Joins a thread, which may take as long as that one runs; on: what it is called. */
+static inline void weir__roll_join(weir__thread thread, const char *on)
+{
+    weir__roll_label label;
+    label.what = "join";
+    label.on = on;
+    weir__roll_sleeps(&label);
+    WEIR_THREAD_JOIN(thread);
+    weir__roll_wakes();
+}
+
 #endif /* WEIR_PARK_ROLL_H */
 
 /* ==== weir/park/backoff.h ==== */
@@ -8972,12 +8983,8 @@ WEIR_API void weir__future_free(void *handle)
         (void)weir__future_get(NULL, c, NULL, WEIR_FOREVER);
     weir__promise_await_left(c);
     memset(handle, 0, sizeof c);
-    if (work->threaded) {
-        weir__roll_label label = {"join", c->name};
-        weir__roll_sleeps(&label);
-        WEIR_THREAD_JOIN(work->thread);
-        weir__roll_wakes();
-    }
+    if (work->threaded)
+        weir__roll_join(work->thread, c->name);
     if (work->fn == NULL)
         weir__chan_free(&c);
     else
@@ -11745,7 +11752,7 @@ WEIR_API int weir_pipeline_wait(weir_pipeline *p)
     while ((s = weir__pipeline_pop(p)) != NULL) {
         for (unsigned i = 0; i < s->workers; i++)
             if (s->worker[i].started)
-                WEIR_THREAD_JOIN(s->worker[i].thread);
+                weir__roll_join(s->worker[i].thread, s->name);
         s->next = joined;
         joined = s;
     }

@@ -4,6 +4,8 @@
 
 #include "flow.h"
 
+#include "../sync/printed.h"
+
 static int block_on(weir_ctx *ctx, void *arg)
 {
     int v;
@@ -229,4 +231,21 @@ TEST(every_refused_thread_is_reported_and_leaks_nothing)
         failures++;
     }
     CHECK_INT(failures, 8); /* generate, deal, two workers, collect, sink */
+}
+
+static int waits_for_a_pipeline(weir_ctx *ctx, void *ch)
+{
+    weir_pipeline p;
+    const weir_stage_opt opt = {.name = "blocked"};
+    weir_pipeline_init(&p, ctx);
+    CHECK_INT(weir_pipeline_go(&p, &opt, block_on, ch, NULL, 0), 0);
+    return weir_pipeline_wait(&p);
+}
+
+TEST(the_roll_says_who_joins_a_stage)
+{
+    int_chan ch;
+    REQUIRE(weir_chan_make(&ch, 1) == 0);
+    printed_while(waits_for_a_pipeline, &ch, " in join on \"blocked\"");
+    weir_chan_free(&ch);
 }

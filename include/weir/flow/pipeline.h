@@ -259,7 +259,7 @@ WEIR_API int weir_pipeline_wait(weir_pipeline *p)
     while ((s = weir__pipeline_pop(p)) != NULL) {
         for (unsigned i = 0; i < s->workers; i++)
             if (s->worker[i].started)
-                WEIR_THREAD_JOIN(s->worker[i].thread);
+                weir__roll_join(s->worker[i].thread, s->name);
         s->next = joined;
         joined = s;
     }

@@ -56,6 +56,17 @@ WEIR_API void weir__roll_wakes(void);
 WEIR_API void weir__roll_each(void (*fn)(const weir__roll_entry *entry, void *arg), void *arg);
 #endif
 
+/* Joins a thread, which may take as long as that one runs; on: what it is called. */
+static inline void weir__roll_join(weir__thread thread, const char *on)
+{
+    weir__roll_label label;
+    label.what = "join";
+    label.on = on;
+    weir__roll_sleeps(&label);
+    WEIR_THREAD_JOIN(thread);
+    weir__roll_wakes();
+}
+
 #endif /* WEIR_PARK_ROLL_H */
 
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_PARK_ROLL_IMPLEMENTED)

@@ -267,12 +267,8 @@ WEIR_API void weir__future_free(void *handle)
         (void)weir__future_get(NULL, c, NULL, WEIR_FOREVER);
     weir__promise_await_left(c);
     memset(handle, 0, sizeof c);
-    if (work->threaded) {
-        weir__roll_label label = {"join", c->name};
-        weir__roll_sleeps(&label);
-        WEIR_THREAD_JOIN(work->thread);
-        weir__roll_wakes();
-    }
+    if (work->threaded)
+        weir__roll_join(work->thread, c->name);
     if (work->fn == NULL)
         weir__chan_free(&c);
     else
