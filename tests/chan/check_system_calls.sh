@@ -2,17 +2,7 @@
 # tests/chan/check_system_calls.sh: a select that finds a case ready, and a send or receive that need not wait, make no system call.
 # The program is run with 0 rounds and with 2000; strace has to count the same number of calls.
 . tests/tap.sh
-
-if ! command -v strace >/dev/null 2>&1; then
-    skip "system calls" "needs strace"
-    finish
-    exit
-fi
-if ! strace -f -c -o "$BUILD/probe" true 2>/dev/null; then
-    skip "system calls" "needs ptrace"
-    finish
-    exit
-fi
+. tests/system_calls.sh
 
 cat >"$BUILD/calls.c" <<'X'
 #define WEIR_IMPLEMENTATION
@@ -74,19 +64,6 @@ int main(int argc, char **argv)
 X
 expect "the program builds" $CC -std=c11 -O2 $CWARN -Iinclude "$BUILD/calls.c" -o "$BUILD/calls" -pthread
 
-calls() # MODE ROUNDS CASES: how many system calls
-{
-    strace -f -c -o "$BUILD/calls.txt" "$BUILD/calls" "$@" || { echo "status $?" >&2; return 1; }
-    awk '$NF == "total" { print $4 }' "$BUILD/calls.txt"
-}
-same_calls() # MODE CASES
-{
-    none=$(calls "$1" 0 "$2") && many=$(calls "$1" 2000 "$2") || return 1
-    [ -n "$none" ] && [ "$none" = "$many" ] && return 0
-    echo "with 0 rounds $none system calls, with 2000 rounds $many"
-    cat "$BUILD/calls.txt"
-    return 1
-}
 for n in 2 8 64; do
     expect "a ready case among $n: no system call" same_calls 0 "$n"
     expect "no ready case among $n, and a default: no system call" same_calls 1 "$n"
