@@ -4094,7 +4094,7 @@ typedef struct weir__bucket_look {
 /* a * b / 2^shift, rounded down, modulo 2^64. */
 WEIR_INLINE uint64_t weir__mul_shift(uint64_t a, uint64_t b, unsigned shift)
 {
-#ifdef __SIZEOF_INT128__
+#if defined(__SIZEOF_INT128__) && !defined(WEIR__NO_INT128)
     __extension__ const unsigned __int128 product = (unsigned __int128)a * b;
     return shift < 128 ? (uint64_t)(product >> shift) : 0;
 #else
