@@ -53,6 +53,7 @@
 #include "task/single.h"       /* who asks for the same at the same time shares one run */
 #include "task/objpool.h"      /* objects to be used again */
 #include "guard/clock.h"       /* the clock by which guards decide; a test's own */
+#include "guard/rate.h"        /* events a second as whole numbers */
 #include "guard/bucket.h"      /* a token bucket in one word */
 #include "guard/limiter.h"     /* so many events a second, with bursts */
 #include "guard/leaky.h"       /* events evenly spaced */

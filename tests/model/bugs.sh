@@ -61,7 +61,7 @@ for d in $(ls "$dir" | sort -n); do
     # shellcheck disable=SC2046,SC2086 # lists
     if edit "$d" > "$d/log" && ${compile%% *} -I"$d/include" ${compile#* } -Wno-error $(flags "$program") -c -o "$d/program.o" >> "$d/log" 2>&1 &&
         ${compile%% *} -no-pie "$d/program.o" "$model" -o "$d/program" >> "$d/log" 2>&1; then
-        ("$d/program" "$scenario" > "$d/out") 2> /dev/null # some bugs kill it
+        ("$d/program" "$scenario" | head -c 1000000 > "$d/out") 2> /dev/null # some bugs kill it, some print for ever
         if grep '^#' "$d/out" | grep -qF "$find"; then
             passed=$((passed + 1))
             echo "ok - $bug ($(grep -m 1 '^not ok' "$d/out" | sed 's/.*(\([0-9]* executions\).*/\1/') of $(grep -m 1 '^not ok' "$d/out" | sed 's/not ok - \([^ ]*\).*/\1/'))"

@@ -33,11 +33,11 @@
 #define WEIR_GUARD_BUCKET_H
 
 #include "clock.h"
+#include "rate.h"
 
 #define WEIR__BUCKET_MASK ((UINT64_C(1) << 62) - 1)
 #define WEIR__BUCKET_AHEAD (UINT64_C(1) << 59)        /* a reservation is at most so far ahead */
 #define WEIR__BUCKET_CLOSED ((UINT64_C(1) << 60) - 1) /* a bucket so far ahead refuses everything */
-#define WEIR__BUCKET_BURST (UINT64_C(1) << 58)        /* a burst in units is at most this */
 #define WEIR__BUCKET_STEP (UINT64_C(0x9e3779b97f4a7c15) >> 2)
 #define WEIR__BUCKET_LEDGER 16 /* a ledger counts 2^-16 tokens */
 
@@ -56,55 +56,57 @@ typedef struct weir__bucket_rules {
     weir__atomic_u32 newest; /* a hint: the generation of most words */
 } weir__bucket_rules;
 
+/* The same, read: what all the arithmetic works on. */
+typedef struct weir__bucket_terms {
+    weir_ns from;
+    uint64_t minted, speed, burst;
+    unsigned token_shift, speed_shift;
+} weir__bucket_terms;
+
 /* One look at a bucket. */
 typedef struct weir__bucket_look {
     uint64_t word;   /* as seen */
     uint64_t minted; /* up to `now` */
     uint64_t spent;  /* not more than the burst behind */
-    uint64_t need, burst;
-    unsigned token_shift;
+    uint64_t need;
 } weir__bucket_look;
 
-/* a * b / 2^shift, rounded down, modulo 2^64. */
-WEIR_INLINE uint64_t weir__mul_shift(uint64_t a, uint64_t b, unsigned shift)
+/* Acquire, all of them: (B). */
+WEIR_INLINE weir__bucket_terms weir__bucket_read(const weir__bucket_rule *rule)
 {
-#if defined(__SIZEOF_INT128__) && !defined(WEIR__NO_INT128)
-    __extension__ const unsigned __int128 product = (unsigned __int128)a * b;
-    return shift < 128 ? (uint64_t)(product >> shift) : 0;
-#else
-    const uint64_t al = (uint32_t)a, ah = a >> 32, bl = (uint32_t)b, bh = b >> 32;
-    const uint64_t middle = ah * bl + (al * bl >> 32), cross = al * bh + (uint32_t)middle;
-    const uint64_t high = ah * bh + (middle >> 32) + (cross >> 32), low = a * b;
-    return shift == 0 ? low : shift < 64 ? low >> shift | high << (64 - shift) : shift < 128 ? high >> (shift - 64) : 0;
-#endif
+    const uint64_t shifts = weir__load_acq(&rule->shifts);
+    weir__bucket_terms terms;
+    terms.from = (weir_ns)weir__load_acq(&rule->from);
+    terms.minted = weir__load_acq(&rule->minted);
+    terms.speed = weir__load_acq(&rule->speed);
+    terms.burst = weir__load_acq(&rule->burst);
+    terms.token_shift = (unsigned)shifts & 63;
+    terms.speed_shift = (unsigned)(shifts >> 8);
+    return terms;
 }
 
-/* Units that a rule has minted up to `now`, since it holds. */
-WEIR_INLINE uint64_t weir__bucket_since(const weir__bucket_rule *rule, weir_ns now)
+/* Units minted up to `now`, since the rule holds. */
+WEIR_INLINE uint64_t weir__bucket_since(const weir__bucket_terms *terms, weir_ns now)
 {
-    const weir_ns from = (weir_ns)weir__load_acq(&rule->from); /* (B), all of these */
-    const unsigned shift = (unsigned)(weir__load_acq(&rule->shifts) >> 8);
-    return now <= from ? 0 : weir__mul_shift((uint64_t)(now - from), weir__load_acq(&rule->speed), shift);
+    return now <= terms->from ? 0 : weir__mul_shift((uint64_t)(now - terms->from), terms->speed, terms->speed_shift);
 }
 
 /* Looks at the bucket with a request for n tokens. 0: `need` and all the rest are set; ENOTSUP: no limit; EINVAL: more than the burst, or negative. */
-WEIR_INLINE int weir__bucket_look_at(weir__bucket_look *look, uint64_t word, const weir__bucket_rule *rule, int64_t n,
+WEIR_INLINE int weir__bucket_look_at(weir__bucket_look *look, uint64_t word, const weir__bucket_terms *terms, int64_t n,
                                      weir_ns now)
 {
     uint64_t behind;
     look->word = word;
-    look->burst = weir__load_acq(&rule->burst); /* (B) */
-    if (WEIR_UNLIKELY(look->burst == UINT64_MAX))
+    if (WEIR_UNLIKELY(terms->burst == UINT64_MAX))
         return n < 0 ? EINVAL : ENOTSUP;
-    look->token_shift = (unsigned)weir__load_acq(&rule->shifts) & 63;
-    if (WEIR_UNLIKELY(n < 0 || (uint64_t)n > look->burst >> look->token_shift))
+    if (WEIR_UNLIKELY(n < 0 || (uint64_t)n > terms->burst >> terms->token_shift))
         return EINVAL;
-    look->need = (uint64_t)n << look->token_shift;
-    look->minted = weir__load_acq(&rule->minted) + weir__bucket_since(rule, now);
+    look->need = (uint64_t)n << terms->token_shift;
+    look->minted = terms->minted + weir__bucket_since(terms, now);
     behind = (look->minted - (word >> 2)) & WEIR__BUCKET_MASK;
-    look->spent = behind >= WEIR__BUCKET_MASK - WEIR__BUCKET_CLOSED || behind <= look->burst
+    look->spent = behind >= WEIR__BUCKET_MASK - WEIR__BUCKET_CLOSED || behind <= terms->burst
                       ? word >> 2
-                      : look->minted - look->burst;
+                      : look->minted - terms->burst;
     return 0;
 }
 
@@ -127,8 +129,9 @@ WEIR_INLINE bool weir__bucket_spend(weir__atomic_u64 *bucket, const weir__bucket
 WEIR_INLINE int weir__bucket_attempt_by(weir__atomic_u64 *bucket, uint64_t word, const weir__bucket_rule *rule,
                                         int64_t n, weir_ns now)
 {
+    const weir__bucket_terms terms = weir__bucket_read(rule);
     weir__bucket_look look;
-    int rc = weir__bucket_look_at(&look, word, rule, n, now);
+    int rc = weir__bucket_look_at(&look, word, &terms, n, now);
     if (WEIR_LIKELY(rc == 0)) {
         if (WEIR_LIKELY(weir__bucket_ahead(&look) <= 0))
             return WEIR_LIKELY(weir__bucket_spend(bucket, &look)) ? 0 : WEIR__BUSY;
@@ -183,17 +186,16 @@ WEIR_API int weir__bucket_cancel(weir__atomic_u64 *bucket, uint64_t word, const 
                                  const weir_reservation *r);
 /* What the bucket holds, in tokens; below 0: reserved ahead. */
 WEIR_API double weir__bucket_holds(weir__atomic_u64 *bucket, const weir__bucket_rules *rules, weir_ns now);
-/* Events a second. Everything passes, whatever the burst. */
-#define WEIR_RATE_INFINITE __builtin_inf()
-#define WEIR_RATE_MAX 1e12
-#define WEIR_BURST_MAX (INT64_C(1) << 40)
-
 /* Fills rule `next` (0 … 3). before: the one that holds until now, or NULL. EINVAL: rate is negative, not a number, or finite and above WEIR_RATE_MAX; burst is
  * negative or above WEIR_BURST_MAX. Under the owner's lock. */
 WEIR_API int weir__bucket_rule_set(weir__bucket_rules *rules, unsigned next, const weir__bucket_rule *before,
                                    double rate, int64_t burst, weir_ns now);
-/* The word of a full bucket under that rule, at the moment from which the rule holds. */
-WEIR_API uint64_t weir__bucket_begin(const weir__bucket_rules *rules, unsigned generation);
+/* The word of a full bucket under that rule. */
+WEIR_API uint64_t weir__bucket_begin(const weir__bucket_rules *rules, unsigned generation, weir_ns now);
+/* Under the owner's lock: whether the bucket in which `word` was seen is full, so that nobody needs to remember it; else *wait nanoseconds more. *closed: a word
+ * of that rule that refuses everything. */
+WEIR_API bool weir__bucket_full(uint64_t word, const weir__bucket_rules *rules, weir_ns now, uint64_t *closed,
+                                weir_ns *wait);
 /* Moves a bucket from the rule before `next` to rule `next`. */
 WEIR_API void weir__bucket_change(weir__atomic_u64 *bucket, const weir__bucket_rules *rules, unsigned next);
 
@@ -208,52 +210,15 @@ WEIR_API int weir__bucket_attempt_slow(weir__atomic_u64 *bucket, uint64_t word, 
     return weir__bucket_attempt_by(bucket, word, &rules->rule[word & 3], n, now);
 }
 
-/* ---- from a rate to a rule -------------------------------------------------------------------------------------------------- */
+/* ---- rules ------------------------------------------------------------------------------------------------------------------- */
 
-/* A positive finite number as mantissa * 2^exponent, the mantissa's highest bit set. */
-static uint64_t weir__double_split(double x, int *exponent)
+/* What the ledger says when so much is spent; `at_minted`: the rule's. */
+static uint64_t weir__bucket_ledger_at(const weir__bucket_terms *terms, uint64_t at_minted, uint64_t spent)
 {
-    uint64_t bits, mantissa;
-    memcpy(&bits, &x, sizeof bits);
-    mantissa = bits & ((UINT64_C(1) << 52) - 1);
-    *exponent = (int)(bits >> 52) - 1075;
-    if (bits >> 52 != 0)
-        mantissa |= UINT64_C(1) << 52;
-    else
-        ++*exponent; /* subnormal */
-    for (; mantissa >> 63 == 0; mantissa <<= 1)
-        --*exponent;
-    return mantissa;
-}
-
-/* Units of 2^-shift tokens: as coarse as 2 to 4 for a nanosecond, and as the burst needs. */
-static unsigned weir__bucket_token_shift(double rate, int64_t burst)
-{
-    unsigned shift = 0;
-    while (shift < 57 && (double)(UINT64_C(1) << shift) * rate < 2e9)
-        shift++;
-    while ((uint64_t)burst > WEIR__BUCKET_BURST >> shift)
-        shift--;
-    return shift;
-}
-
-static uint64_t weir__bucket_ledger_at(const weir__bucket_rule *rule, uint64_t spent)
-{
-    const unsigned shift = (unsigned)weir__load_acq(&rule->shifts) & 63;
-    const int64_t distance = (int64_t)((spent - weir__load_acq(&rule->minted)) << 2) / 4;
-    const uint64_t counted = shift >= WEIR__BUCKET_LEDGER ? (uint64_t)(distance >> (shift - WEIR__BUCKET_LEDGER))
-                                                          : (uint64_t)distance << (WEIR__BUCKET_LEDGER - shift);
-    return weir__load_acq(&rule->ledger) + counted;
-}
-
-/* rate * 2^token_shift / 1e9, as speed / 2^speed_shift: 62 bits, rounded up, so that at a rate of ten a tenth of a second is a whole token. It is too fast
- * by 2^-62 of itself. */
-static uint64_t weir__bucket_speed(double rate, unsigned token_shift, unsigned *speed_shift)
-{
-    int exponent;
-    const uint64_t mantissa = weir__double_split(rate, &exponent), rest = (mantissa % 1000000000) << 29;
-    *speed_shift = (unsigned)(29 - exponent - (int)token_shift);
-    return (mantissa / 1000000000 << 29) + rest / 1000000000 + (rest % 1000000000 != 0);
+    const unsigned shift = terms->token_shift;
+    const int64_t distance = (int64_t)((spent - terms->minted) << 2) / 4;
+    return at_minted + (shift >= WEIR__BUCKET_LEDGER ? (uint64_t)(distance >> (shift - WEIR__BUCKET_LEDGER))
+                                                     : (uint64_t)distance << (WEIR__BUCKET_LEDGER - shift));
 }
 
 WEIR_API int weir__bucket_rule_set(weir__bucket_rules *rules, unsigned next, const weir__bucket_rule *before,
@@ -267,9 +232,9 @@ WEIR_API int weir__bucket_rule_set(weir__bucket_rules *rules, unsigned next, con
     if (!(rate >= 0) || (rate > WEIR_RATE_MAX && !infinite) || burst < 0 || burst > WEIR_BURST_MAX)
         return EINVAL;
     if (!infinite)
-        token_shift = weir__bucket_token_shift(rate, burst);
+        token_shift = weir__rate_token_shift(rate, burst);
     if (rate > 0 && !infinite)
-        speed = weir__bucket_speed(rate, token_shift, &speed_shift);
+        speed = weir__rate_speed(rate, token_shift, &speed_shift);
     period = speed == 0 ? WEIR_RATE_INFINITE : 1e9 / rate / (double)(UINT64_C(1) << token_shift);
     memcpy(&period_bits, &period, sizeof period_bits);
     /* Release, all of these: (A). */
@@ -282,29 +247,30 @@ WEIR_API int weir__bucket_rule_set(weir__bucket_rules *rules, unsigned next, con
         weir__store_rel(&rule->minted, 0);
         weir__store_rel(&rule->ledger, 0);
     } else {
-        const uint64_t end = before->minted + weir__bucket_since(before, now);
+        const weir__bucket_terms terms = weir__bucket_read(before);
+        const uint64_t end = terms.minted + weir__bucket_since(&terms, now);
         weir__store_rel(&rule->minted, end + WEIR__BUCKET_STEP);
-        weir__store_rel(&rule->ledger, weir__bucket_ledger_at(before, end));
+        weir__store_rel(&rule->ledger, weir__bucket_ledger_at(&terms, weir__load_rlx(&before->ledger), end));
     }
     weir__store_rlx(&rules->newest, next);
     return 0;
 }
 
-WEIR_API uint64_t weir__bucket_begin(const weir__bucket_rules *rules, unsigned generation)
+WEIR_API uint64_t weir__bucket_begin(const weir__bucket_rules *rules, unsigned generation, weir_ns now)
 {
-    const weir__bucket_rule *rule = &rules->rule[generation];
-    const uint64_t burst = rule->burst == UINT64_MAX ? 0 : rule->burst;
-    return (rule->minted - burst) << 2 | generation;
+    const weir__bucket_terms terms = weir__bucket_read(&rules->rule[generation]);
+    return (terms.minted + weir__bucket_since(&terms, now) - (terms.burst == UINT64_MAX ? 0 : terms.burst)) << 2 |
+           generation;
 }
 
 /* What a bucket holds at the end of rule `before`, in units of rule `next`, not more than fits there. */
-static int64_t weir__bucket_carry(uint64_t word, const weir__bucket_rule *before, const weir__bucket_rule *next)
+static int64_t weir__bucket_carry(uint64_t word, const weir__bucket_terms *before, const weir__bucket_terms *next)
 {
-    const unsigned from = (unsigned)before->shifts & 63, to = (unsigned)next->shifts & 63;
+    const unsigned from = before->token_shift, to = next->token_shift;
     const int64_t most = next->burst == UINT64_MAX ? 0 : (int64_t)next->burst, least = -(int64_t)WEIR__BUCKET_AHEAD;
     weir__bucket_look look;
     int64_t holds;
-    if (weir__bucket_look_at(&look, word, before, 0, (weir_ns)next->from) != 0)
+    if (weir__bucket_look_at(&look, word, before, 0, next->from) != 0)
         return most; /* there was no limit: full */
     holds = -weir__bucket_ahead(&look);
     if (to <= from)
@@ -320,56 +286,42 @@ static int64_t weir__bucket_carry(uint64_t word, const weir__bucket_rule *before
 
 WEIR_API void weir__bucket_change(weir__atomic_u64 *bucket, const weir__bucket_rules *rules, unsigned next)
 {
-    const weir__bucket_rule *rule = &rules->rule[next];
+    const weir__bucket_terms terms = weir__bucket_read(&rules->rule[next]);
     uint64_t word = weir__load_rlx(bucket), moved;
     do {
-        moved = (rule->minted - (uint64_t)weir__bucket_carry(word, &rules->rule[word & 3], rule)) << 2 | next;
+        const weir__bucket_terms before =
+            weir__bucket_read(&rules->rule[word & 3]); /* under the owner's lock it does not change */
+        moved = (terms.minted - (uint64_t)weir__bucket_carry(word, &before, &terms)) << 2 | next;
         /* Release: the rule, for those who read its number. Acquire: tokens given back before. */
     } while (!weir__cas_ar(bucket, &word, moved));
 }
 
-/* ---- slow paths: on a copy of the rule ------------------------------------------------------------------------------------- */
-
-/* The rule of the word that was seen. False: the word is another one by now, and the copy worth nothing. */
-static bool weir__bucket_snapshot(const weir__atomic_u64 *bucket, uint64_t word, const weir__bucket_rules *rules,
-                                  weir__bucket_rule *copy)
-{
-    const weir__bucket_rule *rule = &rules->rule[word & 3];
-    /* (B), all of these. */
-    copy->from = weir__load_acq(&rule->from);
-    copy->minted = weir__load_acq(&rule->minted);
-    copy->speed = weir__load_acq(&rule->speed);
-    copy->burst = weir__load_acq(&rule->burst);
-    copy->shifts = weir__load_acq(&rule->shifts);
-    copy->period = weir__load_acq(&rule->period);
-    copy->ledger = weir__load_acq(&rule->ledger);
-    return weir__load_rlx(bucket) == word;
-}
+/* ---- ahead of time ------------------------------------------------------------------------------------------------------------- */
 
 /* How long until the rule has minted `units` (> 0) more: the smallest such number of nanoseconds. The double is a guess, off by a few; bisection from
  * there is exact. WEIR_FOREVER: never. */
-static weir_ns weir__bucket_until(const weir__bucket_rule *rule, weir_ns now, uint64_t units)
+static weir_ns weir__bucket_until(const weir__bucket_terms *terms, uint64_t period_bits, weir_ns now, uint64_t units)
 {
-    const weir_ns from = (weir_ns)rule->from,
-                  begun = now < from ? from : now; /* an old reading mints nothing until the rule begins */
-    const uint64_t made = weir__bucket_since(rule, begun);
+    const weir_ns begun =
+        now < terms->from ? terms->from : now; /* an old reading mints nothing until the rule begins */
+    const uint64_t made = weir__bucket_since(terms, begun);
     weir_ns low, high, slack;
     double period, guess;
-    memcpy(&period, &rule->period, sizeof period);
+    memcpy(&period, &period_bits, sizeof period);
     guess = (double)units * period;
-    if (rule->speed == 0 || !(guess < 2e18) || begun > WEIR_FOREVER / 2)
+    if (terms->speed == 0 || !(guess < 2e18) || begun > WEIR_FOREVER / 2)
         return WEIR_FOREVER;
     slack = 2 + (weir_ns)(2 * period + guess * 1e-15);
     low = high = (weir_ns)guess;
-    while (weir__bucket_since(rule, begun + high) - made < units)
+    while (weir__bucket_since(terms, begun + high) - made < units)
         high += slack;
-    while (low >= 0 && weir__bucket_since(rule, begun + low) - made >= units)
+    while (low >= 0 && weir__bucket_since(terms, begun + low) - made >= units)
         low -= slack;
     if (low < 0)
         low = 0; /* 0 mints nothing */
     while (high - low > 1) {
         const weir_ns middle = low + (high - low) / 2;
-        if (weir__bucket_since(rule, begun + middle) - made >= units)
+        if (weir__bucket_since(terms, begun + middle) - made >= units)
             high = middle;
         else
             low = middle;
@@ -377,47 +329,60 @@ static weir_ns weir__bucket_until(const weir__bucket_rule *rule, weir_ns now, ui
     return weir_time_add(high, begun - now);
 }
 
+/* What the rule of the word that was seen says besides its terms; false: the word is another one by now, and all of it worth nothing. */
+static bool weir__bucket_reads(const weir__atomic_u64 *bucket, uint64_t word, const weir__bucket_rules *rules,
+                               weir__bucket_terms *terms, uint64_t *period, uint64_t *ledger)
+{
+    const weir__bucket_rule *rule = &rules->rule[word & 3];
+    *terms = weir__bucket_read(rule);
+    *period = weir__load_acq(&rule->period); /* (B) */
+    *ledger = weir__load_acq(&rule->ledger); /* (B) */
+    return weir__load_rlx(bucket) == word;
+}
+
 WEIR_API int weir__bucket_reserve(weir__atomic_u64 *bucket, uint64_t word, const weir__bucket_rules *rules, int64_t n,
                                   weir_ns now, weir_ns longest, weir_reservation *r)
 {
     weir__bucket_look look;
-    weir__bucket_rule rule;
+    weir__bucket_terms terms;
     weir_ns wait = 0;
+    uint64_t period, ledger;
     int64_t ahead;
     int rc;
     r->n = 0;
     r->when = now;
-    if (!weir__bucket_snapshot(bucket, word, rules, &rule))
+    if (!weir__bucket_reads(bucket, word, rules, &terms, &period, &ledger))
         return WEIR__BUSY;
-    if ((rc = weir__bucket_look_at(&look, word, &rule, n, now)) != 0)
+    if ((rc = weir__bucket_look_at(&look, word, &terms, n, now)) != 0)
         return rc == ENOTSUP ? 0 : rc;
     ahead = weir__bucket_ahead(&look);
     if (ahead > 0)
-        wait = ahead > (int64_t)WEIR__BUCKET_AHEAD ? WEIR_FOREVER : weir__bucket_until(&rule, now, (uint64_t)ahead);
+        wait = ahead > (int64_t)WEIR__BUCKET_AHEAD ? WEIR_FOREVER
+                                                   : weir__bucket_until(&terms, period, now, (uint64_t)ahead);
     if (wait == WEIR_FOREVER || wait > longest)
         return wait == WEIR_FOREVER ? EAGAIN : ETIMEDOUT;
     if (!weir__bucket_spend(bucket, &look))
         return WEIR__BUSY;
     r->n = n;
     r->when = weir_time_add(now, wait);
-    r->ledger = weir__bucket_ledger_at(&rule, look.spent + look.need);
+    r->ledger = weir__bucket_ledger_at(&terms, ledger, look.spent + look.need);
     return 0;
 }
 
 WEIR_API int weir__bucket_cancel(weir__atomic_u64 *bucket, uint64_t word, const weir__bucket_rules *rules,
                                  const weir_reservation *r)
 {
-    weir__bucket_rule rule;
-    uint64_t units;
+    weir__bucket_terms terms;
+    uint64_t units, period, ledger;
     unsigned shift;
     int64_t since, back;
-    if (!weir__bucket_snapshot(bucket, word, rules, &rule))
+    if (!weir__bucket_reads(bucket, word, rules, &terms, &period, &ledger))
         return WEIR__BUSY;
-    since = (int64_t)(weir__bucket_ledger_at(&rule, word >> 2) - r->ledger);
+    since = (int64_t)(weir__bucket_ledger_at(&terms, ledger, word >> 2) - r->ledger);
     back = r->n * (INT64_C(1) << WEIR__BUCKET_LEDGER) - (since > 0 ? since : 0);
-    if (rule.burst == UINT64_MAX || back <= 0)
+    if (terms.burst == UINT64_MAX || back <= 0)
         return EAGAIN;
-    shift = (unsigned)rule.shifts & 63;
+    shift = terms.token_shift;
     units = shift >= WEIR__BUCKET_LEDGER ? (uint64_t)back << (shift - WEIR__BUCKET_LEDGER)
                                          : (uint64_t)back >> (WEIR__BUCKET_LEDGER - shift);
     /* As in weir__bucket_spend. */
@@ -427,14 +392,29 @@ WEIR_API int weir__bucket_cancel(weir__atomic_u64 *bucket, uint64_t word, const 
 WEIR_API double weir__bucket_holds(weir__atomic_u64 *bucket, const weir__bucket_rules *rules, weir_ns now)
 {
     weir__bucket_look look;
-    weir__bucket_rule rule;
-    uint64_t word;
+    weir__bucket_terms terms;
+    uint64_t word, period, ledger;
     do
         word = weir__load_acq(bucket);
-    while (!weir__bucket_snapshot(bucket, word, rules, &rule));
-    if (weir__bucket_look_at(&look, word, &rule, 0, now) != 0)
+    while (!weir__bucket_reads(bucket, word, rules, &terms, &period, &ledger));
+    if (weir__bucket_look_at(&look, word, &terms, 0, now) != 0)
         return WEIR_RATE_INFINITE;
-    return (double)-weir__bucket_ahead(&look) / (double)(UINT64_C(1) << look.token_shift);
+    return (double)-weir__bucket_ahead(&look) / (double)(UINT64_C(1) << terms.token_shift);
+}
+
+WEIR_API bool weir__bucket_full(uint64_t word, const weir__bucket_rules *rules, weir_ns now, uint64_t *closed,
+                                weir_ns *wait)
+{
+    const weir__bucket_rule *rule = &rules->rule[word & 3];
+    const weir__bucket_terms terms = weir__bucket_read(rule);
+    weir__bucket_look look;
+    int64_t lacks = 0;
+    look.minted = terms.minted;
+    if (weir__bucket_look_at(&look, word, &terms, 0, now) == 0)
+        lacks = (int64_t)terms.burst + weir__bucket_ahead(&look);
+    *wait = lacks <= 0 ? 0 : weir__bucket_until(&terms, weir__load_acq(&rule->period), now, (uint64_t)lacks);
+    *closed = (look.minted + WEIR__BUCKET_CLOSED) << 2 | (word & 3);
+    return lacks <= 0;
 }
 
 #endif /* WEIR_GUARD_BUCKET_IMPLEMENTED */

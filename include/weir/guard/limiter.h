@@ -86,12 +86,13 @@ static void weir__limiter_note(weir_limiter *l, double rate, int64_t burst)
 
 WEIR_API int weir_limiter_init(weir_limiter *l, double rate, int64_t burst, weir_clock *clock)
 {
+    const weir_ns now = weir__clock_now(clock);
     memset(l, 0, sizeof *l);
     l->clock = clock;
     weir__limiter_note(l, rate, burst);
-    if (weir__bucket_rule_set(&l->rules, 0, NULL, rate, burst, weir__clock_now(clock)) != 0)
+    if (weir__bucket_rule_set(&l->rules, 0, NULL, rate, burst, now) != 0)
         return EINVAL;
-    l->bucket = weir__bucket_begin(&l->rules, 0);
+    l->bucket = weir__bucket_begin(&l->rules, 0, now);
     return 0;
 }
 

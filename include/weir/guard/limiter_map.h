@@ -124,33 +124,16 @@ static weir__limiter_place *weir__limiter_find(const weir_limiter_map *m, uint64
 
 /* ---- coming in, under the lock ------------------------------------------------------------------------------------------------ */
 
-/* Whether the bucket is full, and then the word by which it is closed; else how long it takes to be full. */
-static bool weir__limiter_is_full(const weir_limiter_map *m, uint64_t word, weir_ns now, uint64_t *closed,
-                                  weir_ns *wait)
-{
-    const weir__bucket_rule *rule = &m->rules.rule[word & 3];
-    weir__bucket_look look;
-    int64_t lacks;
-    look.minted = 0;
-    if (weir__bucket_look_at(&look, word, rule, 0, now) == 0 &&
-        (lacks = (int64_t)look.burst + weir__bucket_ahead(&look)) > 0) {
-        *wait = weir__bucket_until(rule, now, (uint64_t)lacks);
-        return false;
-    }
-    *closed = (look.minted + WEIR__BUCKET_CLOSED) << 2 | (word & 3);
-    return true;
-}
-
 /* Forgets the key of a place, if its bucket is full. False: it is not; *wait: for how long. */
 static bool weir__limiter_forget(weir_limiter_map *m, weir__limiter_place *place, weir_ns now, weir_ns *wait)
 {
     const uint64_t number = weir__load_rlx(&place->key);
     uint64_t word = weir__load_acq(&place->bucket), closed;
-    if (!weir__limiter_is_full(m, word, now, &closed, wait))
+    if (!weir__bucket_full(word, &m->rules, now, &closed, wait))
         return false;
     weir__store_rlx(&place->key, WEIR__LIMITER_FREE);     /* (1): the release of (2) publishes it */
     while (!weir__cas_rel(&place->bucket, &word, closed)) /* (2) pairs with (a) */
-        if (!weir__limiter_is_full(m, word, now, &closed, wait)) {
+        if (!weir__bucket_full(word, &m->rules, now, &closed, wait)) {
             weir__store_rel(&place->key, number);
             return false;
         }
@@ -204,12 +187,10 @@ static weir__limiter_place *weir__limiter_enter(weir_limiter_map *m, uint64_t nu
     if ((place = weir__limiter_find(m, number)) == NULL) {
         const weir_ns now = weir__clock_now(m->clock);
         if ((place = weir__limiter_room(m, number, now)) != NULL) {
-            const weir__bucket_rule *rule = &m->rules.rule[m->generation];
-            const uint64_t burst = rule->burst == UINT64_MAX ? 0 : rule->burst,
-                           minted = rule->minted + weir__bucket_since(rule, now);
+            const uint64_t full = weir__bucket_begin(&m->rules, m->generation, now) >> 2;
             m->salt++;
-            weir__store_rel(&place->bucket, (minted - burst - (m->salt & 0xffff)) << 2 | m->generation); /* (3) */
-            weir__store_rel(&place->key, number);                                                        /* (4) */
+            weir__store_rel(&place->bucket, (full - (m->salt & 0xffff)) << 2 | m->generation); /* (3) */
+            weir__store_rel(&place->key, number);                                              /* (4) */
             weir__store_rlx(&m->used, m->used + 1);
         }
     }
