@@ -918,10 +918,11 @@ WEIR_API WEIR_COLD void weir__waitq_wake(weir__waitq *q, uint32_t count);
 /* Sets bits in attention for good. */
 WEIR_API void weir__waitq_mark(weir__waitq *q, uint32_t bits);
 
-/* Every change of attention is made under the lock, so a load and a store will do; that the store is atomic is for the look. */
+/* Every change of attention is made under the lock, so a load and a store will do; that the store is atomic is for the look. Release: pairs with the
+ * acquire in weir__meet_try; all other looks have fences. */
 static inline void weir__waitq_add(weir__waitq *q, uint32_t difference)
 {
-    weir__store_rlx(&q->attention, weir__load_rlx(&q->attention) + difference);
+    weir__store_rel(&q->attention, weir__load_rlx(&q->attention) + difference);
 }
 
 /* How many sleep. Any thread; a number that may be old when it arrives. */
@@ -5630,17 +5631,14 @@ WEIR_INLINE bool weir__lane_take(weir__chan *c, uint64_t *word, void *dst)
 
 WEIR_API bool weir__lane_meet(weir__chan *c, bool sending, const void *src, void *dst)
 {
-    uint64_t word = weir__load_rlx(&c->lane.word); /* relaxed: the swaps below acquire */
-    if (sending) {
-        while ((word & WEIR__LANE_RECEIVER) == WEIR__LANE_WANT)
-            if (weir__lane_give(c, &word, src))
-                return true;
-    } else {
-        while ((word & WEIR__LANE_SENDER) == WEIR__LANE_OFFER)
-            if (weir__lane_take(c, &word, dst))
-                return true;
+    for (;;) {
+        /* Acquire, in each turn: who has left the lane for the queue is found there by whoever looks next. */
+        uint64_t word = weir__load_acq(&c->lane.word);
+        if (sending ? (word & WEIR__LANE_RECEIVER) != WEIR__LANE_WANT : (word & WEIR__LANE_SENDER) != WEIR__LANE_OFFER)
+            return false;
+        if (sending ? weir__lane_give(c, &word, src) : weir__lane_take(c, &word, dst))
+            return true;
     }
-    return false;
 }
 
 /* Announces the caller, given that there is room for it in *word. False: *word has changed. */
@@ -5677,10 +5675,10 @@ WEIR_INLINE weir__lane_entry weir__lane_enter(weir__chan *c, bool sending, const
 {
     weir__waitq *const own = sending ? &c->senders : &c->receivers, *const other =
                                                                         sending ? &c->receivers : &c->senders;
-    uint64_t word = weir__load_acq(&c->lane.word); /* acquire: who has left it stands in the queue */
     if (c->size > sizeof c->lane.offer)
         return WEIR__LANE_TAKEN;
     for (;;) {
+        uint64_t word = weir__load_acq(&c->lane.word); /* acquire, in each turn: who has left it stands in the queue */
         const uint64_t sender = word & WEIR__LANE_SENDER, receiver = word & WEIR__LANE_RECEIVER;
         if (sending ? receiver == WEIR__LANE_WANT : sender == WEIR__LANE_OFFER) {
             if (sending ? weir__lane_give(c, &word, src) : weir__lane_take(c, &word, dst))
@@ -5779,8 +5777,10 @@ WEIR_API int weir__meet_try(weir__chan *c, bool sending, const void *src, void *
     if (weir__lane_meet(c, sending, src, dst))
         return 0;
     /* Nobody there, and not closed: then it was not closed either when nobody was there, because it was looked at later. Saves polling
-     * callers the lock. */
-    if (weir__waitq_sleepers(weir__meet_queue(c, !sending)) == 0 && weir__load_acq(&c->closed) == 0)
+     * callers the lock. Acquire: pairs with the release in weir__waitq_add, and makes the look at closed the later one: the close that has sent
+     * somebody away is seen. */
+    if ((weir__load_acq(&weir__meet_queue(c, !sending)->attention) & WEIR__ATTENTION_COUNT) == 0 &&
+        weir__load_rlx(&c->closed) == 0)
         return EAGAIN;
     weir__lock_take(weir__meet_lock(c));
     rc = weir__meet_exchange(c, sending, src, dst, &wake);

@@ -32,7 +32,7 @@ programs()
     core/fence.h) echo channels-spsc channels-spsc-symmetric ;;
     park/lock.h) echo park rendezvous ;;
     park/parker.h) echo park channels-spsc rendezvous ;;
-    park/waitq.h) echo park channels-spsc channels-chan select ;;
+    park/waitq.h) echo park channels-spsc channels-chan select rendezvous ;;
     park/backoff.h) echo park ;;
     ring/base.h) echo channels-spsc channels-spsc-symmetric ;;
     ring/spsc.h) echo channels-spsc channels-spsc-symmetric ;;
