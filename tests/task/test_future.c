@@ -2,6 +2,8 @@
 #include "../faults/failing.h"
 #include "../sync/printed.h"
 
+#include <sys/prctl.h>
+
 struct page {
     char text[100];
     int number;
@@ -33,6 +35,30 @@ static void none_left(void)
 {
     EVENTUALLY(weir_thread_count() == 0);
     EVENTUALLY(__atomic_load_n(&allocations, __ATOMIC_ACQUIRE) == 0);
+    CHECK_INT(threads_kept, 0);
+}
+
+static int says_who_it_is(weir_ctx *ctx, void *arg, void *value)
+{
+    char name[16] = "";
+    (void)ctx;
+    (void)arg;
+    (void)prctl(PR_GET_NAME, name, 0, 0, 0);
+    *(int *)value = strcmp(name, "a name");
+    return 0;
+}
+
+TEST(its_thread_has_its_name)
+{
+    const weir_future_opt opt = {.name = "a name"};
+    int_future f;
+    int differs = -1;
+    CHECK_INT(weir_future_make_opt(&f, &opt), 0);
+    CHECK_INT(weir_future_run(NULL, f, says_who_it_is, NULL), 0);
+    CHECK_INT(weir_future_get(NULL, f, &differs), 0);
+    CHECK_INT(differs, 0);
+    weir_future_free(&f);
+    none_left();
 }
 
 TEST(a_function_computes_the_value_once_for_all_who_get)
