@@ -21,9 +21,9 @@ mkdir -p "$out/unchanged"
 $CC -std=c11 -O3 -Iinclude -Itests -c tests/model/model.c -o "$model" || exit 2
 (cd include/weir && awk -f ../../tests/mutate/mutants.awk core/fence.h park/*.h ring/base.h ring/spsc.h ring/slots.h ring/ring.h chan/*.h ctx/*.h \
     sync/*.h task/*.h) |
+    awk -F '\t' '{ n = ++seen[$1, $2, $5]; print $0 "\t" $5 (n > 1 ? " (" n ")" : "") }' | # the second == of a line: "!= (2)"
     grep -F "${ONLY:-	}" | awk -F '\t' -v kinds=" $kinds " 'index(kinds, " " $6 " ")' |
-    awk -v k="${SAMPLE%/*}" -v n="${SAMPLE#*/}" '(NR - k) % n == 0' |
-    awk -F '\t' '{ n = ++seen[$1, $2, $5]; print $0 "\t" $5 (n > 1 ? " (" n ")" : "") }' >"$out/list" # the second == of a line: "!= (2)"
+    awk -v k="${SAMPLE%/*}" -v n="${SAMPLE#*/}" '(NR - k) % n == 0' >"$out/list"
 
 # What looks at a file: programs of the model, test programs.
 programs()

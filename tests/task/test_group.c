@@ -527,3 +527,43 @@ TEST(the_roll_says_who_waits_for_a_group_or_a_place)
     weir_group_free(&full);
     weir_chan_free(&ch);
 }
+
+TEST(a_group_that_is_freed_has_left_its_parent)
+{
+    weir_group g;
+    weir_ctx parent;
+    weir_ctx_init(&parent, NULL);
+    weir_group_init(&g, &parent, NULL);
+    weir_group_free(&g);
+    memset(&g, 0xa5, sizeof g);
+    weir_ctx_cancel(&parent, 0);
+    weir_ctx_free(&parent);
+}
+
+/* The first call has another task started before it is refused; what has been accepted for that one runs the first. */
+static weir_group *nesting;
+static int depth;
+static int refuses_the_outer(weir_runner *runner, weir_ctx *ctx, void (*fn)(void *arg), void *arg)
+{
+    (void)runner;
+    if (depth++ > 0) {
+        fn(arg);
+        return 0;
+    }
+    CHECK_INT(weir_group_go(ctx, nesting, nothing, NULL), 0);
+    CHECK_INT(__atomic_load_n(&ran, __ATOMIC_SEQ_CST), 1);
+    return EAGAIN;
+}
+TEST(a_task_whose_call_has_run_another_is_run_by_its_starter)
+{
+    weir_runner runner = {refuses_the_outer};
+    weir_group_opt opt = {.runner = &runner};
+    weir_group g;
+    ran = depth = 0;
+    weir_group_init(&g, NULL, &opt);
+    nesting = &g;
+    CHECK_INT(weir_group_go(NULL, &g, nothing, &ran), 0);
+    REQUIRE(__atomic_load_n(&ran, __ATOMIC_SEQ_CST) == 2);
+    CHECK_INT(weir_group_wait(&g), 0);
+    weir_group_free(&g);
+}
