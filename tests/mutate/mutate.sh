@@ -59,6 +59,7 @@ tests()
     case $1 in
     core/fence.h) echo core/test_fence ;;
     park/roll.h) echo task/test_group ;;
+    park/parker.h) echo park/test_parker task/test_group ;;
     park/*) f=${1#park/} && echo "park/test_${f%.h}" ;;
     ring/*) echo ring/test_ring ring/test_ring_close ring/test_ring_closing ring/test_ring_suspend fuzz/test_sequences ;;
     chan/channel.h) echo fuzz/test_sequences chan/test_send_recv chan/test_close ;;

@@ -471,6 +471,31 @@ static int receives(weir_ctx *ctx, void *arg)
     return weir_recv(ctx, ch, &v) == ECANCELED ? 0 : -1;
 }
 
+static int looks_once_woken(weir_ctx *ctx, void *arg)
+{
+    weir_chan(int) ch;
+    int v;
+    ch.core = (weir_chan_core *)arg;
+    CHECK_INT(weir_recv(ctx, ch, &v), 0);
+    CHECK(printed("running"));
+    CHECK(!printed("in recv"));
+    return 0;
+}
+
+TEST(the_roll_says_that_a_thread_runs_again)
+{
+    weir_group g = WEIR_GROUP_INIT;
+    weir_chan(int) ch;
+    const int one = 1;
+    REQUIRE(weir_chan_make(&ch, 1) == 0);
+    CHECK_INT(weir_group_go(NULL, &g, looks_once_woken, ch.core), 0);
+    EVENTUALLY(printed("in recv"));
+    CHECK_INT(weir_send(NULL, ch, &one), 0);
+    CHECK_INT(weir_group_wait(&g), 0);
+    weir_group_free(&g);
+    weir_chan_free(&ch);
+}
+
 TEST(the_roll_says_what_each_thread_sleeps_in)
 {
     weir_group g;
