@@ -4731,8 +4731,7 @@ WEIR_API void weir__lock_slow(weir__lock *l)
 #ifdef WEIR_NO_ROLL
 WEIR_API int weir_thread_count(void)
 {
-    /* Pairs with the release in weir__roll_leave: who is not counted has done all that it does. */
-    return (int)weir__load_acq(&weir__roll.count);
+    return 0;
 }
 
 WEIR_API void weir_thread_task(const char *task)
@@ -4749,9 +4748,8 @@ static WEIR_THREAD_LOCAL weir__roll_entry *weir__roll_own;
 
 WEIR_API int weir_thread_count(void)
 {
-    return (int)weir__load_acq(
-        &weir__roll
-             .count); /* pairs with the release in weir__roll_leave: who is not counted has done all that it does */
+    /* Pairs with the release in weir__roll_leave: who is not counted has done all that it does. */
+    return (int)weir__load_acq(&weir__roll.count);
 }
 
 WEIR_API int weir__roll_start(weir__thread *thread, void *(*fn)(void *), void *arg)

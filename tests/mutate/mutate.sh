@@ -194,6 +194,7 @@ awk -F '\t' '
         for (k in all) printf "%-8s %d of %d killed\n", k, killed[k], all[k]
         printf "mutants: %d of %d killed (%.1f %%), %d by the model, %d by the tests; %d equivalent, %d for a long search, %d do not compile\n",
             dead, total, total ? 100 * dead / total : 0, from["model"], from["test"], n["equivalent"], n["slow"], n["invalid"]
+        if (n["invalid"] > total) { print "mutants: most do not compile: does the rest?"; exit 2 }
         printf "%d passed, %d failed\n", dead, total - dead
         exit dead < total
     }' "$out/table"
