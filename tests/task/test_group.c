@@ -592,3 +592,29 @@ TEST(a_task_whose_call_has_run_another_is_run_by_its_starter)
     CHECK_INT(weir_group_wait(&g), 0);
     weir_group_free(&g);
 }
+
+static int meets(weir_ctx *ctx, void *arg)
+{
+    weir_chan(int) ch;
+    int v;
+    ch.core = (weir_chan_core *)arg;
+    return weir_recv(ctx, ch, &v);
+}
+static int selects(weir_ctx *ctx, void *arg)
+{
+    weir_chan(int) ch;
+    int v;
+    ch.core = (weir_chan_core *)arg;
+    weir_case cases[1];
+    cases[0] = WEIR_RECV(ch, &v);
+    return -weir_select(ctx, cases, 1);
+}
+TEST(the_roll_says_who_waits_for_a_meeting_or_in_a_select)
+{
+    weir_chan_opt named = {.name = "meeting"};
+    weir_chan(int) ch;
+    REQUIRE(weir_chan_make_opt(&ch, 0, &named) == 0);
+    printed_while(meets, ch.core, " in recv on \"meeting\" for ");
+    printed_while(selects, ch.core, " in select on \"meeting\" for ");
+    weir_chan_free(&ch);
+}
