@@ -63,7 +63,7 @@ tests()
     park/*) f=${1#park/} && echo "park/test_${f%.h}" ;;
     ring/*) echo ring/test_ring ring/test_ring_close ring/test_ring_closing ring/test_ring_suspend fuzz/test_sequences ;;
     chan/channel.h) echo fuzz/test_sequences chan/test_send_recv chan/test_close ;;
-    chan/wait.h) echo fuzz/test_sequences chan/test_timeout chan/test_close chan/test_send_recv task/test_future ;;
+    chan/wait.h) echo fuzz/test_sequences chan/test_timeout chan/test_close chan/test_send_recv task/test_future task/test_group ;;
     chan/op.h) echo fuzz/test_sequences chan/test_inplace chan/test_select chan/test_timer ;;
     chan/send_recv.h) echo fuzz/test_sequences chan/test_send_recv chan/test_latest ;;
     chan/batch.h) echo fuzz/test_sequences chan/test_batch ;;
