@@ -968,10 +968,11 @@ WEIR_API WEIR_COLD void weir__waitq_wake(weir__waitq *q, uint32_t count);
 /* Sets bits in attention for good. */
 WEIR_API void weir__waitq_mark(weir__waitq *q, uint32_t bits);
 
-/* Every change of attention is made under the lock, so a load and a store will do; that the store is atomic is for the look. */
+/* Every change of attention is made under the lock, so a load and a store will do; that the store is atomic is for the look. Release: pairs with the
+ * acquire in weir__meet_try; all other looks have fences. */
 static inline void weir__waitq_add(weir__waitq *q, uint32_t difference)
 {
-    weir__store_rlx(&q->attention, weir__load_rlx(&q->attention) + difference);
+    weir__store_rel(&q->attention, weir__load_rlx(&q->attention) + difference);
 }
 
 /* How many sleep. Any thread; a number that may be old when it arrives. */
@@ -6149,6 +6150,7 @@ static WEIR_THREAD_LOCAL weir__roll_entry *weir__roll_own;
 
 WEIR_API int weir_thread_count(void)
 {
+    /* Pairs with the release in weir__roll_leave: who is not counted has done all that it does. */
     return (int)weir__load_acq(&weir__roll.count);
 }
 
@@ -6158,7 +6160,7 @@ WEIR_API int weir__roll_start(weir__thread *thread, void *(*fn)(void *), void *a
     (void)weir__add_rlx(&weir__roll.count, 1);
     rc = WEIR_THREAD_START(thread, fn, arg);
     if (rc != 0)
-        (void)weir__add_ar(&weir__roll.count, 0U - 1U);
+        (void)weir__add_rlx(&weir__roll.count, 0U - 1U);
     return rc;
 }
 
@@ -6187,7 +6189,7 @@ WEIR_API void weir__roll_leave(weir__roll_entry *entry)
     if (entry->next != NULL)
         entry->next->prev = entry->prev;
     weir__lock_release(&weir__roll.lock);
-    (void)weir__add_ar(&weir__roll.count, 0U - 1U);
+    (void)weir__add_rel(&weir__roll.count, 0U - 1U);
 }
 
 WEIR_API void weir_thread_task(const char *task)
@@ -6516,7 +6518,9 @@ WEIR_API size_t weir__ring_len(weir__ring *r, int kind)
         else
 #endif
             head = weir__load_acq(&r->consumer.pos);
-    } while (weir__ring_tail(r, kind) != tail);
+        /* A lone consumer of slots says nothing with its position (ring/slots.h): it may be seen before the tail that it has caught up with. */
+    } while (weir__ring_tail(r, kind) != tail ||
+             (weir__ring_of(kind) == WEIR_RING_SLOTS && weir__slots_distance(r, head, tail & ~r->mark) > r->capacity));
     if (weir__ring_has_limit(kind) && weir__load_acq(&r->state) == WEIR__RING_CLOSED)
         tail = weir__load_rlx(&r->limit);
     if (weir__ring_of(kind) == WEIR_RING_SLOTS)
@@ -7032,17 +7036,14 @@ WEIR_INLINE bool weir__lane_take(weir__chan *c, uint64_t *word, void *dst)
 
 WEIR_API bool weir__lane_meet(weir__chan *c, bool sending, const void *src, void *dst)
 {
-    uint64_t word = weir__load_rlx(&c->lane.word); /* relaxed: the swaps below acquire */
-    if (sending) {
-        while ((word & WEIR__LANE_RECEIVER) == WEIR__LANE_WANT)
-            if (weir__lane_give(c, &word, src))
-                return true;
-    } else {
-        while ((word & WEIR__LANE_SENDER) == WEIR__LANE_OFFER)
-            if (weir__lane_take(c, &word, dst))
-                return true;
+    for (;;) {
+        /* Acquire, in each turn: who has left the lane for the queue is found there by whoever looks next. */
+        uint64_t word = weir__load_acq(&c->lane.word);
+        if (sending ? (word & WEIR__LANE_RECEIVER) != WEIR__LANE_WANT : (word & WEIR__LANE_SENDER) != WEIR__LANE_OFFER)
+            return false;
+        if (sending ? weir__lane_give(c, &word, src) : weir__lane_take(c, &word, dst))
+            return true;
     }
-    return false;
 }
 
 /* Announces the caller, given that there is room for it in *word. False: *word has changed. */
@@ -7079,10 +7080,10 @@ WEIR_INLINE weir__lane_entry weir__lane_enter(weir__chan *c, bool sending, const
 {
     weir__waitq *const own = sending ? &c->senders : &c->receivers, *const other =
                                                                         sending ? &c->receivers : &c->senders;
-    uint64_t word = weir__load_acq(&c->lane.word); /* acquire: who has left it stands in the queue */
     if (c->size > sizeof c->lane.offer)
         return WEIR__LANE_TAKEN;
     for (;;) {
+        uint64_t word = weir__load_acq(&c->lane.word); /* acquire, in each turn: who has left it stands in the queue */
         const uint64_t sender = word & WEIR__LANE_SENDER, receiver = word & WEIR__LANE_RECEIVER;
         if (sending ? receiver == WEIR__LANE_WANT : sender == WEIR__LANE_OFFER) {
             if (sending ? weir__lane_give(c, &word, src) : weir__lane_take(c, &word, dst))
@@ -7181,8 +7182,10 @@ WEIR_API int weir__meet_try(weir__chan *c, bool sending, const void *src, void *
     if (weir__lane_meet(c, sending, src, dst))
         return 0;
     /* Nobody there, and not closed: then it was not closed either when nobody was there, because it was looked at later. Saves polling
-     * callers the lock. */
-    if (weir__waitq_sleepers(weir__meet_queue(c, !sending)) == 0 && weir__load_acq(&c->closed) == 0)
+     * callers the lock. Acquire: pairs with the release in weir__waitq_add, and makes the look at closed the later one: the close that has sent
+     * somebody away is seen. */
+    if ((weir__load_acq(&weir__meet_queue(c, !sending)->attention) & WEIR__ATTENTION_COUNT) == 0 &&
+        weir__load_rlx(&c->closed) == 0)
         return EAGAIN;
     weir__lock_take(weir__meet_lock(c));
     rc = weir__meet_exchange(c, sending, src, dst, &wake);

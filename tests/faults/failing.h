@@ -2,6 +2,7 @@
  *
  *   fail_allocation = k, fail_thread = k     so many more succeed, then all fail; -1: none fails
  *   allocations                              how many blocks there are
+ *   threads_kept                             how many threads have been started, and neither joined nor detached
  */
 #ifndef WEIR_TEST_FAILING_H
 #define WEIR_TEST_FAILING_H
@@ -20,13 +21,16 @@ static void counting_free(void *memory);
 static int refused_threads(pthread_t *thread, void *(*fn)(void *), void *arg);
 typedef pthread_t weir__thread;
 #define WEIR_THREAD_START(thread, fn, arg) refused_threads((thread), (fn), (arg))
-#define WEIR_THREAD_JOIN(thread) ((void)pthread_join((thread), NULL))
+static void counted_join(pthread_t thread);
+static void counted_detach(pthread_t thread);
+#define WEIR_THREAD_JOIN(thread) counted_join(thread)
+#define WEIR_THREAD_DETACH(thread) counted_detach(thread)
 #define WEIR_THREAD_SELF() ((uintptr_t)pthread_self())
 
 #include "harness.h"
 
 static int allocations, fail_allocation = -1;
-static int fail_thread = -1;
+static int fail_thread = -1, threads_kept;
 
 static void *counting_alloc(size_t align, size_t size)
 {
@@ -53,7 +57,20 @@ static int refused_threads(pthread_t *thread, void *(*fn)(void *), void *arg)
         return EAGAIN;
     if (fail_thread > 0)
         fail_thread--;
+    __atomic_fetch_add(&threads_kept, 1, __ATOMIC_RELAXED);
     return pthread_create(thread, NULL, fn, arg);
+}
+
+static __attribute__((unused)) void counted_join(pthread_t thread)
+{
+    __atomic_fetch_sub(&threads_kept, 1, __ATOMIC_RELAXED);
+    (void)pthread_join(thread, NULL);
+}
+
+static __attribute__((unused)) void counted_detach(pthread_t thread)
+{
+    __atomic_fetch_sub(&threads_kept, 1, __ATOMIC_RELAXED);
+    (void)pthread_detach(thread);
 }
 
 #endif /* WEIR_TEST_FAILING_H */

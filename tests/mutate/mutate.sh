@@ -21,9 +21,9 @@ mkdir -p "$out/unchanged"
 $CC -std=c11 -O3 -Iinclude -Itests -c tests/model/model.c -o "$model" || exit 2
 (cd include/weir && awk -f ../../tests/mutate/mutants.awk core/fence.h park/*.h ring/base.h ring/spsc.h ring/slots.h ring/ring.h chan/*.h ctx/*.h \
     sync/*.h task/*.h guard/*.h) |
+    awk -F '\t' '{ n = ++seen[$1, $2, $5]; print $0 "\t" $5 (n > 1 ? " (" n ")" : "") }' | # the second == of a line: "!= (2)"
     grep -F "${ONLY:-	}" | awk -F '\t' -v kinds=" $kinds " 'index(kinds, " " $6 " ")' |
-    awk -v k="${SAMPLE%/*}" -v n="${SAMPLE#*/}" '(NR - k) % n == 0' |
-    awk -F '\t' '{ n = ++seen[$1, $2, $5]; print $0 "\t" $5 (n > 1 ? " (" n ")" : "") }' >"$out/list" # the second == of a line: "!= (2)"
+    awk -v k="${SAMPLE%/*}" -v n="${SAMPLE#*/}" '(NR - k) % n == 0' >"$out/list"
 
 # What looks at a file: programs of the model, test programs.
 programs()
@@ -32,7 +32,7 @@ programs()
     core/fence.h) echo channels-spsc channels-spsc-symmetric ;;
     park/lock.h) echo park rendezvous ;;
     park/parker.h) echo park channels-spsc rendezvous ;;
-    park/waitq.h) echo park channels-spsc channels-chan select ;;
+    park/waitq.h) echo park channels-spsc channels-chan select rendezvous ;;
     park/backoff.h) echo park ;;
     ring/base.h) echo channels-spsc channels-spsc-symmetric ;;
     ring/spsc.h) echo channels-spsc channels-spsc-symmetric ;;
@@ -52,6 +52,7 @@ programs()
     sync/*) echo sync ;;
     task/objpool.h) echo pool pool-symmetric ;;
     task/*) echo task ;;
+    guard/bucket.h | guard/limiter.h | guard/limiter_map.h | guard/budget.h) echo limiter ;;
     guard/rolling.h | guard/circuit.h | guard/breaker.h) echo breaker ;;
     guard/window.h) echo window ;;
     guard/adaptive.h) echo adaptive ;;
@@ -62,22 +63,27 @@ tests()
     case $1 in
     core/fence.h) echo core/test_fence ;;
     park/roll.h) echo task/test_group ;;
+    park/parker.h) echo park/test_parker task/test_group ;;
     park/*) f=${1#park/} && echo "park/test_${f%.h}" ;;
     ring/*) echo ring/test_ring ring/test_ring_close ring/test_ring_closing ring/test_ring_suspend fuzz/test_sequences ;;
     chan/channel.h) echo fuzz/test_sequences chan/test_send_recv chan/test_close ;;
-    chan/wait.h) echo fuzz/test_sequences chan/test_timeout chan/test_close chan/test_send_recv task/test_future ;;
+    chan/wait.h) echo fuzz/test_sequences chan/test_timeout chan/test_close chan/test_send_recv task/test_future task/test_group ;;
     chan/op.h) echo fuzz/test_sequences chan/test_inplace chan/test_select chan/test_timer ;;
     chan/send_recv.h) echo fuzz/test_sequences chan/test_send_recv chan/test_latest ;;
     chan/batch.h) echo fuzz/test_sequences chan/test_batch ;;
     chan/inplace.h) echo fuzz/test_sequences chan/test_inplace ;;
     chan/make.h) echo fuzz/test_sequences chan/test_make chan/test_close ;;
-    chan/lane.h | chan/rendezvous.h) echo fuzz/test_sequences chan/test_rendezvous chan/test_rendezvous_race chan/test_lane ;;
-    chan/case.h | chan/select.h) echo fuzz/test_sequences chan/test_select chan/test_select_wait chan/test_select_moment chan/test_select_fair ;;
+    chan/lane.h | chan/rendezvous.h) echo fuzz/test_sequences chan/test_rendezvous chan/test_rendezvous_race chan/test_lane task/test_group ;;
+    chan/case.h | chan/select.h) echo fuzz/test_sequences chan/test_select chan/test_select_wait chan/test_select_moment chan/test_select_fair task/test_group ;;
     chan/timer.h) echo fuzz/test_sequences chan/test_timer chan/test_timer_wait ;;
     ctx/*) echo fuzz/test_sequences ctx/test_ctx ctx/test_ctx_hooks ctx/test_ctx_wait ctx/test_ctx_race ;;
     chan/promise.h) echo task/test_future ;;
     sync/line.h) echo sync/test_sem sync/test_once task/test_group ;;
-    guard/clock.h) echo ctx/test_sleep guard/test_breaker ;;
+    guard/clock.h) echo ctx/test_sleep guard/test_breaker guard/test_limiter ;;
+    guard/rate.h | guard/leaky.h) echo guard/test_limiter ;;
+    guard/bucket.h) echo guard/test_limiter guard/test_limiter_bound guard/test_limiter_map ;;
+    guard/limiter.h) echo guard/test_limiter guard/test_limiter_bound ;;
+    guard/budget.h) echo guard/test_retry ;;
     guard/rolling.h) echo guard/test_breaker_window ;;
     guard/circuit.h) echo guard/test_breaker guard/test_breaker_window ;;
     guard/breaker.h) echo guard/test_breaker guard/test_breaker_window guard/test_breaker_race ;;
@@ -200,6 +206,7 @@ awk -F '\t' '
         for (k in all) printf "%-8s %d of %d killed\n", k, killed[k], all[k]
         printf "mutants: %d of %d killed (%.1f %%), %d by the model, %d by the tests; %d equivalent, %d for a long search, %d do not compile\n",
             dead, total, total ? 100 * dead / total : 0, from["model"], from["test"], n["equivalent"], n["slow"], n["invalid"]
+        if (n["invalid"] > total) { print "mutants: most do not compile: does the rest?"; exit 2 }
         printf "%d passed, %d failed\n", dead, total - dead
         exit dead < total
     }' "$out/table"

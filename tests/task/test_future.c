@@ -2,6 +2,8 @@
 #include "../faults/failing.h"
 #include "../sync/printed.h"
 
+#include <sys/prctl.h>
+
 struct page {
     char text[100];
     int number;
@@ -33,6 +35,30 @@ static void none_left(void)
 {
     EVENTUALLY(weir_thread_count() == 0);
     EVENTUALLY(__atomic_load_n(&allocations, __ATOMIC_ACQUIRE) == 0);
+    CHECK_INT(threads_kept, 0);
+}
+
+static int says_who_it_is(weir_ctx *ctx, void *arg, void *value)
+{
+    char name[16] = "";
+    (void)ctx;
+    (void)arg;
+    (void)prctl(PR_GET_NAME, name, 0, 0, 0);
+    *(int *)value = strcmp(name, "a name");
+    return 0;
+}
+
+TEST(its_thread_has_its_name)
+{
+    const weir_future_opt opt = {.name = "a name"};
+    int_future f;
+    int differs = -1;
+    CHECK_INT(weir_future_make_opt(&f, &opt), 0);
+    CHECK_INT(weir_future_run(NULL, f, says_who_it_is, NULL), 0);
+    CHECK_INT(weir_future_get(NULL, f, &differs), 0);
+    CHECK_INT(differs, 0);
+    weir_future_free(&f);
+    none_left();
 }
 
 TEST(a_function_computes_the_value_once_for_all_who_get)
@@ -396,6 +422,21 @@ TEST(in_memory_of_the_callers)
     CHECK_INT(allocations, 0);
 }
 
+/* A thread that takes its time to end. */
+static void lingers(void *arg)
+{
+    (void)arg;
+    while (!__atomic_load_n(&gate, __ATOMIC_ACQUIRE))
+        sched_yield();
+}
+static pthread_key_t ending;
+static int computes_and_lingers(weir_ctx *ctx, void *arg, void *value)
+{
+    (void)ctx;
+    memcpy(value, arg, sizeof(int));
+    return pthread_setspecific(ending, &ending);
+}
+
 static int frees_one(weir_ctx *ctx, void *arg)
 {
     weir_future_opt opt = {.name = "inner"};
@@ -403,19 +444,23 @@ static int frees_one(weir_ctx *ctx, void *arg)
     int number = 1;
     (void)arg;
     CHECK_INT(weir_future_make_opt(&f, &opt), 0);
-    CHECK_INT(weir_future_run(ctx, f, fetch_when_open, &number), 0);
+    CHECK_INT(weir_future_run(ctx, f, computes_and_lingers, &number), 0);
     weir_future_free(&f);
     CHECK(!printed("in join")); /* its own line, once more running */
     return 0;
 }
 
-TEST(whoever_has_joined_a_function_is_running_again)
+TEST(the_roll_says_who_joins_a_function_and_that_it_runs_again)
 {
     weir_group g = WEIR_GROUP_INIT;
-    gate = 1;
+    gate = 0;
+    REQUIRE(pthread_key_create(&ending, lingers) == 0);
     CHECK_INT(weir_group_go(NULL, &g, frees_one, NULL), 0);
+    EVENTUALLY(printed(" in join on \"inner\" for "));
+    __atomic_store_n(&gate, 1, __ATOMIC_RELEASE);
     CHECK_INT(weir_group_wait(&g), 0);
     weir_group_free(&g);
+    (void)pthread_key_delete(ending);
     CHECK_INT(allocations, 0);
 }
 

@@ -4,6 +4,8 @@
 #include "../faults/failing.h"
 #include "../sync/printed.h"
 
+#include <sys/prctl.h>
+
 static int ran, running, most_running; /* atomic */
 
 static int nothing(weir_ctx *ctx, void *arg)
@@ -30,6 +32,40 @@ static int waits_for_the_end(weir_ctx *ctx, void *arg)
 static void none_left(void)
 {
     CHECK_INT(weir_thread_count(), 0);
+    CHECK_INT(threads_kept, 0);
+}
+
+static int says_who_it_is(weir_ctx *ctx, void *arg)
+{
+    char name[16] = "";
+    (void)ctx;
+    (void)arg;
+    (void)prctl(PR_GET_NAME, name, 0, 0, 0);
+    return strcmp(name, "a name") == 0 ? 0 : 1;
+}
+
+TEST(its_threads_have_its_name)
+{
+    weir_group g;
+    const weir_group_opt opt = {.name = "a name"};
+    weir_group_init(&g, NULL, &opt);
+    CHECK_INT(weir_group_go(NULL, &g, says_who_it_is, NULL), 0);
+    CHECK_INT(weir_group_wait(&g), 0);
+    weir_group_free(&g);
+    none_left();
+}
+
+TEST(a_group_has_a_context_before_its_first_task)
+{
+    weir_group g = WEIR_GROUP_INIT;
+    weir_ctx child;
+    weir_ctx_init(&child, weir_group_ctx(&g));
+    weir_group_cancel(&g, 7);
+    CHECK_INT(weir_ctx_err(&child), ECANCELED);
+    CHECK_INT(weir_ctx_cause(&child), 7);
+    weir_ctx_free(&child);
+    CHECK_INT(weir_group_wait(&g), 0);
+    weir_group_free(&g);
 }
 
 TEST(a_group_of_none)
@@ -53,11 +89,14 @@ TEST(the_first_error_stays_through_later_rounds)
         CHECK_INT(weir_group_wait(&g), want);
         none_left();
     }
-    weir_group_error errors[3];
+    weir_group_error errors[3] = {{0, NULL}, {0, NULL}, {99, NULL}};
     CHECK_INT(weir_group_errors(&g, errors, 3), 2);
     CHECK_INT(errors[0].code, 3);
     CHECK(errors[1].code == 4 && errors[1].arg == &codes[3]);
+    CHECK_INT(errors[2].code, 99); /* no more than there are */
+    errors[1].code = 99;
     CHECK_INT(weir_group_errors(&g, errors, 1), 2);
+    CHECK_INT(errors[1].code, 99);
     weir_group_free(&g);
 }
 
@@ -97,7 +136,7 @@ TEST(cancel_ends_tasks_without_being_an_error)
 TEST(errors_beyond_the_memory_for_them_are_counted)
 {
     weir_group g;
-    weir_group_error more[3], all[WEIR_GROUP_ERRORS + 3];
+    weir_group_error more[3], all[WEIR_GROUP_ERRORS + 4];
     int codes[20];
     weir_group_opt opt = {.limit = 1, .errors = more, .errors_max = 3};
     weir_group_init(&g, NULL, &opt);
@@ -106,7 +145,9 @@ TEST(errors_beyond_the_memory_for_them_are_counted)
         CHECK_INT(weir_group_go(NULL, &g, fails_with, &codes[i]), 0);
     }
     CHECK_INT(weir_group_wait(&g), 1);
+    all[WEIR_GROUP_ERRORS + 3].code = 99;
     CHECK_INT(weir_group_errors(&g, all, 20), 20);
+    CHECK_INT(all[WEIR_GROUP_ERRORS + 3].code, 99);
     for (int i = 0; i < WEIR_GROUP_ERRORS + 3; i++)
         CHECK(all[i].code == i + 1 && all[i].arg == &codes[i]);
     weir_group_free(&g);
@@ -430,6 +471,31 @@ static int receives(weir_ctx *ctx, void *arg)
     return weir_recv(ctx, ch, &v) == ECANCELED ? 0 : -1;
 }
 
+static int looks_once_woken(weir_ctx *ctx, void *arg)
+{
+    weir_chan(int) ch;
+    int v;
+    ch.core = (weir_chan_core *)arg;
+    CHECK_INT(weir_recv(ctx, ch, &v), 0);
+    CHECK(printed("running"));
+    CHECK(!printed("in recv"));
+    return 0;
+}
+
+TEST(the_roll_says_that_a_thread_runs_again)
+{
+    weir_group g = WEIR_GROUP_INIT;
+    weir_chan(int) ch;
+    const int one = 1;
+    REQUIRE(weir_chan_make(&ch, 1) == 0);
+    CHECK_INT(weir_group_go(NULL, &g, looks_once_woken, ch.core), 0);
+    EVENTUALLY(printed("in recv"));
+    CHECK_INT(weir_send(NULL, ch, &one), 0);
+    CHECK_INT(weir_group_wait(&g), 0);
+    weir_group_free(&g);
+    weir_chan_free(&ch);
+}
+
 TEST(the_roll_says_what_each_thread_sleeps_in)
 {
     weir_group g;
@@ -484,5 +550,71 @@ TEST(the_roll_says_who_waits_for_a_group_or_a_place)
     weir_group_cancel(&full, 0);
     CHECK_INT(weir_group_wait(&full), 0);
     weir_group_free(&full);
+    weir_chan_free(&ch);
+}
+
+TEST(a_group_that_is_freed_has_left_its_parent)
+{
+    weir_group g;
+    weir_ctx parent;
+    weir_ctx_init(&parent, NULL);
+    weir_group_init(&g, &parent, NULL);
+    weir_group_free(&g);
+    memset(&g, 0xa5, sizeof g);
+    weir_ctx_cancel(&parent, 0);
+    weir_ctx_free(&parent);
+}
+
+/* The first call has another task started before it is refused; what has been accepted for that one runs the first. */
+static weir_group *nesting;
+static int depth;
+static int refuses_the_outer(weir_runner *runner, weir_ctx *ctx, void (*fn)(void *arg), void *arg)
+{
+    (void)runner;
+    if (depth++ > 0) {
+        fn(arg);
+        return 0;
+    }
+    CHECK_INT(weir_group_go(ctx, nesting, nothing, NULL), 0);
+    CHECK_INT(__atomic_load_n(&ran, __ATOMIC_SEQ_CST), 1);
+    return EAGAIN;
+}
+TEST(a_task_whose_call_has_run_another_is_run_by_its_starter)
+{
+    weir_runner runner = {refuses_the_outer};
+    weir_group_opt opt = {.runner = &runner};
+    weir_group g;
+    ran = depth = 0;
+    weir_group_init(&g, NULL, &opt);
+    nesting = &g;
+    CHECK_INT(weir_group_go(NULL, &g, nothing, &ran), 0);
+    REQUIRE(__atomic_load_n(&ran, __ATOMIC_SEQ_CST) == 2);
+    CHECK_INT(weir_group_wait(&g), 0);
+    weir_group_free(&g);
+}
+
+static int meets(weir_ctx *ctx, void *arg)
+{
+    weir_chan(int) ch;
+    int v;
+    ch.core = (weir_chan_core *)arg;
+    return weir_recv(ctx, ch, &v);
+}
+static int selects(weir_ctx *ctx, void *arg)
+{
+    weir_chan(int) ch;
+    int v;
+    ch.core = (weir_chan_core *)arg;
+    weir_case cases[1];
+    cases[0] = WEIR_RECV(ch, &v);
+    return -weir_select(ctx, cases, 1);
+}
+TEST(the_roll_says_who_waits_for_a_meeting_or_in_a_select)
+{
+    weir_chan_opt named = {.name = "meeting"};
+    weir_chan(int) ch;
+    REQUIRE(weir_chan_make_opt(&ch, 0, &named) == 0);
+    printed_while(meets, ch.core, " in recv on \"meeting\" for ");
+    printed_while(selects, ch.core, " in select on \"meeting\" for ");
     weir_chan_free(&ch);
 }

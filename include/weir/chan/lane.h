@@ -143,17 +143,14 @@ WEIR_INLINE bool weir__lane_take(weir__chan *c, uint64_t *word, void *dst)
 
 WEIR_API bool weir__lane_meet(weir__chan *c, bool sending, const void *src, void *dst)
 {
-    uint64_t word = weir__load_rlx(&c->lane.word); /* relaxed: the swaps below acquire */
-    if (sending) {
-        while ((word & WEIR__LANE_RECEIVER) == WEIR__LANE_WANT)
-            if (weir__lane_give(c, &word, src))
-                return true;
-    } else {
-        while ((word & WEIR__LANE_SENDER) == WEIR__LANE_OFFER)
-            if (weir__lane_take(c, &word, dst))
-                return true;
+    for (;;) {
+        /* Acquire, in each turn: who has left the lane for the queue is found there by whoever looks next. */
+        uint64_t word = weir__load_acq(&c->lane.word);
+        if (sending ? (word & WEIR__LANE_RECEIVER) != WEIR__LANE_WANT : (word & WEIR__LANE_SENDER) != WEIR__LANE_OFFER)
+            return false;
+        if (sending ? weir__lane_give(c, &word, src) : weir__lane_take(c, &word, dst))
+            return true;
     }
-    return false;
 }
 
 /* Announces the caller, given that there is room for it in *word. False: *word has changed. */
@@ -190,10 +187,10 @@ WEIR_INLINE weir__lane_entry weir__lane_enter(weir__chan *c, bool sending, const
 {
     weir__waitq *const own = sending ? &c->senders : &c->receivers, *const other =
                                                                         sending ? &c->receivers : &c->senders;
-    uint64_t word = weir__load_acq(&c->lane.word); /* acquire: who has left it stands in the queue */
     if (c->size > sizeof c->lane.offer)
         return WEIR__LANE_TAKEN;
     for (;;) {
+        uint64_t word = weir__load_acq(&c->lane.word); /* acquire, in each turn: who has left it stands in the queue */
         const uint64_t sender = word & WEIR__LANE_SENDER, receiver = word & WEIR__LANE_RECEIVER;
         if (sending ? receiver == WEIR__LANE_WANT : sender == WEIR__LANE_OFFER) {
             if (sending ? weir__lane_give(c, &word, src) : weir__lane_take(c, &word, dst))

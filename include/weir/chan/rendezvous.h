@@ -137,8 +137,10 @@ WEIR_API int weir__meet_try(weir__chan *c, bool sending, const void *src, void *
     if (weir__lane_meet(c, sending, src, dst))
         return 0;
     /* Nobody there, and not closed: then it was not closed either when nobody was there, because it was looked at later. Saves polling
-     * callers the lock. */
-    if (weir__waitq_sleepers(weir__meet_queue(c, !sending)) == 0 && weir__load_acq(&c->closed) == 0)
+     * callers the lock. Acquire: pairs with the release in weir__waitq_add, and makes the look at closed the later one: the close that has sent
+     * somebody away is seen. */
+    if ((weir__load_acq(&weir__meet_queue(c, !sending)->attention) & WEIR__ATTENTION_COUNT) == 0 &&
+        weir__load_rlx(&c->closed) == 0)
         return EAGAIN;
     weir__lock_take(weir__meet_lock(c));
     rc = weir__meet_exchange(c, sending, src, dst, &wake);

@@ -92,6 +92,7 @@ static WEIR_THREAD_LOCAL weir__roll_entry *weir__roll_own;
 
 WEIR_API int weir_thread_count(void)
 {
+    /* Pairs with the release in weir__roll_leave: who is not counted has done all that it does. */
     return (int)weir__load_acq(&weir__roll.count);
 }
 
@@ -101,7 +102,7 @@ WEIR_API int weir__roll_start(weir__thread *thread, void *(*fn)(void *), void *a
     (void)weir__add_rlx(&weir__roll.count, 1);
     rc = WEIR_THREAD_START(thread, fn, arg);
     if (rc != 0)
-        (void)weir__add_ar(&weir__roll.count, 0U - 1U);
+        (void)weir__add_rlx(&weir__roll.count, 0U - 1U);
     return rc;
 }
 
@@ -130,7 +131,7 @@ WEIR_API void weir__roll_leave(weir__roll_entry *entry)
     if (entry->next != NULL)
         entry->next->prev = entry->prev;
     weir__lock_release(&weir__roll.lock);
-    (void)weir__add_ar(&weir__roll.count, 0U - 1U);
+    (void)weir__add_rel(&weir__roll.count, 0U - 1U);
 }
 
 WEIR_API void weir_thread_task(const char *task)

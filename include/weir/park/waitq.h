@@ -151,10 +151,11 @@ WEIR_API WEIR_COLD void weir__waitq_wake(weir__waitq *q, uint32_t count);
 /* Sets bits in attention for good. */
 WEIR_API void weir__waitq_mark(weir__waitq *q, uint32_t bits);
 
-/* Every change of attention is made under the lock, so a load and a store will do; that the store is atomic is for the look. */
+/* Every change of attention is made under the lock, so a load and a store will do; that the store is atomic is for the look. Release: pairs with the
+ * acquire in weir__meet_try; all other looks have fences. */
 static inline void weir__waitq_add(weir__waitq *q, uint32_t difference)
 {
-    weir__store_rlx(&q->attention, weir__load_rlx(&q->attention) + difference);
+    weir__store_rel(&q->attention, weir__load_rlx(&q->attention) + difference);
 }
 
 /* How many sleep. Any thread; a number that may be old when it arrives. */

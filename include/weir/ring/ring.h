@@ -304,7 +304,9 @@ WEIR_API size_t weir__ring_len(weir__ring *r, int kind)
         else
 #endif
             head = weir__load_acq(&r->consumer.pos);
-    } while (weir__ring_tail(r, kind) != tail);
+        /* A lone consumer of slots says nothing with its position (ring/slots.h): it may be seen before the tail that it has caught up with. */
+    } while (weir__ring_tail(r, kind) != tail ||
+             (weir__ring_of(kind) == WEIR_RING_SLOTS && weir__slots_distance(r, head, tail & ~r->mark) > r->capacity));
     if (weir__ring_has_limit(kind) && weir__load_acq(&r->state) == WEIR__RING_CLOSED)
         tail = weir__load_rlx(&r->limit);
     if (weir__ring_of(kind) == WEIR_RING_SLOTS)

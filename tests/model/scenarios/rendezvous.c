@@ -115,6 +115,21 @@ HEARD(close_is_heard, sends_until_closed, says)
 HEARD(close_is_heard_by_a_try, tries_until_closed, says)
 HEARD(close_is_seen, looks, says)
 
+/* Also while somebody is in the middle of an offer. */
+static void receives_until_closed(void)
+{
+    uint64_t v;
+    if (weir_recv(NULL, ch, &v) == EPIPE)
+        heard();
+}
+static void sends_or_not(void)
+{
+    uint64_t v = 1;
+    (void)weir_send(NULL, ch, &v);
+}
+MODEL(meet_close_is_heard_beside_an_offer, .setup = silent, .preemptions = 2, .stale = 1,
+      .threads = {sends_or_not, receives_until_closed, says})
+
 /* A wait that sleeps counts as waiting: a try after that finds it. */
 static int tried;
 static void sleeps_then_tried(void)
@@ -135,3 +150,36 @@ static void sends(void)
 }
 MODEL(meet_a_try_finds_who_sleeps, .setup = parks, .finish = met, .preemptions = 3, .stale = 1,
       .threads = {sends, sleeps_then_tried})
+
+/* Who sleeps until it is closed: a try that knows of the one finds the other. */
+static void met_or_closed(void)
+{
+    MODEL_CHECK(tried == 0 || tried == EPIPE);
+}
+static void tries_if_one_sleeps(void)
+{
+    uint64_t v;
+    if (weir__load_rlx(&WEIR__CHAN(ch)->senders.attention) != 0)
+        tried = weir_try_recv(ch, &v);
+}
+THREAD(closes, MODEL_CHECK(weir_close(ch) == 0))
+THREAD(parks_untried, parks(); tried = 0)
+MODEL(meet_a_try_finds_who_sleeps_or_the_close, .setup = parks_untried, .finish = met_or_closed, .preemptions = 2,
+      .stale = 1, .threads = {sends_or_not, tries_if_one_sleeps, closes})
+
+/* Who moves from the lane into the queue is found by a try all the time. */
+static void receives_or_not(void)
+{
+    uint64_t v;
+    (void)weir_recv(NULL, ch, &v);
+}
+static void tries_who_is_there(void)
+{
+    uint64_t v = 1;
+    if ((weir__load_rlx(&WEIR__CHAN(ch)->lane.word) & WEIR__LANE_RECEIVER) == WEIR__LANE_WANT)
+        tried = weir_try_send(ch, &v);
+    (void)weir_close(ch); /* for who has not been found */
+}
+THREAD(adaptive_untried, adaptive(); tried = 0)
+MODEL(meet_a_try_finds_who_moves, .setup = adaptive_untried, .finish = met, .preemptions = 3, .stale = 1,
+      .threads = {receives_or_not, tries_who_is_there})
