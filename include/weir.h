@@ -4185,12 +4185,13 @@ WEIR_INLINE int64_t weir__bucket_ahead(const weir__bucket_look *look)
     return (int64_t)((look->spent + look->need - look->minted) << 2) / 4;
 }
 
-/* Spends what the look asks for, if nothing has changed since. Relaxed would do for the bucket alone: acquire and release order what the tokens stand
- * for, so that whoever gets what another gave back sees what that one did. */
+/* Spends what the look asks for, if nothing has changed since. Relaxed would do for the bucket alone: acquire, here, and release, where tokens are given back,
+ * order what they stand for, so that whoever gets them sees what that one did; through all that others have done to the word in between, for a
+ * read-modify-write goes on with the release of the one before it. */
 WEIR_INLINE bool weir__bucket_spend(weir__atomic_u64 *bucket, const weir__bucket_look *look)
 {
     uint64_t word = look->word;
-    return weir__cas_ar(bucket, &word, (look->spent + look->need) << 2 | (look->word & 3));
+    return weir__cas_acq(bucket, &word, (look->spent + look->need) << 2 | (look->word & 3));
 }
 
 /* One attempt to take n tokens from the bucket, in which `word` was seen (acquire: pairs with the release in weir__bucket_change: the rule that it names).
@@ -9506,8 +9507,8 @@ WEIR_API int weir__bucket_rule_set(weir__bucket_rules *rules, unsigned next, con
     weir__store_rel(&rule->shifts, (uint64_t)token_shift | (uint64_t)speed_shift << 8);
     weir__store_rel(&rule->period, period_bits);
     if (before == NULL) {
-        weir__store_rel(&rule->minted, 0);
-        weir__store_rel(&rule->ledger, 0);
+        weir__store_rlx(&rule->minted, 0); /* nobody decides yet */
+        weir__store_rlx(&rule->ledger, 0);
     } else {
         const weir__bucket_terms terms = weir__bucket_read(before);
         const uint64_t end = terms.minted + weir__bucket_since(&terms, now);
@@ -9554,8 +9555,7 @@ WEIR_API void weir__bucket_change(weir__atomic_u64 *bucket, const weir__bucket_r
         const weir__bucket_terms before =
             weir__bucket_read(&rules->rule[word & 3]); /* under the owner's lock it does not change */
         moved = (terms.minted - (uint64_t)weir__bucket_carry(word, &before, &terms)) << 2 | next;
-        /* Release: the rule, for those who read its number. Acquire: tokens given back before. */
-    } while (!weir__cas_ar(bucket, &word, moved));
+    } while (!weir__cas_rel(bucket, &word, moved)); /* release: the rule, for those who read its number */
 }
 
 /* ---- ahead of time ------------------------------------------------------------------------------------------------------------- */
@@ -9647,8 +9647,8 @@ WEIR_API int weir__bucket_cancel(weir__atomic_u64 *bucket, uint64_t word, const 
     shift = terms.token_shift;
     units = shift >= WEIR__BUCKET_LEDGER ? (uint64_t)back << (shift - WEIR__BUCKET_LEDGER)
                                          : (uint64_t)back >> (WEIR__BUCKET_LEDGER - shift);
-    /* As in weir__bucket_spend. */
-    return weir__cas_ar(bucket, &word, ((word >> 2) - units) << 2 | (word & 3)) ? 0 : WEIR__BUSY;
+    /* Release: see weir__bucket_spend. */
+    return weir__cas_rel(bucket, &word, ((word >> 2) - units) << 2 | (word & 3)) ? 0 : WEIR__BUSY;
 }
 
 WEIR_API double weir__bucket_holds(weir__atomic_u64 *bucket, const weir__bucket_rules *rules, weir_ns now)
@@ -9674,7 +9674,7 @@ WEIR_API bool weir__bucket_full(uint64_t word, const weir__bucket_rules *rules, 
     look.minted = terms.minted;
     if (weir__bucket_look_at(&look, word, &terms, 0, now) == 0)
         lacks = (int64_t)terms.burst + weir__bucket_ahead(&look);
-    *wait = lacks <= 0 ? 0 : weir__bucket_until(&terms, weir__load_acq(&rule->period), now, (uint64_t)lacks);
+    *wait = lacks <= 0 ? 0 : weir__bucket_until(&terms, weir__load_rlx(&rule->period), now, (uint64_t)lacks);
     *closed = (look.minted + WEIR__BUCKET_CLOSED) << 2 | (word & 3);
     return lacks <= 0;
 }

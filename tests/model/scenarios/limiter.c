@@ -65,6 +65,23 @@ MODEL(limiter_changes_often, .setup = two_left, .finish = two_got, .preemptions 
 MODEL(limiter_two_change, .setup = one_left, .finish = one_got, .preemptions = 2, .stale = 1,
       .threads = {takes, changes, changes_both})
 
+/* Whoever looks, reserves or gives back in between goes by the rule that the word names. */
+static weir_reservation early;
+MODEL_OUTSIDE static void with_early(void)
+{
+    begin(10, 3, 1);
+    MODEL_CHECK(weir_limiter_reserve(&l, 2, &early) == 0);
+}
+THREAD(early_setup, with_early())
+THREAD(looks, MODEL_CHECK(weir_limiter_tokens(&l) == 0))
+THREAD(looks_ahead, weir_reservation r; MODEL_CHECK(weir_limiter_reserve(&l, 1, &r) == 0 && r.when > at))
+THREAD(gives_all_back, MODEL_CHECK(weir_limiter_cancel(&l, &early) == 0); MODEL_CHECK(weir_limiter_tokens(&l) == 2))
+MODEL(limiter_looks, .setup = early_setup, .preemptions = 3, .stale = 2, .threads = {looks, changes_often})
+MODEL(limiter_reserves_in_between, .setup = early_setup, .preemptions = 3, .stale = 2,
+      .threads = {looks_ahead, changes_often})
+MODEL(limiter_gives_back_in_between, .setup = early_setup, .preemptions = 3, .stale = 2,
+      .threads = {gives_all_back, changes_often})
+
 /* ---- given back: all of it, when nobody reserves after it; and what the giver did is seen ---- */
 
 static void reserve_and_cancel(int64_t n)
@@ -88,12 +105,6 @@ THREAD(all_back, MODEL_CHECK(weir_limiter_tokens(&l) == 2 - got))
 MODEL(limiter_cancel_and_change, .setup = two_left, .finish = all_back, .preemptions = 3, .stale = 1,
       .threads = {cancels, changes_often})
 
-static weir_reservation early;
-MODEL_OUTSIDE static void with_early(void)
-{
-    begin(10, 3, 1);
-    MODEL_CHECK(weir_limiter_reserve(&l, 2, &early) == 0);
-}
 static void give_early(void)
 {
     MODEL_WRITE(&passed_on);
@@ -101,7 +112,7 @@ static void give_early(void)
     (void)weir_limiter_cancel(&l, &early);
 }
 THREAD(gives_early, give_early())
-MODEL(limiter_gives_to_another, .setup = with_early, .finish = all_back, .preemptions = 3, .stale = 2,
+MODEL(limiter_gives_to_another, .setup = early_setup, .finish = all_back, .preemptions = 3, .stale = 2,
       .threads = {gives_early, takes_if_given})
 
 /* ---- a map: a place that is forgotten for another key ---- */
