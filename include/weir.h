@@ -10407,7 +10407,8 @@ static int weir__pool_fill(weir_pool *p)
     return rc;
 }
 
-WEIR_API int weir_pool_start(weir_pool *p, weir_ctx *parent, const weir_pool_opt *opt)
+/* All but the workers. */
+static int weir__pool_init(weir_pool *p, weir_ctx *parent, const weir_pool_opt *opt)
 {
     int rc;
     memset(p, 0, sizeof *p);
@@ -10425,6 +10426,14 @@ WEIR_API int weir_pool_start(weir_pool *p, weir_ctx *parent, const weir_pool_opt
     p->runner.base.run = weir__pool_run;
     p->runner.pool = p;
     weir_ctx_init(&p->ctx, parent);
+    return 0;
+}
+
+WEIR_API int weir_pool_start(weir_pool *p, weir_ctx *parent, const weir_pool_opt *opt)
+{
+    int rc = weir__pool_init(p, parent, opt);
+    if (rc != 0)
+        return rc;
     weir__lock_take(&p->lock);
     rc = weir__pool_fill(p);
     weir__lock_release(&p->lock);
