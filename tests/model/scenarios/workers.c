@@ -15,6 +15,7 @@ enum { JOBS = 3 };
 static weir_pool pool;
 static int ran[JOBS], reported[JOBS], accepted[JOBS];
 static int done; /* jobs, looked at by others */
+static bool meeting;
 static struct weir__job_frame *frames[8];
 static struct weir__pool_worker *workers[8];
 MODEL_OUTSIDE static struct weir__job_frame **my_frame(void)
@@ -37,6 +38,7 @@ MODEL_OUTSIDE static void setup_with(unsigned threads, unsigned min, size_t queu
     memset(reported, 0, sizeof reported);
     memset(accepted, 0, sizeof accepted);
     done = 0;
+    meeting = false;
     MODEL_CHECK(weir__pool_init(&pool, NULL, &opt) == 0);
     pool.threads = threads;
     pool.timed = 0; /* clock readings are steps that decide nothing here */
@@ -47,14 +49,28 @@ MODEL_OUTSIDE static void setup_with(unsigned threads, unsigned min, size_t queu
 THREAD(setup_none, setup_with(0, 1, 1))
 THREAD(setup_one, setup_with(1, 1, 1))
 THREAD(setup_two, setup_with(2, 2, 2))
+THREAD(setup_meeting, setup_with(2, 2, 2); meeting = true)
 THREAD(setup_idle, setup_with(2, 1, 1))
 
 THREAD(works, (void)weir__pool_worker_thread(&pool))
+static void work_once(void)
+{
+    weir__pool_worker w;
+    weir__job job;
+    memset(&w, 0, sizeof w);
+    w.pool = &pool;
+    *my_worker() = &w;
+    MODEL_CHECK(weir__pool_worker_next(&w, &job) == 0);
+    weir__pool_see_to(&pool, &job);
+}
+THREAD(works_once, work_once())
 
 MODEL_OUTSIDE static int runs(weir_ctx *ctx, void *arg)
 {
     (void)ctx;
     ran[*(int *)arg]++;
+    while (meeting && ran[0] + ran[1] < 2)
+        model_wait();
     done++;
     return 0;
 }
@@ -137,6 +153,13 @@ MODEL_OUTSIDE static void one_ran(void)
     all_seen_to();
 }
 
+MODEL_OUTSIDE static void both_met(void)
+{
+    MODEL_CHECK(ran[0] == 1 && ran[1] == 1 && weir__pool_queue_len(&pool.queue) == 0);
+    MODEL_CHECK(pool.queue.idle.list.first == NULL);
+    weir__pool_queue_free(&pool.queue);
+}
+
 MODEL(workers_stopped, .setup = setup_one, .finish = all_seen_to, .preemptions = 2, .stale = 1,
       .threads = {works, submits_0, stops})
 MODEL(workers_drained, .setup = setup_one, .finish = all_seen_to, .preemptions = 2, .stale = 1,
@@ -159,6 +182,9 @@ MODEL(workers_woken, .setup = setup_one, .finish = one_ran, .preemptions = 3, .s
       .threads = {works, sees_one_done})
 MODEL(workers_two_woken, .setup = setup_two, .finish = both_ran, .preemptions = 1, .stale = 1,
       .threads = {works, works, sees_two_done})
+/* Two jobs that wait for each other: a worker that was woken for one of them, and takes the other, wakes the next. */
+MODEL(workers_that_meet, .setup = setup_meeting, .finish = both_met, .preemptions = 1, .stale = 1,
+      .threads = {works_once, works_once, submits_0, submits_1})
 /* One of the two may end for being idle while the job comes; a worker is left for it. */
 MODEL(workers_woken_while_one_ends, .setup = setup_idle, .finish = one_ran, .preemptions = 1, .ticks = 1,
       .threads = {works, works, sees_one_done})
