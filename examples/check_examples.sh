@@ -111,6 +111,13 @@ example objpool <<'END'
 used 1000 times, forgotten: yes, ever in use at once: 1
 one too many: would have to wait
 END
+example pool <<'END'
+275 words, 25 pages could not be read, 1 job was late
+sum of squares 332833500
+drained: success
+one more: closed
+failed 25, expired 1, left in the queue 0, threads left 0
+END
 example circuit_breaker <<'END'
 the server gives answer 1
 the server gives answer 2

@@ -60,6 +60,11 @@
  *   task/future.h        a value that is not there yet
  *   task/single.h        who asks for the same at the same time shares one run
  *   task/objpool.h       objects to be used again
+ *   task/job.h           what is asked for a job, what is told of it, how it gives up
+ *   task/pool_queue.h    jobs that wait, by priority
+ *   task/pool_worker.h   who runs them
+ *   task/pool.h          a pool of workers
+ *   task/pool_map.h      an array in parallel
  *   guard/clock.h        the clock by which guards decide; a test's own
  *   guard/rate.h         events a second as whole numbers
  *   guard/bucket.h       a token bucket in one word
@@ -3986,6 +3991,501 @@ static inline void weir_objpool_put(weir_objpool *pool, void *object)
 }
 
 #endif /* WEIR_TASK_OBJPOOL_H */
+
+/* ==== weir/task/job.h ==== */
+
+/* weir/task/job.h: what a job of a pool is: a task, what is asked for it, and what is told of it.
+ *
+ *     int resize(weir_ctx *ctx, void *image)
+ *     {
+ *         weir_job_cleanup unlock;
+ *         take_lock(image);
+ *         weir_job_defer(&unlock, release_lock, image);
+ *         … somewhere deep inside: weir_job_fail(EIO);        release_lock(image) runs, and the job has ended with EIO
+ *         weir_job_undefer(&unlock, true);
+ *         return 0;
+ *     }
+ *
+ * Abandoning a job
+ *   What recovering a panic is for in Go: weir_job_fail(code), from any depth below a job, ends that job and nothing else. The cleanups that are
+ *   registered at that moment run, the last first, on top of the frame that fails, so they and what they point to may lie on the stack. Then the thread
+ *   goes back to where it called the job (longjmp), which has now ended with that code.
+ *   A cleanup belongs to the innermost job of its thread, and is taken off before the frame that it lies in returns.
+ *   In C++, throw instead: longjmp runs no destructors. An exception that leaves a job that was submitted from a C++ unit ends it with WEIR_JOB_THREW,
+ *   or with the number itself if an int above 0 was thrown. Destructors are its cleanups: those of weir_job_defer do not run, because the frames that
+ *   they lie in are gone when it arrives. It may pass frames of C++ alone, and may not be a thread's end (pthread_exit).
+ *
+ * Who may call what at once: all of it is about the calling thread.
+ */
+#ifndef WEIR_TASK_JOB_H
+#define WEIR_TASK_JOB_H
+
+
+/* Which jobs run first. */
+enum { WEIR_JOB_LOW = -1, WEIR_JOB_NORMAL = 0, WEIR_JOB_HIGH = 1, WEIR_JOB_URGENT = 2 };
+/* What a job has ended with that an exception has left: no errno value. */
+enum { WEIR_JOB_THREW = 1 << 20 };
+
+/* What to do with a job when there is no room for it. */
+typedef enum weir_overflow {
+    WEIR_OVERFLOW_DEFAULT = 0, /* as the pool's options say, and if they do not: BLOCK */
+    WEIR_OVERFLOW_BLOCK, /* waits for room as long as the context lives; from inside a job of any pool: as CALLER, for it might wait for itself */
+    WEIR_OVERFLOW_REJECT,      /* EAGAIN */
+    WEIR_OVERFLOW_DROP_NEWEST, /* this job is not run, and is reported with EOVERFLOW */
+    WEIR_OVERFLOW_DROP_OLDEST, /* the one of this priority that has waited longest is not run, and is reported with EOVERFLOW */
+    WEIR_OVERFLOW_CALLER /* this job runs at once, in the thread that submits it */
+} weir_overflow;
+
+/* What is told of a job that was accepted. */
+typedef struct weir_job_result {
+    uint64_t id;    /* as given in the options */
+    void *output;   /* the job's arg, where it has left what it had to leave */
+    int error;      /* what the job returned or failed with; or, not run: EOVERFLOW, ETIMEDOUT, ECANCELED */
+    bool ran;       /* false: it was dropped, its deadline had passed before it began, or the pool was stopped */
+    weir_ns queued; /* from submit until it began, or until it was found not worth it */
+    weir_ns running;
+} weir_job_result;
+
+typedef weir_chan(weir_job_result) weir_job_results;
+typedef weir_future(weir_job_result) weir_job_future;
+
+/* Zero means the default, for each. A job may be reported in all three ways. */
+typedef struct weir_job_opt {
+    uint64_t id;
+    int priority;     /* WEIR_JOB_LOW … WEIR_JOB_URGENT */
+    int overflow;     /* a weir_overflow */
+    weir_ns deadline; /* a point in time: of its context, and it is not begun after; 0: none */
+    weir_ns timeout;  /* of its context, from when it begins; 0: none */
+    const char *name; /* what the roll of threads says that its thread runs; outlives the job */
+    /* Called once, by the thread that has run the job or found that it will not be run: a worker, or one that submits. */
+    void (*done)(const weir_job_result *result, void *arg);
+    void *done_arg;
+    /* Is sent the result. A worker waits for room until the pool is stopped. Whoever else reports, and a worker then, does not wait: a result for which
+     * there is no room is lost, and counted (unreported). */
+    weir_job_results results;
+    weir_job_future future; /* is set to the result, whatever its error */
+} weir_job_opt;
+
+/* Something to be done if the job fails. The caller's memory; private inside. */
+typedef struct weir_job_cleanup {
+    void (*fn)(void *arg);
+    void *arg;
+    struct weir_job_cleanup *next;
+} weir_job_cleanup;
+
+/* Ends the job that the calling thread is in, with this code (0: ECANCELED). Does not return, but outside of a job, where it does nothing. Source for
+ * the meaning: recovering from a panic, as worker pools in Go do. */
+WEIR_API void weir_job_fail(int code);
+/* Has fn(arg) run if the job fails. Outside of a job, only remembers what undefer is to run. */
+WEIR_API void weir_job_defer(weir_job_cleanup *cleanup, void (*fn)(void *arg), void *arg);
+/* Takes the cleanup off, which is the last that was registered and not yet taken off, and runs it if asked to. */
+WEIR_API void weir_job_undefer(weir_job_cleanup *cleanup, bool run);
+
+/* Calls a task and catches what it throws; NULL: nothing is thrown. In the unit that submits, because only that is known to be C++. */
+typedef int weir__job_guard(weir_task_fn *fn, weir_ctx *ctx, void *arg);
+#if defined(__cplusplus) && defined(__cpp_exceptions)
+static inline int weir__job_catch(weir_task_fn *fn, weir_ctx *ctx, void *arg)
+{
+    try {
+        return fn(ctx, arg);
+    } catch (int code) {
+        return code > 0 ? code : (int)WEIR_JOB_THREW;
+    } catch (...) {
+        return WEIR_JOB_THREW;
+    }
+}
+#define WEIR__JOB_GUARD weir__job_catch
+#else
+#define WEIR__JOB_GUARD NULL
+#endif
+
+/* Runs a task as a job of the calling thread. What it returns or fails with. */
+WEIR_API int weir__job_call(weir_task_fn *fn, weir__job_guard *guard, weir_ctx *ctx, void *arg);
+
+#endif /* WEIR_TASK_JOB_H */
+
+/* ==== weir/task/pool_queue.h ==== */
+
+/* weir/task/pool_queue.h: the jobs of a pool that wait to be run: a ring for each priority, and the workers that wait for them.
+ *
+ * Overview
+ *   A level is a channel of many senders and many receivers (chan/channel.h), with the job in it by value. Those who submit send, and wait for room, as on any
+ *   channel. Workers take from several at once, so they do not wait in the channels' queues but in one of their own, `idle`.
+ *
+ *     submit ──► URGENT  ▯▯▯▯▯▯▯▯ ──┐
+ *                HIGH    ▯▯▯▯▯▯▯▯ ──┼─► take: the first that has a job; by turns, one that was passed over for long
+ *                NORMAL  ▯▯▯▯▯▯▯▯ ──┤
+ *                LOW     ▯▯▯▯▯▯▯▯ ──┘   none has: spin, yield, join `idle`, park
+ *
+ * Ageing
+ *   Counted in jobs, not in time: a worker that has taken `age` jobs from above a level looks into that level first, once. So each worker gives the
+ *   head of every level a turn at least once in age + 4 jobs, whatever comes in above; and no clock is read for it.
+ *
+ * Why no job waits while a worker sleeps
+ *   (A) and (B) as in park/waitq.h, with the rings as what is looked at again; and as in chan/wait.h a worker that a submit has woken owes a wake-up: when it goes
+ *   on, with a job or for good, it looks whether there is one more, and then wakes the next.
+ *   A worker goes for good because the pool gets smaller or idles, and then another is left, which sleeps (and is woken as said), or will
+ *   look for a job before it sleeps; or because all levels are closed and empty, and then it wakes all the others, who find the same.
+ */
+#ifndef WEIR_TASK_POOL_QUEUE_H
+#define WEIR_TASK_POOL_QUEUE_H
+
+
+#ifndef WEIR__POOL_LEVELS /* the model makes do with fewer */
+#define WEIR__POOL_LEVELS 4
+#define WEIR__JOB_LEVEL(priority) (WEIR_JOB_URGENT - (priority))
+#endif
+#define WEIR__JOB_NORMAL_LEVEL WEIR__JOB_LEVEL(WEIR_JOB_NORMAL)
+
+/* A job as it lies in a ring. */
+typedef struct weir__job {
+    union {
+        weir_task_fn *task;
+        void (*plain)(void *arg); /* of a runner: guard and options do not count, and it is always called */
+    } fn;
+    void *arg;
+    weir__job_guard *guard;
+    uint64_t id;
+    weir_ns queued_at; /* 0: nobody wants to know */
+    weir_ns deadline, timeout;
+    const char *name;
+    void (*done)(const weir_job_result *result, void *arg);
+    void *done_arg;
+    weir__chan *results, *future;
+    int32_t level;
+    uint32_t is_plain;
+} weir__job;
+
+typedef struct weir__pool_queue {
+    weir__chan *level[WEIR__POOL_LEVELS]; /* the first is served first */
+    unsigned age;
+    unsigned char apart[WEIR_CACHE_PAD]; /* not WEIR__PADDED: a pool may be malloc'd */
+    weir__waitq idle;
+} weir__pool_queue;
+
+/* How often a worker has passed over each level. */
+typedef struct weir__pool_turns {
+    unsigned passed[WEIR__POOL_LEVELS];
+} weir__pool_turns;
+
+/* 0, ENOMEM, EOVERFLOW. Room for `capacity` jobs in each level. */
+WEIR_API int weir__pool_queue_make(weir__pool_queue *q, size_t capacity, unsigned age, const char *name);
+WEIR_API void weir__pool_queue_free(weir__pool_queue *q);
+/* From here on nothing is accepted; what is there can be taken. Wakes all who wait. */
+WEIR_API void weir__pool_queue_close(weir__pool_queue *q);
+/* How many jobs wait. */
+WEIR_API size_t weir__pool_queue_len(weir__pool_queue *q);
+
+/* 0; EAGAIN: there is no room; EPIPE: closed. push waits for room: ECANCELED, ETIMEDOUT. */
+WEIR_API int weir__pool_queue_try_push(weir__pool_queue *q, const weir__job *job);
+WEIR_API int weir__pool_queue_push(weir_ctx *ctx, weir__pool_queue *q, const weir__job *job);
+/* The oldest job of a level, without waking anybody who waits for room there: it is for the caller. */
+WEIR_API bool weir__pool_queue_drop(weir__pool_queue *q, int level, weir__job *job);
+
+/* A worker takes the job whose turn it is. False: it found none. */
+WEIR_API bool weir__pool_queue_take(weir__pool_queue *q, weir__pool_turns *turns, weir__job *job);
+/* 0: there is a job. EAGAIN: there is none, or its sender has still to wake somebody. EPIPE: there will be none. */
+WEIR_API int weir__pool_queue_why(weir__pool_queue *q);
+/* Wakes a worker if there is a job. */
+WEIR_API void weir__pool_queue_pass_on(weir__pool_queue *q);
+
+#endif /* WEIR_TASK_POOL_QUEUE_H */
+
+/* ==== weir/task/pool_worker.h ==== */
+
+/* weir/task/pool_worker.h: a pool from inside: its workers, how their number follows the queue, and what becomes of a job.
+ *
+ * A worker's life
+ *   serve:  take a job; or wait for one: spin, yield, join `idle`, park
+ *   run it: not worth it (the pool's context has ended, the job's deadline has passed): report; else call it, count it, report it
+ *   end:    all levels are closed and empty; or there are more workers than `max`, or than `min` and nothing has come for the idle time
+ *
+ * Each job that was accepted is run or reported, exactly once
+ *   Accepted means that its send into a level returned 0, so (chan/channel.h) it is in the ring until one receiver takes it, also after a close. Receivers are
+ *   workers, and those who drop the oldest; both see to the job that they took before they do anything else. While the pool is open there is at least
+ *   one worker: it starts with `min`, 1 or more, and one that leaves on its own account does so under the lock and never as one of the last `min`, closed or
+ *   not. Any other ends only when every level is closed and empty, and that is for good. Drain and stop wait for the last worker: when they return, nothing
+ *   is left in the queue. A job that runs in its caller has never been in the queue, and is seen to before submit returns.
+ *
+ * Growing
+ *   Whoever submits, and each worker that takes a job, looks (only while there are fewer than `max`): are at least grow_depth jobs queued beyond those for which
+ *   a worker waits already? Or is any, and has none been taken for grow_wait? Then it starts a worker.
+ *   Both write before they look, the queue or "I do not wait any more", with a full fence between (G): of two jobs that come to one waiting worker, either the
+ *   second submit sees that the worker has gone to work, or the worker sees the second job.
+ *   The lock is not held while the thread starts. Whoever finds a start in progress leaves it at that: the new worker will look when it takes a job.
+ *
+ * Threads end as in a group: one that ends joins the one that ended before it; who waits for the end joins the last.
+ */
+#ifndef WEIR_TASK_POOL_WORKER_H
+#define WEIR_TASK_POOL_WORKER_H
+
+
+/* Zero means the default, for each. */
+typedef struct weir_pool_opt {
+    unsigned min,
+        max;      /* workers; one of them 0: as the other; both: as many as there are CPUs for the calling thread */
+    size_t queue; /* room for so many jobs that wait, at each priority; 256 */
+    int overflow; /* a weir_overflow, for jobs that do not say; BLOCK */
+    unsigned age; /* a lower priority gets a turn after so many jobs of higher ones, in each worker; 16 */
+    unsigned grow_depth; /* a worker more when so many jobs wait that no worker waits for; 1 */
+    weir_ns grow_wait;   /* or when one does, and so long none was taken; 1 ms */
+    weir_ns idle;        /* a worker above min that has waited so long ends; 10 s */
+    int wait;            /* how workers wait: a weir_wait_strategy. One that never parks never ends for being idle. */
+    const char *name;    /* of the threads, with a number, and on the roll; outlives the pool; "pool" */
+    const int *
+        cpus; /* workers are pinned to these in turn, those that this process may not use left out; NULL: they are not pinned */
+    size_t cpus_count;
+} weir_pool_opt;
+
+enum {
+    WEIR__POOL_DONE,
+    WEIR__POOL_FAILED,
+    WEIR__POOL_EXPIRED,
+    WEIR__POOL_CANCELLED,
+    WEIR__POOL_REJECTED,
+    WEIR__POOL_DROPPED_NEWEST,
+    WEIR__POOL_DROPPED_OLDEST,
+    WEIR__POOL_CALLER_RAN,
+    WEIR__POOL_UNREPORTED,
+    WEIR__POOL_COUNTS
+};
+
+typedef struct weir_pool weir_pool;
+
+/* Lies on its thread's stack; linked in the pool, under the pool's lock. */
+typedef struct weir__pool_worker {
+    weir_pool *pool;
+    struct weir__pool_worker *next, *prev;
+    weir__atomic_u32 waits; /* 1: for a job */
+    weir__atomic_u64 took;  /* when it last took one, if jobs carry times */
+    weir__atomic_u64 count[WEIR__POOL_COUNTS];
+    weir__pool_turns turns;
+    const char *task; /* what the roll says that it runs */
+} weir__pool_worker;
+
+typedef struct weir__pool_runner {
+    weir_runner base;
+    weir_pool *pool;
+} weir__pool_runner;
+
+struct weir_pool {
+    weir__pool_queue queue;
+    weir__pool_runner runner;
+    weir_pool_opt opt;
+    weir__atomic_u32 min, max, threads; /* written under the lock, read by all */
+    weir__atomic_u32 timed;             /* jobs carry the time at which they were submitted */
+    uint32_t forks;
+    unsigned char apart[WEIR_CACHE_PAD];
+    weir_ctx ctx; /* of the jobs */
+    weir__atomic_u64 count[WEIR__POOL_COUNTS];
+    weir__lock lock; /* of all that follows */
+    weir__pool_worker *workers;
+    weir__waiter_list for_end;
+    unsigned listed, numbered, most;
+    uint64_t grown, shrunk, refused;
+    bool ending, growing, has_ended_thread;
+    weir__thread ended_thread; /* nobody has joined it yet */
+};
+
+/* The worker that the calling thread is, of whichever pool; or NULL. */
+WEIR_API weir__pool_worker *weir__pool_worker_self(void);
+/* Sees to a job that was taken from the queue, or never was in it: runs or reports it. */
+WEIR_API void weir__pool_see_to(weir_pool *p, const weir__job *job);
+/* Counts one of these. */
+WEIR_API void weir__pool_note(weir_pool *p, int what);
+/* Tells whoever wants to know that a job has ended with `error`. */
+WEIR_API void weir__pool_report(weir_pool *p, const weir__job *job, int error, bool ran, weir_ns begun, weir_ns ended);
+/* Starts a worker if the queue is long. */
+WEIR_API void weir__pool_consider(weir_pool *p);
+/* Starts a worker. 0, EAGAIN. Called and returns locked, and is not in between. */
+WEIR_API int weir__pool_grow(weir_pool *p);
+
+#endif /* WEIR_TASK_POOL_WORKER_H */
+
+/* ==== weir/task/pool.h ==== */
+
+/* weir/task/pool.h: a pool of workers that run jobs from a bounded queue.
+ *
+ *     weir_pool pool;
+ *     weir_pool_opt opt = {.min = 2, .max = 16, .queue = 100};
+ *     rc = weir_pool_start(&pool, ctx, &opt);
+ *     rc = weir_pool_submit(ctx, &pool, resize, image, NULL);          int resize(weir_ctx *ctx, void *image)
+ *     rc = weir_pool_submit(ctx, &pool, resize, image, &(weir_job_opt){.priority = WEIR_JOB_HIGH, .timeout = WEIR_MS(50), .future = f});
+ *     weir_pool_drain(ctx, &pool);
+ *     weir_pool_free(&pool);
+ *
+ * Meaning
+ *   Submitting fails or succeeds by itself: 0 says that the job was accepted, and nothing about how it will end; that is told by its result (task/job.h). A
+ *   job that was accepted is run or reported, once, whatever is called at the same time; why, stands in task/pool_worker.h.
+ *   Room: `queue` jobs wait at each priority, so many of low priority do not keep out those of high. What happens when there is no room, each submit
+ *   may choose. From inside a job, of any pool, submit never waits: where it would, the job runs in the caller.
+ *   Order: by priority, then as submitted. Each priority gets a turn now and then, however busy the higher ones are (`age`).
+ *   A job that has not begun when its deadline passes is not run; it is reported, with ETIMEDOUT, by the worker that comes to it in its turn.
+ *   When the pool's context ends, by stop or because its parent has ended, jobs that run see it in theirs, and jobs that wait are reported with its error, not run.
+ *   They go on being taken, so nobody who waits for room, a result or the drain waits for ever.
+ *
+ * Ending
+ *   drain   accepts no more, runs what was accepted, ends the workers
+ *   stop    accepts no more, ends the jobs' context, reports what was waiting, ends the workers; with a deadline: does not wait longer. What still runs then
+ *           stands on the roll (weir_threads, obs/threads.h) under the jobs' names, and another stop waits again.
+ *   Both may be called any number of times, by any threads, while others submit: whose job is no longer accepted gets EPIPE. Whoever returns with 0 knows that
+ *   no worker is left, its thread joined. Calls that run a job in their own thread are not waited for, they return by themselves.
+ *
+ * As a runner, for groups and futures (weir_pool_runner): functions of theirs count as jobs of normal priority that are always called, after a stop too, because somebody
+ * waits for their end; their own contexts tell them to stop.
+ *
+ * Who may call what at once: everything but start and free, any threads. free: one thread, when no other uses the pool.
+ *
+ * Progress: submit is lock-free while there is room and no worker sleeps; it takes a lock to wake one or to start one, and parks where it waits for
+ * room. The two that drop retry as others submit. Nothing is allocated after start.
+ *
+ * Not done: a queue for each worker, with stealing. One ring for all keeps the order of submission; whether several pay, a measurement has to say.
+ */
+#ifndef WEIR_TASK_POOL_H
+#define WEIR_TASK_POOL_H
+
+
+typedef struct weir_pool_tally {
+    unsigned workers, running; /* now; of them in a job */
+    unsigned most_workers;     /* at any one time */
+    size_t queued;             /* now */
+    uint64_t done, failed;     /* jobs that have returned 0, an error */
+    uint64_t expired;          /* not run: their deadline had passed */
+    uint64_t cancelled;        /* not run: the pool was stopped */
+    uint64_t rejected;         /* EAGAIN */
+    uint64_t dropped_newest, dropped_oldest;
+    uint64_t caller_ran; /* in the thread that submitted, as any job also counted under what became of them */
+    uint64_t unreported; /* results that found no room in their channel */
+    uint64_t grown, shrunk,
+        refused; /* workers started for the queue's sake; ended for being too many; that the system refused */
+} weir_pool_tally;
+
+/* Starts the pool with its least number of workers. parent: NULL, or a context that outlives it; opt may be NULL, and is copied. 0; EINVAL: min above max, a wrong
+ * overflow or wait; ENOMEM; EOVERFLOW: the queue is too large; EAGAIN: the system refused a thread: nothing is left. */
+WEIR_API int weir_pool_start(weir_pool *p, weir_ctx *parent, const weir_pool_opt *opt);
+
+/* Submits a job: fn(ctx of the job, arg). opt may be NULL, and is copied. As the overflow says, waits for room as long as ctx lives. 0: accepted. Else it will not
+ * run: EAGAIN: there was no room; EPIPE: drained or stopped; ECANCELED, ETIMEDOUT: ctx ended first; EINVAL: fn is NULL, or a number in opt is wrong;
+ * ENOTRECOVERABLE: the pool is a parent process's. */
+static inline int weir_pool_submit(weir_ctx *ctx, weir_pool *p, weir_task_fn *fn, void *arg, const weir_job_opt *opt);
+/* The same without waiting: EAGAIN for want of room, whatever the overflow says. */
+static inline int weir_pool_try_submit(weir_pool *p, weir_task_fn *fn, void *arg, const weir_job_opt *opt);
+
+/* New bounds; 1 <= min <= max. Starts workers up to min at once; has those above max end when they are through with their jobs. 0; EINVAL; EPIPE: drained or
+ * stopped; EAGAIN: the system refused a thread; the bounds count. */
+WEIR_API int weir_pool_resize(weir_pool *p, unsigned min, unsigned max);
+
+/* See above. 0; ECANCELED, ETIMEDOUT: ctx or the deadline ended first; EBUSY: called by a job that runs in a worker of this pool, which would wait for itself: it
+ * has begun; ENOTRECOVERABLE. */
+WEIR_API int weir_pool_drain(weir_ctx *ctx, weir_pool *p);
+WEIR_API int weir_pool_stop(weir_pool *p);
+WEIR_API int weir_pool_stop_until(weir_pool *p, weir_ns deadline);
+
+/* Stops it and frees its memory. 0; EBUSY as above, and nothing is freed. Again: 0. */
+WEIR_API int weir_pool_free(weir_pool *p);
+
+/* The pool's numbers. Those that belong together may be a moment apart. Any thread; takes a lock. */
+WEIR_API void weir_pool_stats(weir_pool *p, weir_pool_tally *tally);
+
+/* For weir_group_opt.runner, weir_future_opt.runner. Lives as long as the pool. */
+static inline weir_runner *weir_pool_runner(weir_pool *p)
+{
+    return &p->runner.base;
+}
+
+/* The context of the pool's jobs. */
+static inline weir_ctx *weir_pool_ctx(weir_pool *p)
+{
+    return &p->ctx;
+}
+
+WEIR_API int weir__pool_submit(weir_ctx *ctx, weir_pool *p, weir_task_fn *fn, void *arg, const weir_job_opt *opt,
+                               weir__job_guard *guard, bool waits);
+
+static inline int weir_pool_submit(weir_ctx *ctx, weir_pool *p, weir_task_fn *fn, void *arg, const weir_job_opt *opt)
+{
+    return weir__pool_submit(ctx, p, fn, arg, opt, WEIR__JOB_GUARD, true);
+}
+
+static inline int weir_pool_try_submit(weir_pool *p, weir_task_fn *fn, void *arg, const weir_job_opt *opt)
+{
+    return weir__pool_submit(NULL, p, fn, arg, opt, WEIR__JOB_GUARD, false);
+}
+
+#endif /* WEIR_TASK_POOL_H */
+
+/* ==== weir/task/pool_map.h ==== */
+
+/* weir/task/pool_map.h: a function applied to each element of an array by a pool.
+ *
+ *     int thumbnail(weir_ctx *ctx, void *arg, const void *image, void *thumb)
+ *     struct image images[1000]; struct thumb thumbs[1000];
+ *     rc = weir_pool_map(ctx, &pool, thumbnail, NULL, images, thumbs, 1000, &which);
+ *
+ * Meaning
+ *   thumbs[i] comes from images[i], in whatever order they are worked on. Every element is worked on, unless one fails or ctx ends: then those that nobody has
+ *   begun are left out. The calling thread works too, and so the call never waits for a worker to become free: from inside a job of the same pool, with a full
+ *   queue, or on a pool that is stopped it works as well, at worst alone.
+ *   It returns when no thread works on an element any more: the arrays, arg and ctx may be on the caller's stack.
+ *
+ * Implementation
+ *   Whoever helps takes the next elements, a few at a time, by adding to a counter. What the helpers share is one allocation for the whole call, freed by the last
+ *   who has it: a helper that the pool comes to late finds no element left, and may find the caller gone. Without memory for it the
+ *   caller works alone.
+ */
+#ifndef WEIR_TASK_POOL_MAP_H
+#define WEIR_TASK_POOL_MAP_H
+
+
+/* 0, or an error code: what it left in *out does not count then. May use weir_job_fail, and in C++ throw. */
+typedef int weir_pool_map_fn(weir_ctx *ctx, void *arg, const void *in, void *out);
+
+/* Calls fn(ctx, arg, &in[i], &out[i]) for each i below n. in and out: pointers to the elements. 0; the code of the first element, in the order of the array, of those
+ * that were found to fail, its number in *which (a size_t pointer, or NULL); ECANCELED, ETIMEDOUT: ctx ended before all were begun (*which is n then);
+ * EOVERFLOW: n is 2^31 or more. */
+#define weir_pool_map(ctx, p, fn, arg, in, out, n, which)                                                              \
+    weir__pool_map_of((ctx), (p), (fn), (arg), (const void *)(in), sizeof *(in), (void *)(out), sizeof *(out), (n),    \
+                      (which))
+
+typedef struct weir__map_call {
+    weir_pool_map_fn *fn;
+    weir_ctx *ctx;
+    void *arg;
+    const unsigned char *in;
+    unsigned char *out;
+    size_t in_size, out_size;
+} weir__map_call;
+
+/* One element, as a task: in the unit that calls, so that what fn throws passes frames of that unit alone. */
+typedef struct weir__map_item {
+    const weir__map_call *call;
+    size_t i;
+} weir__map_item;
+static inline int weir__map_one(weir_ctx *ctx, void *arg)
+{
+    const weir__map_item *item = (const weir__map_item *)arg;
+    const weir__map_call *call = item->call;
+    return call->fn(ctx, call->arg, call->in + item->i * call->in_size, call->out + item->i * call->out_size);
+}
+
+WEIR_API int weir__pool_map(weir_pool *p, const weir__map_call *call, size_t n, size_t *which, weir_task_fn *one,
+                            weir__job_guard *guard);
+
+static inline int weir__pool_map_of(weir_ctx *ctx, weir_pool *p, weir_pool_map_fn *fn, void *arg, const void *in,
+                                    size_t in_size, void *out, size_t out_size, size_t n, size_t *which)
+{
+    weir__map_call call;
+    call.fn = fn;
+    call.ctx = ctx;
+    call.arg = arg;
+    call.in = (const unsigned char *)in;
+    call.out = (unsigned char *)out;
+    call.in_size = in_size;
+    call.out_size = out_size;
+    return weir__pool_map(p, &call, n, which, weir__map_one, WEIR__JOB_GUARD);
+}
+
+#endif /* WEIR_TASK_POOL_MAP_H */
 
 /* ==== weir/guard/clock.h ==== */
 
@@ -9396,6 +9896,1008 @@ WEIR_API void weir__objpool_put_slow(weir_objpool *pool, weir__seat_ticket *tick
 }
 
 #endif /* WEIR_TASK_OBJPOOL_IMPLEMENTED */
+
+/* ==== weir/task/job.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_TASK_JOB_IMPLEMENTED)
+#define WEIR_TASK_JOB_IMPLEMENTED
+
+#include <setjmp.h>
+
+/* A job that runs, on the stack of the thread that called it. */
+typedef struct weir__job_frame {
+    jmp_buf back;
+    int code;
+    weir_job_cleanup *cleanups;
+    struct weir__job_frame *outer; /* a job that has run this one: the queue was full */
+} weir__job_frame;
+
+#ifndef WEIR__JOB_FRAME /* the model's threads have no thread-locals */
+static WEIR_THREAD_LOCAL weir__job_frame *weir__job_frame_own;
+#define WEIR__JOB_FRAME() (&weir__job_frame_own)
+#endif
+
+/* Apart, so that nothing changes between setjmp and longjmp that the caller keeps in a register. */
+static WEIR_NOINLINE int weir__job_enter(weir__job_frame *frame, weir_task_fn *fn, weir__job_guard *guard,
+                                         weir_ctx *ctx, void *arg)
+{
+    if (setjmp(frame->back) != 0)
+        return (*WEIR__JOB_FRAME())->code;
+    return guard == NULL ? fn(ctx, arg) : guard(fn, ctx, arg);
+}
+
+WEIR_API int weir__job_call(weir_task_fn *fn, weir__job_guard *guard, weir_ctx *ctx, void *arg)
+{
+    weir__job_frame frame, **own = WEIR__JOB_FRAME();
+    int rc;
+    frame.code = 0;
+    frame.cleanups = NULL;
+    frame.outer = *own;
+    *own = &frame;
+    rc = weir__job_enter(&frame, fn, guard, ctx, arg);
+    *own = frame.outer;
+    return rc;
+}
+
+WEIR_API void weir_job_fail(int code)
+{
+    weir__job_frame *frame = *WEIR__JOB_FRAME();
+    weir_job_cleanup *c;
+    if (frame == NULL)
+        return;
+    frame->code = code == 0 ? ECANCELED : code;
+    while ((c = frame->cleanups) != NULL) { /* off before it runs: one that fails in turn ends with the others */
+        frame->cleanups = c->next;
+        c->fn(c->arg);
+    }
+    longjmp(frame->back, 1);
+}
+
+WEIR_API void weir_job_defer(weir_job_cleanup *cleanup, void (*fn)(void *arg), void *arg)
+{
+    weir__job_frame *frame = *WEIR__JOB_FRAME();
+    cleanup->fn = fn;
+    cleanup->arg = arg;
+    cleanup->next = NULL;
+    if (frame == NULL)
+        return;
+    cleanup->next = frame->cleanups;
+    frame->cleanups = cleanup;
+}
+
+WEIR_API void weir_job_undefer(weir_job_cleanup *cleanup, bool run)
+{
+    weir__job_frame *frame = *WEIR__JOB_FRAME();
+    WEIR_ASSERT(frame == NULL || frame->cleanups == cleanup);
+    if (frame != NULL)
+        frame->cleanups = cleanup->next;
+    if (run)
+        cleanup->fn(cleanup->arg);
+}
+
+#endif /* WEIR_TASK_JOB_IMPLEMENTED */
+
+/* ==== weir/task/pool_queue.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_TASK_POOL_QUEUE_IMPLEMENTED)
+#define WEIR_TASK_POOL_QUEUE_IMPLEMENTED
+
+WEIR_API int weir__pool_queue_make(weir__pool_queue *q, size_t capacity, unsigned age, const char *name)
+{
+    weir_chan_opt opt = {WEIR_WAIT_ADAPTIVE, NULL, NULL, 0};
+    opt.name = name;
+    memset(q, 0, sizeof *q);
+    q->age = age;
+    weir__waitq_init(&q->idle);
+    for (int i = 0; i < WEIR__POOL_LEVELS; i++) {
+        const int rc = weir__chan_make(&q->level[i], WEIR__MPMC, capacity, sizeof(weir__job), &opt);
+        if (rc != 0) {
+            weir__pool_queue_free(q);
+            return rc;
+        }
+    }
+    return 0;
+}
+
+WEIR_API void weir__pool_queue_free(weir__pool_queue *q)
+{
+    for (int i = 0; i < WEIR__POOL_LEVELS; i++)
+        weir__chan_free(&q->level[i]);
+}
+
+WEIR_API void weir__pool_queue_close(weir__pool_queue *q)
+{
+    for (int i = 0; i < WEIR__POOL_LEVELS; i++)
+        (void)weir__chan_close(q->level[i]); /* EPIPE: another thread does the same */
+    /* Whoever joins from here on finds it closed in the last look; the lock of `idle` decides. */
+    weir__waitq_wake(&q->idle, WEIR__WAKE_ALL);
+}
+
+WEIR_API size_t weir__pool_queue_len(weir__pool_queue *q)
+{
+    size_t len = 0;
+    for (int i = 0; i < WEIR__POOL_LEVELS; i++)
+        len += weir__chan_len(q->level[i]);
+    return len;
+}
+
+/* A job has been published. */
+static inline void weir__pool_queue_pushed(weir__pool_queue *q)
+{
+    WEIR_FENCE_LIGHT(); /* (B) pairs with (A) in weir__pool_worker_park */
+    if (weir__load_rlx(&q->idle.attention) != 0 && (weir__chan_attention(&q->idle) & WEIR__ATTENTION_COUNT) != 0)
+        weir__waitq_wake(&q->idle, 1);
+}
+
+WEIR_API int weir__pool_queue_try_push(weir__pool_queue *q, const weir__job *job)
+{
+    weir__chan *c = q->level[job->level];
+    int rc;
+    if (WEIR_UNLIKELY(!weir__chan_push(c, WEIR__MPMC, job, sizeof *job, &rc)))
+        rc = weir__try_send_slow(c, job);
+    if (WEIR_LIKELY(rc == 0))
+        weir__pool_queue_pushed(q);
+    return rc;
+}
+
+WEIR_API int weir__pool_queue_push(weir_ctx *ctx, weir__pool_queue *q, const weir__job *job)
+{
+    const int rc = weir__send_slow(ctx, q->level[job->level], job, WEIR_FOREVER);
+    if (rc == 0)
+        weir__pool_queue_pushed(q);
+    return rc;
+}
+
+WEIR_API bool weir__pool_queue_drop(weir__pool_queue *q, int level, weir__job *job)
+{
+    return weir__ring_pop(&q->level[level]->ring, WEIR__MPMC, job, sizeof *job);
+}
+
+static inline bool weir__pool_queue_pop(weir__pool_queue *q, int level, weir__pool_turns *turns, weir__job *job)
+{
+    int rc;
+    if (!weir__chan_pop(q->level[level], WEIR__MPMC, job, sizeof *job, &rc))
+        return false;
+    turns->passed[level] = 0;
+    for (int below = level + 1; below < WEIR__POOL_LEVELS; below++)
+        turns->passed[below]++;
+    return true;
+}
+
+WEIR_API bool weir__pool_queue_take(weir__pool_queue *q, weir__pool_turns *turns, weir__job *job)
+{
+    for (int level = WEIR__POOL_LEVELS - 1; level > 0; level--) {
+        if (WEIR_LIKELY(turns->passed[level] < q->age))
+            continue;
+        turns->passed[level] = 0; /* it has its look, whatever it finds */
+        if (weir__pool_queue_pop(q, level, turns, job))
+            return true;
+    }
+    for (int level = 0; level < WEIR__POOL_LEVELS; level++)
+        if (weir__pool_queue_pop(q, level, turns, job))
+            return true;
+    return false;
+}
+
+WEIR_API int weir__pool_queue_why(weir__pool_queue *q)
+{
+    int closed = 0;
+    for (int i = 0; i < WEIR__POOL_LEVELS; i++) {
+        const int why = weir__ring_why_empty(&q->level[i]->ring, WEIR__MPMC, sizeof(weir__job));
+        if (why == 0)
+            return 0;
+        closed += why == EPIPE;
+    }
+    return closed == WEIR__POOL_LEVELS ? EPIPE : EAGAIN;
+}
+
+WEIR_API void weir__pool_queue_pass_on(weir__pool_queue *q)
+{
+    if (weir__waitq_sleepers(&q->idle) != 0 && weir__pool_queue_why(q) == 0)
+        weir__waitq_wake(&q->idle, 1);
+}
+
+#endif /* WEIR_TASK_POOL_QUEUE_IMPLEMENTED */
+
+/* ==== weir/task/pool_worker.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_TASK_POOL_WORKER_IMPLEMENTED)
+#define WEIR_TASK_POOL_WORKER_IMPLEMENTED
+
+#ifndef WEIR__POOL_WORKER_SELF /* the model's threads have no thread-locals */
+static WEIR_THREAD_LOCAL weir__pool_worker *weir__pool_worker_own;
+#define WEIR__POOL_WORKER_SELF() (&weir__pool_worker_own)
+#endif
+
+WEIR_API weir__pool_worker *weir__pool_worker_self(void)
+{
+    return *WEIR__POOL_WORKER_SELF();
+}
+
+/* A worker counts for itself, so that no line is fought for; relaxed: numbers. */
+WEIR_API void weir__pool_note(weir_pool *p, int what)
+{
+    weir__pool_worker *w = weir__pool_worker_self();
+    if (w != NULL && w->pool == p)
+        weir__store_rlx(&w->count[what], weir__load_rlx(&w->count[what]) + 1);
+    else
+        (void)weir__add_rlx(&p->count[what], 1);
+}
+
+/* ---- a job ---- */
+
+WEIR_API void weir__pool_report(weir_pool *p, const weir__job *job, int error, bool ran, weir_ns begun, weir_ns ended)
+{
+    const weir__pool_worker *w = weir__pool_worker_self();
+    weir_job_result result;
+    int rc = 0;
+    if (job->done == NULL && job->results == NULL && job->future == NULL)
+        return;
+    result.id = job->id;
+    result.output = job->arg;
+    result.error = error;
+    result.ran = ran;
+    result.queued = begun - job->queued_at;
+    result.running = ended - begun;
+    if (job->done != NULL)
+        job->done(&result, job->done_arg);
+    if (job->future != NULL)
+        (void)weir__future_set(job->future, &result, 0); /* EINVAL: the program has set it */
+    if (job->results != NULL)
+        rc = weir__try_send_slow(job->results, &result);
+    if (rc == EAGAIN && w != NULL && w->pool == p)
+        rc = weir__send_slow(&p->ctx, job->results, &result, WEIR_FOREVER);
+    if (rc != 0)
+        weir__pool_note(p, WEIR__POOL_UNREPORTED);
+}
+
+/* For a runner: no job, so weir_job_fail does nothing in it, and never leaves through whoever called it. */
+static void weir__pool_run_plain(weir_pool *p, const weir__job *job)
+{
+    weir__job_frame **frame = WEIR__JOB_FRAME(), *outer = *frame;
+    *frame = NULL;
+    job->fn.plain(job->arg);
+    *frame = outer;
+    weir__pool_note(p, WEIR__POOL_DONE);
+}
+
+/* Calls the job, in a context of its own if it has a time limit. What it returns. */
+static int weir__pool_call(weir_pool *p, const weir__job *job, weir_ns now)
+{
+    weir_ctx own;
+    weir_ns until = job->deadline == 0 ? WEIR_FOREVER : job->deadline;
+    int rc;
+    if (job->deadline == 0 && job->timeout == 0)
+        return weir__job_call(job->fn.task, job->guard, &p->ctx, job->arg);
+    if (job->timeout != 0 && weir_time_add(now, job->timeout) < until)
+        until = weir_time_add(now, job->timeout);
+    weir_ctx_init_deadline(&own, &p->ctx, until);
+    rc = weir__job_call(job->fn.task, job->guard, &own, job->arg);
+    weir_ctx_free(&own);
+    return rc;
+}
+
+/* The same, and says on the roll what is running. */
+static int weir__pool_call_named(weir_pool *p, const weir__job *job, weir_ns now)
+{
+    weir__pool_worker *w = weir__pool_worker_self();
+    const char *outer = w == NULL ? NULL : w->task;
+    int rc;
+    if (w == NULL || job->name == NULL)
+        return weir__pool_call(p, job, now);
+    w->task = job->name;
+    weir_thread_task(job->name);
+    rc = weir__pool_call(p, job, now);
+    w->task = outer;
+    weir_thread_task(outer);
+    return rc;
+}
+
+WEIR_API void weir__pool_see_to(weir_pool *p, const weir__job *job)
+{
+    const bool timed = job->queued_at != 0 || job->deadline != 0 || job->timeout != 0;
+    const weir_ns begun = timed ? weir_now() : 0;
+    int rc;
+    if (job->is_plain) {
+        weir__pool_run_plain(p, job);
+        return;
+    }
+    rc = weir_ctx_err(&p->ctx);
+    if (WEIR_UNLIKELY(rc != 0)) {
+        weir__pool_note(p, WEIR__POOL_CANCELLED);
+        weir__pool_report(p, job, rc, false, begun, begun);
+    } else if (WEIR_UNLIKELY(job->deadline != 0 && begun >= job->deadline)) {
+        weir__pool_note(p, WEIR__POOL_EXPIRED);
+        weir__pool_report(p, job, ETIMEDOUT, false, begun, begun);
+    } else {
+        rc = weir__pool_call_named(p, job, begun);
+        weir__pool_note(p, rc == 0 ? WEIR__POOL_DONE : WEIR__POOL_FAILED);
+        weir__pool_report(p, job, rc, true, begun, timed ? weir_now() : 0);
+    }
+}
+
+/* ---- how many workers ---- */
+
+static void *weir__pool_worker_thread(void *pool);
+
+WEIR_API int weir__pool_grow(weir_pool *p)
+{
+    weir__line_wakes wakes;
+    weir__thread thread;
+    const uint32_t threads = weir__load_rlx(&p->threads) + 1;
+    int rc;
+    weir__store_rlx(&p->threads, threads);
+    p->most = threads > p->most ? threads : p->most;
+    p->growing = true;
+    weir__lock_release(&p->lock);
+    rc = weir__roll_start(&thread, weir__pool_worker_thread, p);
+    weir__lock_take(&p->lock);
+    p->growing = false;
+    if (rc == 0)
+        return 0;
+    p->refused++;
+    weir__store_rlx(&p->threads, weir__load_rlx(&p->threads) - 1);
+    wakes.count = 0;
+    if (weir__load_rlx(&p->threads) == 0)
+        weir__list_call_all(&p->for_end, 0, &wakes);
+    weir__line_wake(&wakes);
+    return rc;
+}
+
+/* Whether so many wait that a worker more is wanted. Locked. */
+static bool weir__pool_is_short(weir_pool *p)
+{
+    const size_t queued = weir__pool_queue_len(&p->queue);
+    size_t waiting = weir__load_rlx(&p->threads) - p->listed; /* they will */
+    uint64_t took = 0;
+    for (weir__pool_worker *w = p->workers; w != NULL; w = w->next) {
+        const uint64_t at = weir__load_rlx(&w->took);
+        took = at > took ? at : took;
+        waiting += weir__load_rlx(&w->waits);
+    }
+    if (queued <= waiting)
+        return false;
+    return queued - waiting >= p->opt.grow_depth || weir_now() - (weir_ns)took >= p->opt.grow_wait;
+}
+
+WEIR_API void weir__pool_consider(weir_pool *p)
+{
+    WEIR_FENCE(__ATOMIC_SEQ_CST); /* (G), of a submit, pairs with (G) of a worker */
+    if (weir__pool_queue_len(&p->queue) == 0)
+        return;
+    weir__lock_take(&p->lock);
+    if (!p->ending && !p->growing && weir__load_rlx(&p->threads) < weir__load_rlx(&p->max) && weir__pool_is_short(p) &&
+        weir__pool_grow(p) == 0)
+        p->grown++;
+    weir__lock_release(&p->lock);
+}
+
+/* Whether there are more than there should be. Relaxed: decided under the lock. */
+static inline bool weir__pool_is_wide(weir_pool *p)
+{
+    return weir__load_rlx(&p->threads) > weir__load_rlx(&p->max);
+}
+
+/* ---- a worker ---- */
+
+/* Sleeps once. Returns whether a wake-up is owed from now on; `owes`: whether it was before. *late: it was idle for the pool's idle time. */
+static bool weir__pool_worker_park(weir__pool_worker *w, bool owes, weir_ns until, bool *late)
+{
+    weir_pool *p = w->pool;
+    weir__parker parker = {WEIR__PARKER_WAITING};
+    weir__waiter node;
+    weir__wait wait;
+    weir_thread_task(NULL); /* a job may have said something */
+    weir__wait_init(&wait, NULL, until, WEIR_WAIT_PARK);
+    weir__wait_label(&wait, "idle", p->opt.name);
+    weir__waiter_init(&node, &parker, WEIR__TICKET_QUEUE);
+    weir__waitq_join(&p->queue.idle, &node);
+    WEIR_FENCE_HEAVY(); /* (A) pairs with (B) in weir__pool_queue_pushed */
+    if (weir__pool_queue_why(&p->queue) == EAGAIN && !weir__pool_is_wide(p)) {
+        owes = false; /* not ready: whoever makes it ready sees us */
+        *late = weir__wait_parked(&wait, &parker, WEIR_WAIT_PARK, until) == WEIR__PARKER_CANCELLED;
+    }
+    weir__waitq_leave(&p->queue.idle, &node);
+    return owes || weir__load_rlx(&parker.state) == WEIR__TICKET_QUEUE; /* relaxed: nobody knows of it any more */
+}
+
+/* Waits for a job. 0; EPIPE: there will be none; EAGAIN: the worker may end if there are enough others. */
+static int weir__pool_worker_wait(weir__pool_worker *w, weir__job *job)
+{
+    weir_pool *p = w->pool;
+    weir__backoff turns = {p->opt.wait, 0};
+    bool owes = false, late = false;
+    weir_ns since = 0;
+    int rc = EAGAIN;
+    while (!late && !weir__pool_is_wide(p)) {
+        if (weir__pool_queue_take(&p->queue, &w->turns, job)) {
+            rc = 0;
+            break;
+        }
+        /* Why it was empty is in the lines that those who submit write: not asked in every turn of a spin. */
+        if ((!weir__backoff_spinning(&turns) || turns.turn % 16 == 15) && weir__pool_queue_why(&p->queue) == EPIPE) {
+            rc = EPIPE;
+            break;
+        }
+        if (weir__backoff_turn(&turns))
+            continue;
+        if (weir__load_rlx(&p->threads) <= weir__load_rlx(&p->min))
+            since = WEIR_FOREVER;
+        else if (since == 0 || since == WEIR_FOREVER)
+            since = weir_now();
+        owes = weir__pool_worker_park(w, owes, weir_time_add(since, p->opt.idle), &late);
+        turns.turn = 0;
+    }
+    if (rc == EPIPE)
+        weir__waitq_wake(&p->queue.idle, WEIR__WAKE_ALL);
+    else if (owes)
+        weir__pool_queue_pass_on(&p->queue);
+    return rc;
+}
+
+/* The next job, as above. */
+static int weir__pool_worker_next(weir__pool_worker *w, weir__job *job)
+{
+    weir_pool *p = w->pool;
+    int rc = 0;
+    if (weir__pool_is_wide(p) || !weir__pool_queue_take(&p->queue, &w->turns, job)) {
+        weir__store_rlx(&w->waits, 1);
+        rc = weir__pool_worker_wait(w, job);
+    }
+    weir__store_rlx(&w->waits, 0);
+    if (rc != 0)
+        return rc;
+    if (job->queued_at != 0 && weir__load_rlx(&p->timed) != 0)
+        weir__store_rlx(&w->took, (uint64_t)weir_now());
+    if (WEIR_UNLIKELY(weir__load_rlx(&p->threads) < weir__load_rlx(&p->max)))
+        weir__pool_consider(p); /* (G): after the store to `waits` */
+    return 0;
+}
+
+/* Its last act; false: it has to stay, for the pool has no more workers than it should. `wants`: it leaves on its own account. */
+static bool weir__pool_worker_end(weir__pool_worker *w, weir__roll_entry *entry, bool wants)
+{
+    weir_pool *p = w->pool;
+    weir__line_wakes wakes;
+    weir__thread before;
+    bool any;
+    wakes.count = 0;
+    weir__lock_take(&p->lock);
+    if (wants && !weir__pool_is_wide(p) && weir__load_rlx(&p->threads) <= weir__load_rlx(&p->min)) {
+        weir__lock_release(&p->lock);
+        return false;
+    }
+    p->shrunk += wants;
+    for (int i = 0; i < WEIR__POOL_COUNTS; i++)
+        (void)weir__add_rlx(&p->count[i], weir__load_rlx(&w->count[i]));
+    if (w->next != NULL)
+        w->next->prev = w->prev;
+    if (w->prev != NULL)
+        w->prev->next = w->next;
+    else
+        p->workers = w->next;
+    p->listed--;
+    weir__roll_leave(entry);
+    *WEIR__POOL_WORKER_SELF() = NULL;
+    before = p->ended_thread;
+    any = p->has_ended_thread;
+    p->ended_thread = WEIR_THREAD_CURRENT();
+    p->has_ended_thread = true;
+    weir__store_rlx(&p->threads, weir__load_rlx(&p->threads) - 1);
+    if (weir__load_rlx(&p->threads) == 0)
+        weir__list_call_all(&p->for_end, 0, &wakes);
+    weir__line_release(&p->lock, &wakes);
+    if (any)
+        WEIR_THREAD_JOIN(before);
+    return true;
+}
+
+/* The name of the n-th worker: as much of the pool's as leaves room for the number. */
+static void weir__pool_worker_name(char (*name)[16], const char *pool, unsigned n)
+{
+    char digits[12];
+    size_t count = 0, length = 0;
+    do
+        digits[count++] = (char)('0' + n % 10);
+    while ((n /= 10) != 0);
+    while (pool[length] != '\0' && length < sizeof *name - 2 - count) {
+        (*name)[length] = pool[length];
+        length++;
+    }
+    (*name)[length++] = '-';
+    while (count > 0)
+        (*name)[length++] = digits[--count];
+    (*name)[length] = '\0';
+}
+
+static void *weir__pool_worker_thread(void *pool)
+{
+    weir_pool *p = (weir_pool *)pool;
+    weir__roll_entry entry;
+    weir__pool_worker w;
+    weir__job job;
+    char name[16];
+    unsigned n;
+    memset(&w, 0, sizeof w);
+    w.pool = p;
+    w.waits = 1;
+    w.took = (uint64_t)weir_now();
+    *WEIR__POOL_WORKER_SELF() = &w;
+    weir__lock_take(&p->lock);
+    w.next = p->workers;
+    if (w.next != NULL)
+        w.next->prev = &w;
+    p->workers = &w;
+    p->listed++;
+    n = p->numbered++;
+    weir__lock_release(&p->lock);
+    weir__pool_worker_name(&name, p->opt.name, n);
+    weir__roll_enter(&entry, name);
+    weir_thread_name(name);
+    if (p->opt.cpus != NULL && p->opt.cpus_count > 0)
+        (void)weir_pin(p->opt.cpus[n % p->opt.cpus_count]);
+    for (;;) {
+        const int rc = weir__pool_worker_next(&w, &job);
+        if (rc == 0)
+            weir__pool_see_to(p, &job);
+        else if (weir__pool_worker_end(&w, &entry, rc == EAGAIN))
+            break;
+    }
+    return NULL;
+}
+
+#endif /* WEIR_TASK_POOL_WORKER_IMPLEMENTED */
+
+/* ==== weir/task/pool.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_TASK_POOL_IMPLEMENTED)
+#define WEIR_TASK_POOL_IMPLEMENTED
+
+/* ---- submitting ---- */
+
+/* EAGAIN: there is no room. */
+static int weir__pool_put(weir_pool *p, const weir__job *job)
+{
+    int rc;
+    if (WEIR_UNLIKELY(weir__fork_passed(p->forks)))
+        return ENOTRECOVERABLE;
+    rc = weir__pool_queue_try_push(&p->queue, job);
+    if (rc == 0 && WEIR_UNLIKELY(weir__load_rlx(&p->threads) < weir__load_rlx(&p->max)))
+        weir__pool_consider(p);
+    return rc;
+}
+
+static int weir__pool_run_in_caller(weir_pool *p, const weir__job *job)
+{
+    weir__pool_note(p, WEIR__POOL_CALLER_RAN);
+    weir__pool_see_to(p, job);
+    return 0;
+}
+
+static int weir__pool_wait_for_room(weir_ctx *ctx, weir_pool *p, const weir__job *job)
+{
+    int rc;
+    if (weir__pool_worker_self() != NULL)
+        return weir__pool_run_in_caller(p, job);
+    rc = weir__pool_queue_push(ctx, &p->queue, job);
+    if (rc == 0 && weir__load_rlx(&p->threads) < weir__load_rlx(&p->max))
+        weir__pool_consider(p);
+    return rc;
+}
+
+/* A job that will not be run, for want of room. */
+static void weir__pool_drop(weir_pool *p, const weir__job *job, int what)
+{
+    const weir_ns now = job->queued_at != 0 ? weir_now() : 0;
+    weir__pool_note(p, what);
+    weir__pool_report(p, job, EOVERFLOW, false, now, now);
+}
+
+static int weir__pool_put_for_oldest(weir_pool *p, const weir__job *job)
+{
+    weir__backoff peer = {WEIR_WAIT_YIELD, 0};
+    weir__job oldest;
+    int rc;
+    do {
+        if (!weir__pool_queue_drop(&p->queue, job->level, &oldest))
+            weir__backoff_peer(&peer); /* it is just being taken, or has not been published yet */
+        else if (oldest.is_plain)
+            (void)weir__pool_run_in_caller(p, &oldest); /* a runner has promised that it is called */
+        else
+            weir__pool_drop(p, &oldest, WEIR__POOL_DROPPED_OLDEST);
+    } while ((rc = weir__pool_put(p, job)) == EAGAIN);
+    return rc;
+}
+
+static int weir__pool_overflow(weir_ctx *ctx, weir_pool *p, const weir__job *job, int overflow)
+{
+    switch (overflow) {
+    case WEIR_OVERFLOW_REJECT: weir__pool_note(p, WEIR__POOL_REJECTED); return EAGAIN;
+    case WEIR_OVERFLOW_DROP_NEWEST: weir__pool_drop(p, job, WEIR__POOL_DROPPED_NEWEST); return 0;
+    case WEIR_OVERFLOW_DROP_OLDEST: return weir__pool_put_for_oldest(p, job);
+    case WEIR_OVERFLOW_CALLER: return weir__pool_run_in_caller(p, job);
+    default: return weir__pool_wait_for_room(ctx, p, job);
+    }
+}
+
+/* The job as it lies in the queue. False: something in opt is wrong. */
+static bool weir__job_fill(weir__job *job, const weir_job_opt *opt)
+{
+    if (opt->priority < WEIR_JOB_LOW || opt->priority > WEIR_JOB_URGENT || opt->deadline < 0 || opt->timeout < 0 ||
+        opt->overflow < WEIR_OVERFLOW_DEFAULT || opt->overflow > WEIR_OVERFLOW_CALLER)
+        return false;
+    job->id = opt->id;
+    job->deadline = opt->deadline;
+    job->timeout = opt->timeout;
+    job->name = opt->name;
+    job->done = opt->done;
+    job->done_arg = opt->done_arg;
+    job->results = WEIR__CHAN(opt->results);
+    job->future = WEIR__CHAN(opt->future);
+    job->level = WEIR__JOB_LEVEL(opt->priority);
+    return true;
+}
+
+WEIR_API int weir__pool_submit(weir_ctx *ctx, weir_pool *p, weir_task_fn *fn, void *arg, const weir_job_opt *opt,
+                               weir__job_guard *guard, bool waits)
+{
+    int overflow = opt == NULL ? (int)WEIR_OVERFLOW_DEFAULT : opt->overflow, rc;
+    weir__job job;
+    memset(&job, 0, sizeof job);
+    job.level = WEIR__JOB_NORMAL_LEVEL;
+    if (fn == NULL || (opt != NULL && !weir__job_fill(&job, opt)))
+        return EINVAL;
+    job.fn.task = fn;
+    job.arg = arg;
+    job.guard = guard;
+    if (weir__load_rlx(&p->timed) != 0 || job.done != NULL || job.results != NULL || job.future != NULL)
+        job.queued_at = weir_now();
+    rc = weir__pool_put(p, &job);
+    if (WEIR_LIKELY(rc != EAGAIN))
+        return rc;
+    if (overflow == WEIR_OVERFLOW_DEFAULT)
+        overflow = p->opt.overflow;
+    return weir__pool_overflow(ctx, p, &job, waits ? overflow : (int)WEIR_OVERFLOW_REJECT);
+}
+
+static int weir__pool_run(weir_runner *runner, weir_ctx *ctx, void (*fn)(void *arg), void *arg)
+{
+    weir_pool *p = ((weir__pool_runner *)(void *)runner)->pool;
+    weir__job job;
+    int rc;
+    memset(&job, 0, sizeof job);
+    job.fn.plain = fn;
+    job.arg = arg;
+    job.is_plain = 1;
+    job.level = WEIR__JOB_NORMAL_LEVEL;
+    job.queued_at = weir__load_rlx(&p->timed) != 0 ? weir_now() : 0;
+    rc = weir__pool_put(p, &job);
+    return rc == EAGAIN ? weir__pool_wait_for_room(ctx, p, &job) : rc;
+}
+
+/* ---- beginning ---- */
+
+static int weir__pool_defaults(weir_pool_opt *opt)
+{
+    if (opt->min == 0)
+        opt->min = opt->max != 0 ? opt->max : (unsigned)weir_cpu_count();
+    if (opt->max == 0)
+        opt->max = opt->min;
+    if (opt->queue == 0)
+        opt->queue = 256;
+    if (opt->age == 0)
+        opt->age = 16;
+    if (opt->grow_depth == 0)
+        opt->grow_depth = 1;
+    if (opt->grow_wait == 0)
+        opt->grow_wait = WEIR_MS(1);
+    if (opt->idle == 0)
+        opt->idle = WEIR_SEC(10);
+    if (opt->name == NULL)
+        opt->name = "pool";
+    if (opt->overflow < WEIR_OVERFLOW_DEFAULT || opt->overflow > WEIR_OVERFLOW_CALLER ||
+        (unsigned)opt->wait > WEIR_WAIT_PARK)
+        return EINVAL;
+    return opt->min > opt->max || opt->grow_wait < 0 || opt->idle < 0 ? EINVAL : 0;
+}
+
+/* Workers up to min. Locked. */
+static int weir__pool_fill(weir_pool *p)
+{
+    int rc = 0;
+    while (rc == 0 && !p->ending && weir__load_rlx(&p->threads) < weir__load_rlx(&p->min))
+        rc = weir__pool_grow(p);
+    return rc;
+}
+
+/* All but the workers. */
+static int weir__pool_init(weir_pool *p, weir_ctx *parent, const weir_pool_opt *opt)
+{
+    int rc;
+    memset(p, 0, sizeof *p);
+    if (opt != NULL)
+        p->opt = *opt;
+    rc = weir__pool_defaults(&p->opt);
+    if (rc == 0)
+        rc = weir__pool_queue_make(&p->queue, p->opt.queue, p->opt.age, p->opt.name);
+    if (rc != 0)
+        return rc;
+    p->min = p->opt.min;
+    p->max = p->opt.max;
+    p->timed = p->opt.max > p->opt.min;
+    p->forks = weir__fork_count();
+    p->runner.base.run = weir__pool_run;
+    p->runner.pool = p;
+    weir_ctx_init(&p->ctx, parent);
+    return 0;
+}
+
+WEIR_API int weir_pool_start(weir_pool *p, weir_ctx *parent, const weir_pool_opt *opt)
+{
+    int rc = weir__pool_init(p, parent, opt);
+    if (rc != 0)
+        return rc;
+    weir__lock_take(&p->lock);
+    rc = weir__pool_fill(p);
+    weir__lock_release(&p->lock);
+    if (rc != 0)
+        (void)weir_pool_free(p);
+    return rc;
+}
+
+WEIR_API int weir_pool_resize(weir_pool *p, unsigned min, unsigned max)
+{
+    int rc = 0;
+    if (min == 0 || min > max)
+        return EINVAL;
+    if (weir__fork_passed(p->forks))
+        return ENOTRECOVERABLE;
+    weir__lock_take(&p->lock);
+    if (p->ending) {
+        rc = EPIPE;
+    } else {
+        weir__store_rlx(&p->timed, max > min);
+        weir__store_rlx(&p->min, min);
+        weir__store_rlx(&p->max, max);
+        rc = weir__pool_fill(p);
+    }
+    weir__lock_release(&p->lock);
+    /* Those who wait look at the bounds again; the lock of `idle` decides who has seen them before. */
+    weir__waitq_wake(&p->queue.idle, WEIR__WAKE_ALL);
+    return rc;
+}
+
+/* ---- ending ---- */
+
+static int weir__pool_end(weir_ctx *ctx, weir_pool *p, weir_ns deadline, bool cancels)
+{
+    const weir__pool_worker *self = weir__pool_worker_self();
+    int rc = 0;
+    if (weir__fork_passed(p->forks))
+        return ENOTRECOVERABLE;
+    weir__lock_take(&p->lock);
+    p->ending = true; /* from here on no worker is started */
+    weir__lock_release(&p->lock);
+    weir__pool_queue_close(&p->queue);
+    if (cancels)
+        weir_ctx_cancel(&p->ctx, 0);
+    if (self != NULL && self->pool == p)
+        return EBUSY;
+    weir__lock_take(&p->lock);
+    while (weir__load_rlx(&p->threads) > 0 && rc == 0) {
+        weir__waiter node;
+        weir__wait w;
+        weir__wait_init(&w, ctx, deadline, WEIR_WAIT_ADAPTIVE);
+        weir__wait_label(&w, "wait for a pool", p->opt.name);
+        rc = weir__list_wait(&p->lock, &p->for_end, &node, &w);
+    }
+    if (weir__load_rlx(&p->threads) == 0) {
+        rc = 0;
+        if (p->has_ended_thread)
+            WEIR_THREAD_JOIN(p->ended_thread);
+        p->has_ended_thread = false;
+    }
+    weir__lock_release(&p->lock);
+    return rc;
+}
+
+WEIR_API int weir_pool_drain(weir_ctx *ctx, weir_pool *p)
+{
+    return weir__pool_end(ctx, p, WEIR_FOREVER, false);
+}
+
+WEIR_API int weir_pool_stop(weir_pool *p)
+{
+    return weir__pool_end(NULL, p, WEIR_FOREVER, true);
+}
+
+WEIR_API int weir_pool_stop_until(weir_pool *p, weir_ns deadline)
+{
+    return weir__pool_end(NULL, p, deadline, true);
+}
+
+WEIR_API int weir_pool_free(weir_pool *p)
+{
+    int rc;
+    if (p->queue.level[0] == NULL)
+        return 0;
+    rc = weir_pool_stop(p);
+    if (rc == EBUSY)
+        return rc;
+    if (rc == 0)
+        weir_ctx_free(&p->ctx);
+    weir__pool_queue_free(&p->queue);
+    return 0;
+}
+
+/* ---- watching ---- */
+
+WEIR_API void weir_pool_stats(weir_pool *p, weir_pool_tally *tally)
+{
+    uint64_t count[WEIR__POOL_COUNTS];
+    memset(tally, 0, sizeof *tally);
+    weir__lock_take(&p->lock);
+    for (int i = 0; i < WEIR__POOL_COUNTS; i++)
+        count[i] = weir__load_rlx(&p->count[i]);
+    for (weir__pool_worker *w = p->workers; w != NULL; w = w->next) {
+        tally->running += weir__load_rlx(&w->waits) == 0;
+        for (int i = 0; i < WEIR__POOL_COUNTS; i++)
+            count[i] += weir__load_rlx(&w->count[i]);
+    }
+    tally->workers = weir__load_rlx(&p->threads);
+    tally->most_workers = p->most;
+    tally->grown = p->grown;
+    tally->shrunk = p->shrunk;
+    tally->refused = p->refused;
+    weir__lock_release(&p->lock);
+    tally->queued = weir__pool_queue_len(&p->queue);
+    tally->done = count[WEIR__POOL_DONE];
+    tally->failed = count[WEIR__POOL_FAILED];
+    tally->expired = count[WEIR__POOL_EXPIRED];
+    tally->cancelled = count[WEIR__POOL_CANCELLED];
+    tally->rejected = count[WEIR__POOL_REJECTED];
+    tally->dropped_newest = count[WEIR__POOL_DROPPED_NEWEST];
+    tally->dropped_oldest = count[WEIR__POOL_DROPPED_OLDEST];
+    tally->caller_ran = count[WEIR__POOL_CALLER_RAN];
+    tally->unreported = count[WEIR__POOL_UNREPORTED];
+}
+
+#endif /* WEIR_TASK_POOL_IMPLEMENTED */
+
+/* ==== weir/task/pool_map.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_TASK_POOL_MAP_IMPLEMENTED)
+#define WEIR_TASK_POOL_MAP_IMPLEMENTED
+
+
+/* What those who work on one array share. */
+typedef struct weir__map {
+    weir__map_call call;
+    weir_task_fn *one;
+    weir__job_guard *guard;
+    uint64_t n, few;         /* elements; how many are taken at a time */
+    weir__atomic_u64 next;   /* the first that nobody has taken; may run beyond n */
+    weir__atomic_u64 failed; /* the first that is known to have failed, its number above its code; all ones: none has */
+    weir__atomic_u32 left_out;   /* what ended ctx, if an element was left out for that */
+    weir__atomic_u32 references; /* helpers that may come, and the caller */
+    weir_waitgroup working;      /* elements that nobody is through with */
+} weir__map;
+
+#define WEIR__MAP_NONE UINT64_MAX
+
+/* Keeps the failure of the lowest number. */
+static void weir__map_fail(weir__map *m, uint64_t i, int code)
+{
+    const uint64_t mine = i << 32 | (uint32_t)code;
+    uint64_t seen = weir__load_rlx(&m->failed);
+    while (mine < seen && !weir__cas_rlx(&m->failed, &seen, mine)) {} /* relaxed: who waits is told by `working` */
+}
+
+/* Works on element i, or leaves it out. */
+static void weir__map_see_to(weir__map *m, uint64_t i)
+{
+    weir__map_item item;
+    int rc;
+    if (weir__load_rlx(&m->failed) != WEIR__MAP_NONE)
+        return;
+    rc = weir_ctx_err(m->call.ctx);
+    if (rc != 0) {
+        weir__store_rlx(&m->left_out, (uint32_t)rc);
+        return;
+    }
+    item.call = &m->call;
+    item.i = (size_t)i;
+    rc = weir__job_call(m->one, m->guard, m->call.ctx, &item);
+    if (rc != 0)
+        weir__map_fail(m, i, rc);
+}
+
+static void weir__map_work(weir__map *m)
+{
+    uint64_t from;
+    /* Relaxed: what an element is worked on with was there before the map was handed to anybody. */
+    while ((from = weir__add_rlx(&m->next, m->few)) < m->n) {
+        const uint64_t to = m->n - from < m->few ? m->n : from + m->few;
+        for (uint64_t i = from; i < to; i++)
+            weir__map_see_to(m, i);
+        (void)weir_waitgroup_add(&m->working, -(int)(to - from));
+    }
+}
+
+/* Acquire and release: the last who drops it frees it after all others are through. */
+static void weir__map_drop(weir__map *m, uint32_t references)
+{
+    if (weir__add_ar(&m->references, 0U - references) == references)
+        WEIR_FREE(m);
+}
+
+static void weir__map_help(void *arg)
+{
+    weir__map *m = (weir__map *)arg;
+    weir__map_work(m);
+    weir__map_drop(m, 1);
+}
+
+static void weir__map_init(weir__map *m, const weir__map_call *call, size_t n, weir_task_fn *one,
+                           weir__job_guard *guard, unsigned helpers)
+{
+    memset(m, 0, sizeof *m);
+    m->call = *call;
+    m->one = one;
+    m->guard = guard;
+    m->n = n;
+    m->few = 1 + n / (8 * ((uint64_t)helpers + 1));
+    m->failed = WEIR__MAP_NONE;
+    m->references = helpers + 1;
+    weir_waitgroup_init(&m->working);
+    (void)weir_waitgroup_add(&m->working, (int)n);
+}
+
+/* Asks the pool for helpers, and drops those that it has no room for. */
+static void weir__map_call_helpers(weir_pool *p, weir__map *m, unsigned helpers)
+{
+    weir__job job;
+    memset(&job, 0, sizeof job);
+    job.fn.plain = weir__map_help;
+    job.arg = m;
+    job.is_plain = 1;
+    job.level = WEIR__JOB_NORMAL_LEVEL;
+    for (unsigned i = 0; i < helpers; i++)
+        if (weir__pool_put(p, &job) != 0) {
+            weir__map_drop(m, helpers - i);
+            return;
+        }
+}
+
+WEIR_API int weir__pool_map(weir_pool *p, const weir__map_call *call, size_t n, size_t *which, weir_task_fn *one,
+                            weir__job_guard *guard)
+{
+    unsigned helpers = weir__load_rlx(&p->max);
+    weir__map *m, alone;
+    uint64_t failed;
+    int rc;
+    if (n > INT32_MAX)
+        return EOVERFLOW;
+    helpers = n <= 1 ? 0 : n - 1 < helpers ? (unsigned)(n - 1) : helpers;
+    m = helpers == 0 ? NULL : (weir__map *)WEIR_ALLOC(WEIR_CACHE_PAD, sizeof *m);
+    if (m == NULL) {
+        m = &alone;
+        helpers = 0;
+    }
+    weir__map_init(m, call, n, one, guard, helpers);
+    weir__map_call_helpers(p, m, helpers);
+    weir__map_work(m);
+    (void)weir_waitgroup_wait(NULL, &m->working);
+    failed = weir__load_rlx(&m->failed);
+    rc = failed == WEIR__MAP_NONE ? (int)weir__load_rlx(&m->left_out) : (int)(uint32_t)failed;
+    if (rc != 0 && which != NULL)
+        *which = failed == WEIR__MAP_NONE ? n : (size_t)(failed >> 32);
+    if (m != &alone)
+        weir__map_drop(m, 1);
+    return rc;
+}
+
+#endif /* WEIR_TASK_POOL_MAP_IMPLEMENTED */
 
 /* ==== weir/guard/clock.h: implementation ==== */
 
