@@ -141,6 +141,15 @@ threads: 1
 joined: success
 threads: 0
 END
+example shutdown <<'END'
+log: all that was sent has been answered
+stopped by signal 15: deadline passed
+clients   success
+requests  success
+cache     deadline passed
+log       success
+threads left: 0
+END
 example adaptive <<'END'
    time limit  --| capacity, o limit
    0 ms   5  ----o----------------------------------|
