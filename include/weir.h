@@ -5680,22 +5680,30 @@ WEIR_API int weir_shutdown_free(weir_shutdown *s);
 
 /* ==== weir/obs/hist.h ==== */
 
-/* weir/obs/hist.h: a histogram of latencies that answers percentiles with three digits.
+/* weir/obs/hist.h: a histogram of latencies that keeps three significant digits.
  *
  * Overview
- *   Log-linear buckets, as in HdrHistogram (G. Tene): values below 2 * HALF are exact; above, each power of two is cut into HALF = 512
- *   equal buckets, so a reported value is at most 0.2 % off. Values of 2^40 ns (18 minutes) and above share the last
- *   bucket; the maximum is kept exactly. A histogram is 128 KiB, the caller's memory, and never allocates.
+ *   Log-linear buckets, as in HdrHistogram (G. Tene): values below 2 * HALF are exact; above, each power of two is cut into HALF = 1024 equal
+ *   buckets, so that values which differ by a thousandth lie in different ones, and a reported value, the middle of its bucket, is at most 0.05 %
+ *   off. Values of 2^40 ns (18 minutes) and above share the last bucket; the maximum is kept exactly. A histogram is 250 KiB, the caller's
+ *   memory, and never allocates.
+ *
+ * Coordinated omission
+ *   Who sends a request, waits for the answer, and sends the next, measures nothing while one answer takes long: the requests that should have gone
+ *   out meanwhile, and would have waited too, are missing from the picture. weir_hist_record_corrected puts them in: a value v at an expected
+ *   interval of i counts as v, v - i, v - 2i, … down to i. Better still is to measure from when a request was due.
+ *   Source: HdrHistogram's recordValueWithExpectedInterval.
  *
  * Who may call what at once
- *   record: any number of threads, together with all else: wait-free, one atomic add and, for a new maximum, a few compare-and-swaps.
- *   percentile, count, merge's source: any thread; what is recorded meanwhile may or may not be in. init: one thread, before.
+ *   record: any number of threads, together with all else: one atomic add, wait-free, and for a new maximum compare-and-swaps, lock-free.
+ *   What reads, merge's source too: any thread; what is recorded meanwhile may or may not be in. init: one thread, before.
+ *   All relaxed: a count says nothing about other memory.
  */
 #ifndef WEIR_OBS_HIST_H
 #define WEIR_OBS_HIST_H
 
 
-#define WEIR__HIST_HALF_BITS 9
+#define WEIR__HIST_HALF_BITS 10
 #define WEIR__HIST_HALF ((size_t)1 << WEIR__HIST_HALF_BITS)
 #define WEIR__HIST_TOP_BITS 40
 #define WEIR__HIST_BUCKETS ((WEIR__HIST_TOP_BITS - WEIR__HIST_HALF_BITS + 1) * WEIR__HIST_HALF)
@@ -5719,19 +5727,31 @@ static inline size_t weir__hist_bucket(uint64_t value)
     return (size_t)(power * WEIR__HIST_HALF + (value >> power));
 }
 
+static inline void weir__hist_raise(weir_hist *h, uint64_t value)
+{
+    uint64_t max = weir__load_rlx(&h->max);
+    while (value > max && !weir__cas_rlx(&h->max, &max, value)) {}
+}
+
 /* Counts one value, in nanoseconds or any unit; negative ones count as 0. */
 static inline void weir_hist_record(weir_hist *h, weir_ns value)
 {
     const uint64_t v = value > 0 ? (uint64_t)value : 0;
-    uint64_t max = weir__load_rlx(&h->max);
     (void)weir__add_rlx(&h->counts[weir__hist_bucket(v)], 1);
-    while (v > max && !weir__cas_ar(&h->max, &max, v))
-        ;
+    weir__hist_raise(h, v);
 }
+
+/* Counts one value, and those that were not measured because it took so long (see above). interval: between two values, as it should be; 0 or
+ * below: as weir_hist_record. One add for each bucket on the way, however many values. */
+WEIR_API void weir_hist_record_corrected(weir_hist *h, weir_ns value, weir_ns interval);
 
 /* Adds what `from` has counted to `into`. */
 WEIR_API void weir_hist_merge(weir_hist *into, weir_hist *from);
 WEIR_API uint64_t weir_hist_count(weir_hist *h);
+/* How many values do not exceed `value`, as far as their bucket tells: those in the same bucket count as not exceeding it. */
+WEIR_API uint64_t weir_hist_count_to(weir_hist *h, weir_ns value);
+/* The sum of all values, at most 0.05 % off, if none is above 2^40: made from the buckets, so that nobody pays for it who does not ask. */
+WEIR_API double weir_hist_sum(weir_hist *h);
 /* The largest value, exactly; 0 if none. */
 WEIR_API weir_ns weir_hist_max(weir_hist *h);
 /* The value that `percent` % of the values do not exceed: the middle of its bucket, and never above the maximum. percent is cut to
@@ -12139,21 +12159,29 @@ static void weir__shutdown_join(weir__shutdown_step *step)
     step->line.not_stopped = false;
 }
 
+/* Whether its thread has been started and has not been joined. */
+static bool weir__shutdown_is_out(weir__shutdown_step *step)
+{
+    const uint32_t state = weir__load_rlx(&step->state);
+    return state == WEIR__SHUTDOWN_RUNS || state == WEIR__SHUTDOWN_RETURNED;
+}
+
 WEIR_API int weir_shutdown_free(weir_shutdown *s)
 {
     if (s->owns_signals)
         weir__signals_give_back();
-    s->owns_signals = false;
-    if (weir__fork_passed(s->forks))
-        return 0; /* the threads, and whoever held a lock, are the parent's */
+    if (weir__fork_passed(s->forks)) { /* the threads, and whoever held a lock, are the parent's */
+        s->owns_signals = false;
+        return 0;
+    }
     weir_ctx_cancel(&s->ctx, 0);
     weir_shutdown_force(s);
     if (s->watched)
         WEIR_THREAD_JOIN(s->watcher);
-    s->watched = false;
+    s->watched = s->owns_signals = false;
     for (size_t i = 0; i < s->count; i++) {
         weir__shutdown_join(&s->steps[i]);
-        if (weir__load_rlx(&s->steps[i].state) == WEIR__SHUTDOWN_RUNS)
+        if (weir__shutdown_is_out(&s->steps[i])) /* also if it has returned since */
             return EBUSY;
     }
     weir_ctx_free(&s->force);
@@ -12228,8 +12256,7 @@ static weir__shutdown_step *weir__shutdown_look(weir_shutdown *s, int phase, wei
         weir__shutdown_step *step = &s->steps[i];
         const weir_ns end = weir_time_add(step->begun, step->timeout), last = weir_time_add(end, s->config.grace);
         weir__shutdown_join(step);
-        if (step->line.phase != phase || weir__load_rlx(&step->state) == WEIR__SHUTDOWN_JOINED ||
-            weir__load_rlx(&step->state) == WEIR__SHUTDOWN_NOT_RUN)
+        if (step->line.phase != phase || !weir__shutdown_is_out(step))
             continue;
         if (now >= end) {
             step->line.timed_out = true;
@@ -12315,8 +12342,7 @@ static int weir__shutdown_sum_up(weir_shutdown *s)
             if (step->line.phase != phase)
                 continue;
             weir__shutdown_join(step);
-            if (weir__load_rlx(&step->state) == WEIR__SHUTDOWN_RUNS ||
-                weir__load_rlx(&step->state) == WEIR__SHUTDOWN_RETURNED) {
+            if (weir__shutdown_is_out(step)) {
                 step->line.not_stopped = true;
                 step->line.took = weir_now() - step->begun;
                 step->line.rc = step->line.timed_out ? ETIMEDOUT : ECANCELED;
@@ -12379,14 +12405,43 @@ WEIR_API void weir_hist_init(weir_hist *h)
 
 WEIR_API void weir_hist_merge(weir_hist *into, weir_hist *from)
 {
-    uint64_t max = weir__load_rlx(&into->max), v = weir__load_rlx(&from->max);
     for (size_t i = 0; i < WEIR__HIST_BUCKETS; i++) {
         const uint64_t n = weir__load_rlx(&from->counts[i]);
         if (n != 0)
             (void)weir__add_rlx(&into->counts[i], n);
     }
-    while (v > max && !weir__cas_ar(&into->max, &max, v))
-        ;
+    weir__hist_raise(into, weir__load_rlx(&from->max));
+}
+
+/* The smallest value of a bucket. */
+static uint64_t weir__hist_low(size_t bucket)
+{
+    unsigned power;
+    if (bucket < 2 * WEIR__HIST_HALF)
+        return bucket;
+    power = (unsigned)(bucket >> WEIR__HIST_HALF_BITS) - 1;
+    return (bucket - power * WEIR__HIST_HALF) << power;
+}
+
+/* The middle of a bucket. */
+static uint64_t weir__hist_value(size_t bucket)
+{
+    const unsigned power = bucket < 2 * WEIR__HIST_HALF ? 0 : (unsigned)(bucket >> WEIR__HIST_HALF_BITS) - 1;
+    return weir__hist_low(bucket) + (((uint64_t)1 << power) >> 1);
+}
+
+WEIR_API void weir_hist_record_corrected(weir_hist *h, weir_ns value, weir_ns interval)
+{
+    weir_hist_record(h, value);
+    if (interval <= 0 || value <= interval)
+        return;
+    for (weir_ns left = value - interval; left >= interval;) {
+        const size_t bucket = weir__hist_bucket((uint64_t)left);
+        const weir_ns low = (weir_ns)weir__hist_low(bucket), least = low > interval ? low : interval;
+        const weir_ns n = (left - least) / interval + 1; /* of those that are left, so many lie in this bucket */
+        (void)weir__add_rlx(&h->counts[bucket], (uint64_t)n);
+        left -= n * interval;
+    }
 }
 
 WEIR_API uint64_t weir_hist_count(weir_hist *h)
@@ -12402,14 +12457,21 @@ WEIR_API weir_ns weir_hist_max(weir_hist *h)
     return (weir_ns)weir__load_rlx(&h->max);
 }
 
-/* The middle of a bucket: the inverse of weir__hist_bucket. */
-static uint64_t weir__hist_value(size_t bucket)
+WEIR_API uint64_t weir_hist_count_to(weir_hist *h, weir_ns value)
 {
-    unsigned power;
-    if (bucket < 2 * WEIR__HIST_HALF)
-        return bucket;
-    power = (unsigned)(bucket >> WEIR__HIST_HALF_BITS) - 1;
-    return ((bucket - power * WEIR__HIST_HALF) << power) + (((uint64_t)1 << power) >> 1);
+    const size_t last = value >= 0 ? weir__hist_bucket((uint64_t)value) : 0;
+    uint64_t total = 0;
+    for (size_t i = 0; value >= 0 && i <= last; i++)
+        total += weir__load_rlx(&h->counts[i]);
+    return total;
+}
+
+WEIR_API double weir_hist_sum(weir_hist *h)
+{
+    double sum = 0;
+    for (size_t i = 0; i < WEIR__HIST_BUCKETS; i++)
+        sum += (double)weir__load_rlx(&h->counts[i]) * (double)weir__hist_value(i);
+    return sum;
 }
 
 WEIR_API weir_ns weir_hist_percentile(weir_hist *h, double percent)

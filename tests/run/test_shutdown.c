@@ -445,7 +445,8 @@ TEST(a_third_signal_kills_where_that_is_asked_for)
         _exit(dies_of_the_third());
     REQUIRE(child > 0 && waitpid(child, &status, 0) == child);
     CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
-    CHECK_INT(in_child(lives_on_after_the_third), FINE);
+    if (!TEST_SANITIZED) /* thread sanitizer holds signals back in a child of threads */
+        CHECK_INT(in_child(lives_on_after_the_third), FINE);
 }
 
 static int handled; /* atomic */

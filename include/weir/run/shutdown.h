@@ -235,21 +235,29 @@ static void weir__shutdown_join(weir__shutdown_step *step)
     step->line.not_stopped = false;
 }
 
+/* Whether its thread has been started and has not been joined. */
+static bool weir__shutdown_is_out(weir__shutdown_step *step)
+{
+    const uint32_t state = weir__load_rlx(&step->state);
+    return state == WEIR__SHUTDOWN_RUNS || state == WEIR__SHUTDOWN_RETURNED;
+}
+
 WEIR_API int weir_shutdown_free(weir_shutdown *s)
 {
     if (s->owns_signals)
         weir__signals_give_back();
-    s->owns_signals = false;
-    if (weir__fork_passed(s->forks))
-        return 0; /* the threads, and whoever held a lock, are the parent's */
+    if (weir__fork_passed(s->forks)) { /* the threads, and whoever held a lock, are the parent's */
+        s->owns_signals = false;
+        return 0;
+    }
     weir_ctx_cancel(&s->ctx, 0);
     weir_shutdown_force(s);
     if (s->watched)
         WEIR_THREAD_JOIN(s->watcher);
-    s->watched = false;
+    s->watched = s->owns_signals = false;
     for (size_t i = 0; i < s->count; i++) {
         weir__shutdown_join(&s->steps[i]);
-        if (weir__load_rlx(&s->steps[i].state) == WEIR__SHUTDOWN_RUNS)
+        if (weir__shutdown_is_out(&s->steps[i])) /* also if it has returned since */
             return EBUSY;
     }
     weir_ctx_free(&s->force);
@@ -324,8 +332,7 @@ static weir__shutdown_step *weir__shutdown_look(weir_shutdown *s, int phase, wei
         weir__shutdown_step *step = &s->steps[i];
         const weir_ns end = weir_time_add(step->begun, step->timeout), last = weir_time_add(end, s->config.grace);
         weir__shutdown_join(step);
-        if (step->line.phase != phase || weir__load_rlx(&step->state) == WEIR__SHUTDOWN_JOINED ||
-            weir__load_rlx(&step->state) == WEIR__SHUTDOWN_NOT_RUN)
+        if (step->line.phase != phase || !weir__shutdown_is_out(step))
             continue;
         if (now >= end) {
             step->line.timed_out = true;
@@ -411,8 +418,7 @@ static int weir__shutdown_sum_up(weir_shutdown *s)
             if (step->line.phase != phase)
                 continue;
             weir__shutdown_join(step);
-            if (weir__load_rlx(&step->state) == WEIR__SHUTDOWN_RUNS ||
-                weir__load_rlx(&step->state) == WEIR__SHUTDOWN_RETURNED) {
+            if (weir__shutdown_is_out(step)) {
                 step->line.not_stopped = true;
                 step->line.took = weir_now() - step->begun;
                 step->line.rc = step->line.timed_out ? ETIMEDOUT : ECANCELED;
