@@ -79,6 +79,10 @@
  *   run/signal.h         signals, counted in a word
  *   run/shutdown.h       how a program stops: signals, phases, a report
  *   obs/hist.h           a latency histogram
+ *   obs/text.h           text for formats that others read
+ *   obs/prometheus.h     metrics, as Prometheus scrapes them
+ *   obs/correlation.h    a number that contexts carry along
+ *   obs/trace.h          what ran when, as Chrome and Perfetto draw it
  *   obs/threads.h        prints that roll
  */
 
@@ -533,6 +537,13 @@ typedef pthread_t weir__thread;
 #endif
 #ifndef WEIR_THREAD_SET_NAME
 #define WEIR_THREAD_SET_NAME(name) ((void)weir__system_call(SYS_prctl, 15 /* PR_SET_NAME */, (long)(name), 0, 0, 0, 0))
+#endif
+#ifndef WEIR_THREAD_GET_NAME
+/* Into 16 bytes. */
+#define WEIR_THREAD_GET_NAME(name) ((void)weir__system_call(SYS_prctl, 16 /* PR_GET_NAME */, (long)(name), 0, 0, 0, 0))
+#endif
+#ifndef WEIR_PROCESS_NUMBER
+#define WEIR_PROCESS_NUMBER() weir__system_call(SYS_getpid, 0, 0, 0, 0, 0, 0)
 #endif
 #ifndef WEIR_THREAD_DETACH
 #define WEIR_THREAD_DETACH(thread) ((void)pthread_detach(thread))
@@ -5760,6 +5771,214 @@ WEIR_API weir_ns weir_hist_percentile(weir_hist *h, double percent);
 
 #endif /* WEIR_OBS_HIST_H */
 
+/* ==== weir/obs/text.h ==== */
+
+/* weir/obs/text.h: text into a caller's buffer or a file, for formats that others read: no locale, always valid UTF-8.
+ *
+ * A buffer that is too small gets the beginning, and what would have been needed is counted on; it always ends with a 0. Nothing is allocated.
+ * One thread at a time.
+ */
+#ifndef WEIR_OBS_TEXT_H
+#define WEIR_OBS_TEXT_H
+
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct weir__text {
+    FILE *file; /* NULL: into the buffer */
+    char *to;
+    size_t size, needed; /* needed: without the 0 at the end */
+    bool failed;         /* writing the file */
+} weir__text;
+
+WEIR_API void weir__text_init(weir__text *t, FILE *file, char *to, size_t size);
+WEIR_API void weir__text_put(weir__text *t, const char *bytes, size_t n);
+WEIR_API void weir__text_string(weir__text *t, const char *s);
+WEIR_API void weir__text_u64(weir__text *t, uint64_t value);
+/* The shortest of 15 to 17 digits that reads back as the same; NaN, +Inf, -Inf. The point is a point in every locale. */
+WEIR_API void weir__text_double(weir__text *t, double value);
+/* Puts each character of s; of one that is ASCII, whatever `ascii` puts for it; for a byte that is not UTF-8, U+FFFD. */
+WEIR_API void weir__text_escaped(weir__text *t, const char *s, void (*ascii)(weir__text *t, char c));
+/* 0; EOVERFLOW: the buffer is too small; EIO: the file took not all. */
+WEIR_API int weir__text_end(weir__text *t);
+
+#endif /* WEIR_OBS_TEXT_H */
+
+/* ==== weir/obs/prometheus.h ==== */
+
+/* weir/obs/prometheus.h: writes metrics in the text form that Prometheus scrapes, into a caller's buffer or a file.
+ *
+ *     weir_label in[] = {{"channel", "jobs"}, {"side", "send"}};
+ *     weir_prometheus_init(&p, buffer, sizeof buffer);
+ *     weir_prometheus_family(&p, "waits_total", "How often a thread had to sleep.", WEIR_PROMETHEUS_COUNTER);
+ *     weir_prometheus_count(&p, in, 2, waits);
+ *     weir_prometheus_family(&p, "latency_seconds", "From send to receive.", WEIR_PROMETHEUS_SUMMARY);
+ *     weir_prometheus_hist(&p, in, 2, &latency, NULL);
+ *     rc = weir_prometheus_end(&p, &needed);                   0, or EOVERFLOW: the buffer needs `needed` bytes
+ *
+ * Meaning
+ *   A family is a name with its help and type, written once; then come its values, one for each set of labels. The format wants all values of a
+ *   family in one place: a name is not to be used again after another. Prometheus measures in seconds, so histograms, which count nanoseconds, are
+ *   divided by 10^9 unless told otherwise.
+ *   Names are checked, and a call with a bad one writes nothing; label values and help may be any text, and what is not UTF-8 in it becomes U+FFFD.
+ *   What is read of a histogram while others record is some moment of each bucket: buckets never decrease, and the count is that of the last.
+ *
+ * Nothing is allocated. One thread at a time. Content type: text/plain; version=0.0.4.
+ * Source: "Exposition formats", prometheus.io/docs/instrumenting/exposition_formats.
+ */
+#ifndef WEIR_OBS_PROMETHEUS_H
+#define WEIR_OBS_PROMETHEUS_H
+
+
+enum {
+    WEIR_PROMETHEUS_UNTYPED,
+    WEIR_PROMETHEUS_COUNTER,
+    WEIR_PROMETHEUS_GAUGE,
+    WEIR_PROMETHEUS_HISTOGRAM,
+    WEIR_PROMETHEUS_SUMMARY
+};
+
+typedef struct weir_label {
+    const char *name, *value; /* value: NULL is "" */
+} weir_label;
+
+/* Zero means the default, for each. */
+typedef struct weir_prometheus_hist_opt {
+    const double *
+        points; /* histogram: upper bounds in the metric's unit, rising; 1e-6 to 10, a decade each. summary: quantiles; .5 .9 .99 .999 1 */
+    size_t point_count; /* of `points` */
+    double unit;        /* so many of what was recorded make one of the metric's; 1e9 */
+} weir_prometheus_hist_opt;
+
+typedef struct weir_prometheus {
+    weir__text text;
+    const char *family; /* NULL: none yet */
+    int type;
+} weir_prometheus;
+
+/* Begins a text in a buffer of `size` bytes, which may be 0 (then only counts), or in a file that is open for writing. */
+WEIR_API void weir_prometheus_init(weir_prometheus *p, char *buffer, size_t size);
+WEIR_API void weir_prometheus_init_file(weir_prometheus *p, FILE *file);
+
+/* What the following values belong to. name is kept as a pointer until the next one; help may be NULL. The same name as the last one's writes
+ * nothing again. EINVAL: a name that is not [a-zA-Z_:][a-zA-Z0-9_:]*, no such type, another type than it had. */
+WEIR_API int weir_prometheus_family(weir_prometheus *p, const char *name, const char *help, int type);
+
+/* One value with these labels. EINVAL: no family, one of histograms or summaries; a label's name that is not [a-zA-Z_][a-zA-Z0-9_]*, that begins
+ * with "__", or that stands there twice. */
+WEIR_API int weir_prometheus_value(weir_prometheus *p, const weir_label *labels, size_t n, double value);
+/* The same for a whole number, exactly. */
+WEIR_API int weir_prometheus_count(weir_prometheus *p, const weir_label *labels, size_t n, uint64_t value);
+/* A histogram, as buckets or as quantiles, after the family's type; opt may be NULL. EINVAL also: another type of family; a label called "le" or
+ * "quantile"; bounds that do not rise or are below 0, quantiles outside 0 to 1, a unit below 0. */
+WEIR_API int weir_prometheus_hist(weir_prometheus *p, const weir_label *labels, size_t n, weir_hist *h,
+                                  const weir_prometheus_hist_opt *opt);
+
+/* Ends it. *needed (may be NULL): the bytes that the whole text takes, its 0 at the end included. 0; EOVERFLOW: the buffer has only the beginning;
+ * EIO: the file took not all. More may be written after it. */
+WEIR_API int weir_prometheus_end(weir_prometheus *p, size_t *needed);
+
+#endif /* WEIR_OBS_PROMETHEUS_H */
+
+/* ==== weir/obs/correlation.h ==== */
+
+/* weir/obs/correlation.h: a number that a request keeps on its way: contexts carry it to whatever runs below them.
+ *
+ *     weir_ctx request;
+ *     weir_correlation_init(&request, parent, 4711);
+ *     …in a task of a group, a pool or a pipeline under it:   log("%llu: …", weir_correlation(ctx));
+ *
+ * The nearest number upwards counts. 0 is none. As many bits as a pointer has are kept.
+ */
+#ifndef WEIR_OBS_CORRELATION_H
+#define WEIR_OBS_CORRELATION_H
+
+
+/* As weir_ctx_init_value. id: 0 hides one from above. */
+WEIR_API void weir_correlation_init(weir_ctx *ctx, weir_ctx *parent, uint64_t id);
+/* The number; 0: none, or ctx is NULL. Any thread; wait-free: some steps for each context on the way. */
+WEIR_API uint64_t weir_correlation(const weir_ctx *ctx);
+
+#endif /* WEIR_OBS_CORRELATION_H */
+
+/* ==== weir/obs/trace.h ==== */
+
+/* weir/obs/trace.h: what ran when, on which thread, and for which request, for chrome://tracing and ui.perfetto.dev.
+ *
+ *     static weir_trace_event events[10000];
+ *     weir_trace_init(&trace, events, 10000, NULL);
+ *     …anywhere:  const weir_ns begun = weir_now();
+ *                 rows = parse(line);
+ *                 weir_trace_record(&trace, "parse", "stage", begun, weir_now(), weir_correlation(ctx));
+ *     weir_trace_write(&trace, file);                          a JSON file that these programs open
+ *
+ * Meaning
+ *   Events are kept in the caller's array; the first that fit, or (newest) the last, as a flight recorder does. The rest is counted.
+ *   One with a correlation id is joined by arrows with the others that have it, in the order in which they began.
+ *   A NULL trace records nothing, and costs a comparison.
+ *
+ * Implementation
+ *   Whoever records takes a number, which says the slot, and locks the slot by changing its stamp, without ever waiting: if somebody else is in it
+ *   (one that is a whole lap behind or ahead, or weir_trace_write, which copies it), the event is dropped and counted.
+ *       stamp    0 empty     BUSY somebody is in it     else 1 + the number of its event
+ *   An event that comes to a slot with a later one than itself is dropped: it has been overtaken by a whole lap.
+ *
+ * Who may call what at once: init, one thread, before. All else: any thread. Progress: record is wait-free; a system call or two for a thread's
+ * first event.
+ *
+ * Source: "Trace Event Format", Google, 2016: complete events (X), flow events (s, t, f), metadata (M).
+ */
+#ifndef WEIR_OBS_TRACE_H
+#define WEIR_OBS_TRACE_H
+
+
+typedef struct weir_trace_event {
+    weir__atomic_u64 stamp;
+    const char *name, *category;
+    weir_ns begin, end;
+    uint64_t id; /* the correlation id; 0: none */
+    long thread; /* the system's number */
+    char thread_name[16];
+} weir_trace_event;
+
+/* Zero means the default, for each. */
+typedef struct weir_trace_opt {
+    bool newest; /* keep the last events, not the first */
+} weir_trace_opt;
+
+typedef struct weir_trace {
+    weir__atomic_u64 next; /* the number of the next event, from 0 */
+    weir_trace_event *events;
+    size_t capacity;
+    weir_trace_opt opt;
+} weir_trace;
+
+/* events: `capacity` of them, the caller's, which outlive the trace. opt may be NULL, and is copied. EINVAL: no capacity. */
+WEIR_API int weir_trace_init(weir_trace *t, weir_trace_event *events, size_t capacity, const weir_trace_opt *opt);
+
+WEIR_API void weir__trace_keep(weir_trace *t, const char *name, const char *category, weir_ns begin, weir_ns end,
+                               uint64_t id);
+
+/* name and category are kept as pointers. begin, end: points on weir_now's clock, 0 or later; an end before the beginning counts as the beginning.
+ * id: 0 is none. */
+static inline void weir_trace_record(weir_trace *t, const char *name, const char *category, weir_ns begin, weir_ns end,
+                                     uint64_t id)
+{
+    if (t != NULL)
+        weir__trace_keep(t, name, category, begin, end, id);
+}
+
+/* How many events are kept, and how many have been dropped or overwritten; exact while nobody records. */
+WEIR_API size_t weir_trace_count(weir_trace *t);
+WEIR_API uint64_t weir_trace_dropped(weir_trace *t);
+
+/* Writes all that is kept, sorted by the time of their beginning, as JSON. 0; ENOMEM: it needs memory for a copy, and nothing is written; EIO: the
+ * file took not all. Others may record meanwhile; what they want to put into the slot that is being copied is dropped. */
+WEIR_API int weir_trace_write(weir_trace *t, FILE *file);
+
+#endif /* WEIR_OBS_TRACE_H */
+
 /* ==== weir/obs/threads.h ==== */
 
 /* weir/obs/threads.h: prints the roll of the library's threads (park/roll.h), for whoever looks for one that has been left behind.
@@ -5772,8 +5991,8 @@ WEIR_API weir_ns weir_hist_percentile(weir_hist *h, double percent);
 
 #include <stdio.h>
 
-/* A line for each thread that the library has started and that has not ended: its system id, its name, what it sleeps on and since when, the task that
- * it runs; the youngest first. Any thread; threads that start, end or park meanwhile wait for the printing. */
+/* A line for each thread that the library has started and that has not ended: its system id, its name, what it sleeps on and since when, the task
+ * that it runs; the youngest first. Any thread; threads that start, end or park meanwhile wait for the printing. */
 WEIR_API void weir_threads(FILE *file);
 
 #endif /* WEIR_OBS_THREADS_H */
@@ -12497,6 +12716,588 @@ WEIR_API weir_ns weir_hist_percentile(weir_hist *h, double percent)
 }
 
 #endif /* WEIR_OBS_HIST_IMPLEMENTED */
+
+/* ==== weir/obs/text.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_OBS_TEXT_IMPLEMENTED)
+#define WEIR_OBS_TEXT_IMPLEMENTED
+
+#include <stdlib.h>
+
+WEIR_API void weir__text_init(weir__text *t, FILE *file, char *to, size_t size)
+{
+    memset(t, 0, sizeof *t);
+    t->file = file;
+    t->to = to;
+    t->size = size;
+    if (size > 0)
+        to[0] = 0;
+}
+
+WEIR_API void weir__text_put(weir__text *t, const char *bytes, size_t n)
+{
+    const size_t at = t->needed;
+    t->needed += n;
+    if (t->file != NULL) {
+        if (fwrite(bytes, 1, n, t->file) != n)
+            t->failed = true;
+    } else if (at < t->size) {
+        const size_t fits = n < t->size - 1 - at ? n : t->size - 1 - at;
+        memcpy(t->to + at, bytes, fits);
+        t->to[at + fits] = 0;
+    }
+}
+
+WEIR_API void weir__text_string(weir__text *t, const char *s)
+{
+    weir__text_put(t, s, strlen(s));
+}
+
+WEIR_API void weir__text_u64(weir__text *t, uint64_t value)
+{
+    char digits[20];
+    size_t n = sizeof digits;
+    do {
+        digits[--n] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    weir__text_put(t, digits + n, sizeof digits - n);
+}
+
+WEIR_API void weir__text_double(weir__text *t, double value)
+{
+    char text[64], point = 0;
+    const double none = value - value; /* 0, or not a number */
+    if (none != none) {
+        weir__text_string(t, value != value ? "NaN" : value > 0 ? "+Inf" : "-Inf");
+        return;
+    }
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) - value == 0) /* in the same locale */
+            break;
+    }
+    for (const char *c = text; *c != 0; c++)
+        if ((*c >= '0' && *c <= '9') || *c == 'e' || *c == '+' || *c == '-') {
+            weir__text_put(t, c, 1);
+        } else if (point == 0) {
+            point = '.';
+            weir__text_put(t, &point, 1);
+        }
+}
+
+/* The bytes of the character that begins here; 0: none does. Source: the Unicode Standard, table 3-7: no overlong forms, no surrogates. */
+static size_t weir__text_character(const char *s)
+{
+    const unsigned char lead = (unsigned char)s[0], second = lead == 0 ? 0 : (unsigned char)s[1];
+    const size_t n = lead < 0x80 ? 1 : lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
+    if (n < 2)
+        return n;
+    if (second < (lead == 0xE0   ? 0xA0
+                  : lead == 0xF0 ? 0x90
+                                 : 0x80) ||
+        second > (lead == 0xED   ? 0x9F
+                  : lead == 0xF4 ? 0x8F
+                                 : 0xBF))
+        return 0;
+    for (size_t i = 2; i < n; i++) /* a 0 ends it, too */
+        if (((unsigned char)s[i] & 0xC0) != 0x80)
+            return 0;
+    return n;
+}
+
+WEIR_API void weir__text_escaped(weir__text *t, const char *s, void (*ascii)(weir__text *t, char c))
+{
+    while (*s != 0) {
+        const size_t n = weir__text_character(s);
+        if (n == 1)
+            ascii(t, *s);
+        else if (n > 1)
+            weir__text_put(t, s, n);
+        else
+            weir__text_string(t, "\xEF\xBF\xBD");
+        s += n > 0 ? n : 1;
+    }
+}
+
+WEIR_API int weir__text_end(weir__text *t)
+{
+    if (t->file != NULL)
+        return t->failed || fflush(t->file) != 0 ? EIO : 0;
+    return t->needed < t->size ? 0 : EOVERFLOW;
+}
+
+#endif /* WEIR_OBS_TEXT_IMPLEMENTED */
+
+/* ==== weir/obs/prometheus.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_OBS_PROMETHEUS_IMPLEMENTED)
+#define WEIR_OBS_PROMETHEUS_IMPLEMENTED
+
+WEIR_API void weir_prometheus_init(weir_prometheus *p, char *buffer, size_t size)
+{
+    memset(p, 0, sizeof *p);
+    weir__text_init(&p->text, NULL, buffer, size);
+}
+
+WEIR_API void weir_prometheus_init_file(weir_prometheus *p, FILE *file)
+{
+    memset(p, 0, sizeof *p);
+    weir__text_init(&p->text, file, NULL, 0);
+}
+
+WEIR_API int weir_prometheus_end(weir_prometheus *p, size_t *needed)
+{
+    if (needed != NULL)
+        *needed = p->text.needed + 1;
+    return weir__text_end(&p->text);
+}
+
+/* ---- names ----------------------------------------------------------------------------------------------------------------- */
+
+static bool weir__prometheus_name(const char *name, bool colons)
+{
+    if (name == NULL || *name == 0 || (*name >= '0' && *name <= '9'))
+        return false;
+    for (; *name != 0; name++)
+        if (!((*name >= 'a' && *name <= 'z') || (*name >= 'A' && *name <= 'Z') || (*name >= '0' && *name <= '9') ||
+              *name == '_' || (colons && *name == ':')))
+            return false;
+    return true;
+}
+
+/* own: the label that the caller adds itself, or NULL. */
+static bool weir__prometheus_labels(const weir_label *labels, size_t n, const char *own)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *name = labels[i].name;
+        if (!weir__prometheus_name(name, false) || strncmp(name, "__", 2) == 0 ||
+            (own != NULL && strcmp(name, own) == 0))
+            return false;
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(labels[k].name, name) == 0)
+                return false;
+    }
+    return true;
+}
+
+static void weir__prometheus_help(weir__text *t, char c)
+{
+    if (c == '\\')
+        weir__text_string(t, "\\\\");
+    else if (c == '\n')
+        weir__text_string(t, "\\n");
+    else
+        weir__text_put(t, &c, 1);
+}
+
+static void weir__prometheus_quoted(weir__text *t, char c)
+{
+    if (c == '"')
+        weir__text_string(t, "\\\"");
+    else
+        weir__prometheus_help(t, c);
+}
+
+WEIR_API int weir_prometheus_family(weir_prometheus *p, const char *name, const char *help, int type)
+{
+    static const char *const types[] = {"untyped", "counter", "gauge", "histogram", "summary"};
+    if (!weir__prometheus_name(name, true) || type < WEIR_PROMETHEUS_UNTYPED || type > WEIR_PROMETHEUS_SUMMARY)
+        return EINVAL;
+    if (p->family != NULL && strcmp(p->family, name) == 0)
+        return type == p->type ? 0 : EINVAL;
+    p->family = name;
+    p->type = type;
+    if (help != NULL) {
+        weir__text_string(&p->text, "# HELP ");
+        weir__text_string(&p->text, name);
+        weir__text_put(&p->text, " ", 1);
+        weir__text_escaped(&p->text, help, weir__prometheus_help);
+        weir__text_put(&p->text, "\n", 1);
+    }
+    weir__text_string(&p->text, "# TYPE ");
+    weir__text_string(&p->text, name);
+    weir__text_put(&p->text, " ", 1);
+    weir__text_string(&p->text, types[type]);
+    weir__text_put(&p->text, "\n", 1);
+    return 0;
+}
+
+/* ---- values ---------------------------------------------------------------------------------------------------------------- */
+
+/* What stands before the value. own: a label more, whose value is a number; NULL: none. */
+static void weir__prometheus_begin(weir_prometheus *p, const char *suffix, const weir_label *labels, size_t n,
+                                   const char *own, double own_value)
+{
+    weir__text *t = &p->text;
+    weir__text_string(t, p->family);
+    weir__text_string(t, suffix);
+    if (n > 0 || own != NULL)
+        weir__text_put(t, "{", 1);
+    for (size_t i = 0; i < n; i++) {
+        weir__text_string(t, labels[i].name);
+        weir__text_string(t, "=\"");
+        weir__text_escaped(t, labels[i].value == NULL ? "" : labels[i].value, weir__prometheus_quoted);
+        weir__text_string(t, i + 1 < n || own != NULL ? "\"," : "\"");
+    }
+    if (own != NULL) {
+        weir__text_string(t, own);
+        weir__text_string(t, "=\"");
+        weir__text_double(t, own_value);
+        weir__text_string(t, "\"");
+    }
+    weir__text_string(t, n > 0 || own != NULL ? "} " : " ");
+}
+
+static void weir__prometheus_whole(weir_prometheus *p, const char *suffix, const weir_label *labels, size_t n,
+                                   const char *own, double own_value, uint64_t value)
+{
+    weir__prometheus_begin(p, suffix, labels, n, own, own_value);
+    weir__text_u64(&p->text, value);
+    weir__text_put(&p->text, "\n", 1);
+}
+
+static void weir__prometheus_real(weir_prometheus *p, const char *suffix, const weir_label *labels, size_t n,
+                                  const char *own, double own_value, double value)
+{
+    weir__prometheus_begin(p, suffix, labels, n, own, own_value);
+    weir__text_double(&p->text, value);
+    weir__text_put(&p->text, "\n", 1);
+}
+
+static bool weir__prometheus_plain(const weir_prometheus *p, const weir_label *labels, size_t n)
+{
+    return p->family != NULL && p->type < WEIR_PROMETHEUS_HISTOGRAM && weir__prometheus_labels(labels, n, NULL);
+}
+
+WEIR_API int weir_prometheus_value(weir_prometheus *p, const weir_label *labels, size_t n, double value)
+{
+    if (!weir__prometheus_plain(p, labels, n))
+        return EINVAL;
+    weir__prometheus_real(p, "", labels, n, NULL, 0, value);
+    return 0;
+}
+
+WEIR_API int weir_prometheus_count(weir_prometheus *p, const weir_label *labels, size_t n, uint64_t value)
+{
+    if (!weir__prometheus_plain(p, labels, n))
+        return EINVAL;
+    weir__prometheus_whole(p, "", labels, n, NULL, 0, value);
+    return 0;
+}
+
+/* ---- histograms ------------------------------------------------------------------------------------------------------------ */
+
+/* A bound in what was recorded, rounded down, but not where only the multiplication is to blame. */
+static weir_ns weir__prometheus_bound(double bound, double unit)
+{
+    const double exact = bound * unit, raised = exact + exact * 1e-12;
+    return raised < 9e18 ? (weir_ns)raised : INT64_MAX;
+}
+
+static bool weir__prometheus_points(const weir_prometheus *p, const double *points, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!(points[i] >= 0) || (p->type == WEIR_PROMETHEUS_SUMMARY && points[i] > 1))
+            return false;
+        if (p->type == WEIR_PROMETHEUS_HISTOGRAM && (!(points[i] <= 1e300) || (i > 0 && points[i] <= points[i - 1])))
+            return false;
+    }
+    return true;
+}
+
+WEIR_API int weir_prometheus_hist(weir_prometheus *p, const weir_label *labels, size_t n, weir_hist *h,
+                                  const weir_prometheus_hist_opt *opt)
+{
+    static const double bounds[] = {1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1, 10}, quantiles[] = {0.5, 0.9, 0.99, 0.999, 1};
+    const bool summary = p->type == WEIR_PROMETHEUS_SUMMARY;
+    const bool given = opt != NULL && opt->point_count > 0;
+    const double *points = given ? opt->points : summary ? quantiles : bounds;
+    const size_t count = given     ? opt->point_count
+                         : summary ? sizeof quantiles / sizeof quantiles[0]
+                                   : sizeof bounds / sizeof bounds[0];
+    const double unit = opt != NULL && !(opt->unit >= 0 && opt->unit <= 0) ? opt->unit : 1e9;
+    uint64_t total;
+    if (p->family == NULL || p->type < WEIR_PROMETHEUS_HISTOGRAM || !(unit > 0) ||
+        !weir__prometheus_points(p, points, count) || !weir__prometheus_labels(labels, n, summary ? "quantile" : "le"))
+        return EINVAL;
+    for (size_t i = 0; i < count; i++)
+        if (summary)
+            weir__prometheus_real(p, "", labels, n, "quantile", points[i],
+                                  (double)weir_hist_percentile(h, points[i] * 100) / unit);
+        else
+            weir__prometheus_whole(p, "_bucket", labels, n, "le", points[i],
+                                   weir_hist_count_to(h, weir__prometheus_bound(points[i], unit)));
+    total = weir_hist_count(h); /* the last look, so that no bucket has more */
+    if (!summary)
+        weir__prometheus_whole(p, "_bucket", labels, n, "le", (double)__builtin_inf(), total);
+    weir__prometheus_real(p, "_sum", labels, n, NULL, 0, weir_hist_sum(h) / unit);
+    weir__prometheus_whole(p, "_count", labels, n, NULL, 0, total);
+    return 0;
+}
+
+#endif /* WEIR_OBS_PROMETHEUS_IMPLEMENTED */
+
+/* ==== weir/obs/correlation.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_OBS_CORRELATION_IMPLEMENTED)
+#define WEIR_OBS_CORRELATION_IMPLEMENTED
+
+/* A key that is the same in every unit, also under WEIR_STATIC, where each has variables of its own: no object lies at an odd address at the top of
+ * memory. */
+#define WEIR__CORRELATION_KEY ((const void *)(uintptr_t)(UINTPTR_MAX - 2))
+
+WEIR_API void weir_correlation_init(weir_ctx *ctx, weir_ctx *parent, uint64_t id)
+{
+    weir_ctx_init_value(ctx, parent, WEIR__CORRELATION_KEY, (void *)(uintptr_t)id);
+}
+
+WEIR_API uint64_t weir_correlation(const weir_ctx *ctx)
+{
+    return (uint64_t)(uintptr_t)weir_ctx_value(ctx, WEIR__CORRELATION_KEY);
+}
+
+#endif /* WEIR_OBS_CORRELATION_IMPLEMENTED */
+
+/* ==== weir/obs/trace.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_OBS_TRACE_IMPLEMENTED)
+#define WEIR_OBS_TRACE_IMPLEMENTED
+
+
+#include <stdlib.h>
+
+#define WEIR__TRACE_BUSY UINT64_MAX
+
+/* ---- recording ------------------------------------------------------------------------------------------------------------- */
+
+/* The calling thread, as it was called when it recorded its first event (in this process). */
+static void weir__trace_thread(weir_trace_event *e)
+{
+#ifdef WEIR_NO_ROLL /* as on the model's fibers, which have no thread-locals */
+    memset(e->thread_name, 0, sizeof e->thread_name);
+    e->thread = WEIR_THREAD_NUMBER();
+#else
+    static WEIR_THREAD_LOCAL struct {
+        uint32_t forks;
+        long number;
+        char name[16];
+    } own;
+    const uint32_t forks = weir__fork_count();
+    if (own.number == 0 || own.forks != forks) {
+        WEIR_THREAD_GET_NAME(own.name);
+        own.number = WEIR_THREAD_NUMBER();
+        own.forks = forks;
+    }
+    e->thread = own.number;
+    memcpy(e->thread_name, own.name, sizeof own.name);
+#endif
+}
+
+WEIR_API int weir_trace_init(weir_trace *t, weir_trace_event *events, size_t capacity, const weir_trace_opt *opt)
+{
+    memset(t, 0, sizeof *t);
+    if (capacity == 0)
+        return EINVAL;
+    memset(events, 0, capacity * sizeof *events);
+    t->events = events;
+    t->capacity = capacity;
+    if (opt != NULL)
+        t->opt = *opt;
+    return 0;
+}
+
+WEIR_API void weir__trace_keep(weir_trace *t, const char *name, const char *category, weir_ns begin, weir_ns end,
+                               uint64_t id)
+{
+    const uint64_t number = weir__add_rlx(&t->next, 1);
+    weir_trace_event *e = &t->events[number % t->capacity];
+    uint64_t stamp = weir__load_rlx(&e->stamp);
+    if (number >= t->capacity && !t->opt.newest)
+        return;
+    /* (A) Acquire: whoever was in the slot before has left it. */
+    if (stamp > number || !weir__cas_acq(&e->stamp, &stamp, WEIR__TRACE_BUSY))
+        return;
+    e->name = name;
+    e->category = category;
+    e->begin = begin > 0 ? begin : 0;
+    e->end = end > e->begin ? end : e->begin;
+    e->id = id;
+    weir__trace_thread(e);
+    weir__store_rel(&e->stamp, number + 1); /* pairs with (A) and (B) */
+}
+
+/* Copies an event. False: there is none, or somebody is in the slot. */
+static bool weir__trace_copy(weir_trace_event *e, weir_trace_event *to)
+{
+    uint64_t stamp = weir__load_rlx(&e->stamp);
+    /* (B) Acquire: what was recorded. */
+    if (stamp == 0 || stamp == WEIR__TRACE_BUSY || !weir__cas_acq(&e->stamp, &stamp, WEIR__TRACE_BUSY))
+        return false;
+    *to = *e;
+    to->stamp = stamp;
+    weir__store_rel(&e->stamp, stamp); /* pairs with (A): the next one writes after we have read */
+    return true;
+}
+
+WEIR_API size_t weir_trace_count(weir_trace *t)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < t->capacity; i++)
+        n += weir__load_rlx(&t->events[i].stamp) != 0;
+    return n;
+}
+
+WEIR_API uint64_t weir_trace_dropped(weir_trace *t)
+{
+    const uint64_t kept = weir_trace_count(t), all = weir__load_rlx(&t->next);
+    return all > kept ? all - kept : 0;
+}
+
+/* ---- writing --------------------------------------------------------------------------------------------------------------- */
+
+static void weir__trace_json(weir__text *t, char c)
+{
+    char code[8];
+    if (c == '"' || c == '\\') {
+        weir__text_put(t, "\\", 1);
+        weir__text_put(t, &c, 1);
+    } else if ((unsigned char)c < 0x20 || c == 0x7f) {
+        snprintf(code, sizeof code, "\\u%04x", (unsigned)c);
+        weir__text_string(t, code);
+    } else {
+        weir__text_put(t, &c, 1);
+    }
+}
+
+static void weir__trace_member(weir__text *t, const char *name, const char *value)
+{
+    weir__text_put(t, "\"", 1);
+    weir__text_string(t, name);
+    weir__text_string(t, "\":\"");
+    weir__text_escaped(t, value == NULL ? "" : value, weir__trace_json);
+    weir__text_put(t, "\"", 1);
+}
+
+/* Nanoseconds as the microseconds that the format has. */
+static void weir__trace_time(weir__text *t, const char *name, weir_ns value)
+{
+    char text[64];
+    snprintf(text, sizeof text, ",\"%s\":%lld.%03d", name, (long long)(value / 1000), (int)(value % 1000));
+    weir__text_string(t, text);
+}
+
+/* The members that all have: phase, process, thread. */
+static void weir__trace_head(weir__text *t, const char *phase, const weir_trace_event *e)
+{
+    char text[96];
+    snprintf(text, sizeof text, ",\n{\"ph\":\"%s\",\"pid\":%ld,\"tid\":%ld,", phase, WEIR_PROCESS_NUMBER(), e->thread);
+    weir__text_string(t, text);
+}
+
+static void weir__trace_thread_name(weir__text *t, const weir_trace_event *e)
+{
+    weir__trace_head(t, "M", e);
+    weir__text_string(t, "\"name\":\"thread_name\",\"args\":{");
+    weir__trace_member(t, "name", e->thread_name);
+    weir__text_string(t, "}}");
+}
+
+static void weir__trace_complete(weir__text *t, const weir_trace_event *e)
+{
+    char text[64];
+    weir__trace_head(t, "X", e);
+    weir__trace_member(t, "name", e->name);
+    weir__text_put(t, ",", 1);
+    weir__trace_member(t, "cat", e->category);
+    weir__trace_time(t, "ts", e->begin);
+    weir__trace_time(t, "dur", e->end - e->begin);
+    if (e->id != 0) {
+        snprintf(text, sizeof text, ",\"args\":{\"correlation\":\"%llu\"}", (unsigned long long)e->id);
+        weir__text_string(t, text);
+    }
+    weir__text_put(t, "}", 1);
+}
+
+/* One end, or a stop, of an arrow: it belongs to the event that this thread is in at that time. */
+static void weir__trace_flow(weir__text *t, const char *phase, const weir_trace_event *e)
+{
+    char text[64];
+    weir__trace_head(t, phase, e);
+    snprintf(text, sizeof text, ",\"id\":\"0x%llx\"", (unsigned long long)e->id);
+    weir__trace_member(t, "name", "correlation");
+    weir__text_put(t, ",", 1);
+    weir__trace_member(t, "cat", "correlation");
+    weir__text_string(t, text);
+    if (*phase == 'f')
+        weir__text_string(t, ",\"bp\":\"e\"");
+    weir__trace_time(t, "ts", e->begin);
+    weir__text_put(t, "}", 1);
+}
+
+static int weir__trace_by_id(const void *one, const void *other)
+{
+    const weir_trace_event *a = (const weir_trace_event *)one, *b = (const weir_trace_event *)other;
+    if (a->id != b->id)
+        return a->id < b->id ? -1 : 1;
+    if (a->begin != b->begin)
+        return a->begin < b->begin ? -1 : 1;
+    return a->stamp < b->stamp ? -1 : 1;
+}
+
+static int weir__trace_by_thread(const void *one, const void *other)
+{
+    const weir_trace_event *a = (const weir_trace_event *)one, *b = (const weir_trace_event *)other;
+    if (a->thread != b->thread)
+        return a->thread < b->thread ? -1 : 1;
+    if (a->begin != b->begin)
+        return a->begin < b->begin ? -1 : 1;
+    if (a->end != b->end)
+        return a->end > b->end ? -1 : 1; /* what contains the other comes first */
+    return a->stamp < b->stamp ? -1 : 1;
+}
+
+static void weir__trace_all(weir__text *t, weir_trace_event *events, size_t n)
+{
+    qsort(events, n, sizeof *events, weir__trace_by_thread);
+    for (size_t i = 0; i < n; i++) {
+        if (i == 0 || events[i].thread != events[i - 1].thread)
+            weir__trace_thread_name(t, &events[i]);
+        weir__trace_complete(t, &events[i]);
+    }
+    qsort(events, n, sizeof *events, weir__trace_by_id);
+    for (size_t i = 0; i < n; i++) {
+        const bool before = i > 0 && events[i - 1].id == events[i].id;
+        const bool after = i + 1 < n && events[i + 1].id == events[i].id;
+        if (events[i].id != 0 && (before || after))
+            weir__trace_flow(t, before && after ? "t" : after ? "s" : "f", &events[i]);
+    }
+}
+
+WEIR_API int weir_trace_write(weir_trace *t, FILE *file)
+{
+    weir__text text;
+    char head[128];
+    size_t n = 0;
+    weir_trace_event *copy = (weir_trace_event *)WEIR_ALLOC(16, t->capacity * sizeof *copy);
+    if (copy == NULL)
+        return ENOMEM;
+    for (size_t i = 0; i < t->capacity; i++)
+        n += weir__trace_copy(&t->events[i], &copy[n]);
+    weir__text_init(&text, file, NULL, 0);
+    snprintf(head, sizeof head, "{\"displayTimeUnit\":\"ns\",\"otherData\":{\"dropped\":\"%llu\"},\"traceEvents\":[\n",
+             (unsigned long long)weir_trace_dropped(t));
+    weir__text_string(&text, head);
+    snprintf(head, sizeof head, "{\"ph\":\"M\",\"pid\":%ld,\"name\":\"process_labels\",\"args\":{\"labels\":\"weir\"}}",
+             WEIR_PROCESS_NUMBER());
+    weir__text_string(&text, head);
+    weir__trace_all(&text, copy, n);
+    weir__text_string(&text, "\n]}\n");
+    WEIR_FREE(copy);
+    return weir__text_end(&text);
+}
+
+#endif /* WEIR_OBS_TRACE_IMPLEMENTED */
 
 /* ==== weir/obs/threads.h: implementation ==== */
 
