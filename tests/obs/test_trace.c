@@ -104,7 +104,7 @@ TEST(arrows_join_the_events_of_one_request_in_the_order_of_time)
 TEST(the_first_are_kept_or_the_last_and_the_rest_is_counted)
 {
     const weir_trace_opt newest = {true};
-    char name[20];
+    char name[50];
     for (int last = 0; last < 2; last++) {
         REQUIRE(weir_trace_init(&trace, events, 7, last ? &newest : NULL) == 0);
         for (int i = 0; i < 100; i++)
