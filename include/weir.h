@@ -13134,8 +13134,14 @@ static bool weir__trace_copy(weir_trace_event *e, weir_trace_event *to)
     /* (B) Acquire: what was recorded. */
     if (stamp == 0 || stamp == WEIR__TRACE_BUSY || !weir__cas_acq(&e->stamp, &stamp, WEIR__TRACE_BUSY))
         return false;
-    *to = *e;
     to->stamp = stamp;
+    to->name = e->name;
+    to->category = e->category;
+    to->begin = e->begin;
+    to->end = e->end;
+    to->id = e->id;
+    to->thread = e->thread;
+    memcpy(to->thread_name, e->thread_name, sizeof to->thread_name);
     weir__store_rel(&e->stamp, stamp); /* pairs with (A): the next one writes after we have read */
     return true;
 }
