@@ -12375,7 +12375,6 @@ static void weir__shutdown_join(weir__shutdown_step *step)
     step->line.rc = step->rc;
     step->line.took = step->returned - step->begun;
     step->line.timed_out = step->line.timed_out || step->line.took >= step->timeout;
-    step->line.not_stopped = false;
 }
 
 /* Whether its thread has been started and has not been joined. */
@@ -12656,8 +12655,8 @@ WEIR_API void weir_hist_record_corrected(weir_hist *h, weir_ns value, weir_ns in
         return;
     for (weir_ns left = value - interval; left >= interval;) {
         const size_t bucket = weir__hist_bucket((uint64_t)left);
-        const weir_ns low = (weir_ns)weir__hist_low(bucket), least = low > interval ? low : interval;
-        const weir_ns n = (left - least) / interval + 1; /* of those that are left, so many lie in this bucket */
+        /* Of those that are left, so many lie in this bucket. None is below the interval: the bucket would be wider than that. */
+        const weir_ns n = (left - (weir_ns)weir__hist_low(bucket)) / interval + 1;
         (void)weir__add_rlx(&h->counts[bucket], (uint64_t)n);
         left -= n * interval;
     }

@@ -1,4 +1,5 @@
-/* obs/prometheus.h, obs/text.h: what is written is read back by a strict parser of the format; buffers of every size; names and text of every kind. */
+/* obs/prometheus.h, obs/text.h: what is written is read back by a strict parser of the format; buffers of every size; names and text of every kind.
+ * */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -334,6 +335,7 @@ TEST(what_is_not_utf_8_becomes_a_replacement_character)
                                     {"\xE0\x80\x80", R R R},       /* overlong */
                                     {"\xED\xA0\x80", R R R},       /* a surrogate */
                                     {"\xF4\x90\x80\x80", R R R R}, /* beyond the last */
+                                    {"\xF5\x80\x80\x80", R R R R}, /* no lead */
                                     {"\xF0\x8F\xBF\xBF", R R R R}, /* overlong */
                                     {"\xE6\xBC", R R},             /* it ends */
                                     {"\xC3(", R "("},              /* no continuation */
@@ -409,6 +411,24 @@ TEST(a_histogram_has_rising_buckets_and_a_summary_quantiles)
                       "# TYPE s summary\n"
                       "s{quantile=\"0\"} 0\ns{quantile=\"0.25\"} 2\ns{quantile=\"1\"} 9.5\ns_sum 95\ns_count 20\n");
     CHECK(parse(buffer));
+}
+
+TEST(a_bound_is_what_it_says_in_nanoseconds)
+{
+    for (weir_ns v = 1; v < 2048; v++) { /* v / 1e9 * 1e9 is below v for some of them */
+        const double bound = (double)v / 1e9;
+        const weir_prometheus_hist_opt opt = {&bound, 1, 0};
+        if (v != 15 && v != 30 && v % 64 != 0)
+            continue;
+        weir_hist_init(&hist);
+        weir_hist_record(&hist, v);
+        weir_hist_record(&hist, v + 1);
+        weir_prometheus_init(&p, buffer, sizeof buffer);
+        (void)weir_prometheus_family(&p, "h", NULL, WEIR_PROMETHEUS_HISTOGRAM);
+        CHECK_INT(weir_prometheus_hist(&p, NULL, 0, &hist, &opt), 0);
+        REQUIRE(parse(buffer));
+        CHECK_INT(parsed.sample[0].value, 1);
+    }
 }
 
 static int stop; /* atomic */

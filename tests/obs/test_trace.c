@@ -1,9 +1,7 @@
 /* obs/trace.h: what is written is JSON with everything in it; nothing is lost up to the capacity; what does not fit is counted; no event is torn. */
-#include "harness.h"
+#include "../core/child.h"
 
 #include "json.h"
-
-#include <sys/wait.h>
 
 static weir_trace trace;
 static weir_trace_event events[1000];
@@ -203,6 +201,20 @@ TEST(recorders_that_race_for_few_places_tear_nothing)
         for (size_t i = 0; i < 3; i++)
             CHECK(events[i].stamp == 0 || !torn(&events[i]));
     }
+}
+
+static int records_in_child(void)
+{
+    weir_trace_record(&trace, "in the child", "c", 0, 1, 0);
+    return events[1].thread == gettid() && events[1].thread != events[0].thread ? FINE : 1;
+}
+
+TEST(a_child_has_a_thread_of_its_own)
+{
+    REQUIRE(weir_trace_init(&trace, events, 1000, NULL) == 0);
+    weir_trace_record(&trace, "in the parent", "c", 0, 1, 0);
+    CHECK_INT(in_child(records_in_child), FINE);
+    CHECK_INT(weir_trace_count(&trace), 1);
 }
 
 TEST(python_reads_it_as_json)

@@ -504,6 +504,53 @@ TEST(interrupted_calls_are_restarted)
     CHECK_INT(in_child(reads_on), FINE);
 }
 
+static void forces(void *unused)
+{
+    (void)unused;
+    EVENTUALLY(get(&at_step));
+    weir_shutdown_force(&stop);
+}
+
+TEST(it_is_forced_from_any_thread)
+{
+    start_with(&silent);
+    at_step = 0;
+    step(WEIR_SHUTDOWN_STOP, "hangs", WEIR_FOREVER, hangs, &at_step);
+    weir_shutdown_begin(&stop, 0);
+    struct test_team *team = test_start(1, forces, NULL, 0);
+    CHECK_INT(weir_shutdown_wait(NULL, &stop), ECANCELED);
+    test_join(team);
+    CHECK(weir_shutdown_forced(&stop) && line(0).not_stopped && line(0).took > 0);
+    set(&go_on, 1);
+    EVENTUALLY(weir_shutdown_free(&stop) == 0);
+}
+
+static void let_go(void *unused)
+{
+    (void)unused;
+    set(&go_on, 1);
+}
+/* Looks at no context; its hook does. */
+static int hangs_with_a_hook(weir_ctx *ctx, void *arg)
+{
+    weir_ctx_hook hook;
+    (void)weir_ctx_on_cancel(ctx, &hook, let_go, NULL);
+    (void)hangs(ctx, arg);
+    (void)weir_ctx_off_cancel(ctx, &hook);
+    return 3;
+}
+
+TEST(the_hooks_of_a_step_run_when_its_time_is_over)
+{
+    const weir_shutdown_config config = {.no_signals = true, .step_timeout = WEIR_MS(2), .grace = WEIR_SEC(1000)};
+    start_with(&config);
+    step(WEIR_SHUTDOWN_STOP, "hooked", 0, hangs_with_a_hook, NULL);
+    weir_shutdown_begin(&stop, 0);
+    CHECK_INT(weir_shutdown_wait(NULL, &stop), 3);
+    CHECK(line(0).timed_out && !line(0).not_stopped);
+    CHECK_INT(weir_shutdown_free(&stop), 0);
+}
+
 static int told_the_context(weir_ctx *ctx, void *arg)
 {
     (void)arg;

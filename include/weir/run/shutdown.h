@@ -232,7 +232,6 @@ static void weir__shutdown_join(weir__shutdown_step *step)
     step->line.rc = step->rc;
     step->line.took = step->returned - step->begun;
     step->line.timed_out = step->line.timed_out || step->line.took >= step->timeout;
-    step->line.not_stopped = false;
 }
 
 /* Whether its thread has been started and has not been joined. */
