@@ -148,6 +148,33 @@ threads: 1
 joined: success
 threads: 0
 END
+example shutdown <<'END'
+log: all that was sent has been answered
+stopped by signal 15: deadline passed
+clients   success
+requests  success
+cache     deadline passed
+log       success
+threads left: 0
+END
+example metrics <<'END'
+# HELP requests_total Requests answered.
+# TYPE requests_total counter
+requests_total{path="/look\"up\""} 6
+# HELP latency_seconds From request to answer.
+# TYPE latency_seconds histogram
+latency_seconds_bucket{path="/look\"up\"",le="0.001"} 1
+latency_seconds_bucket{path="/look\"up\"",le="0.1"} 6
+latency_seconds_bucket{path="/look\"up\"",le="+Inf"} 6
+latency_seconds_sum{path="/look\"up\""} 0.090992384
+latency_seconds_count{path="/look\"up\""} 6
+# TYPE latency_quantiles_seconds summary
+latency_quantiles_seconds{quantile="0.5"} 0.008998912
+latency_quantiles_seconds{quantile="1"} 0.036
+latency_quantiles_seconds_sum 0.090992384
+latency_quantiles_seconds_count 6
+success, events traced: 18, dropped: 0
+END
 example adaptive <<'END'
    time limit  --| capacity, o limit
    0 ms   5  ----o----------------------------------|

@@ -83,7 +83,13 @@
  *   flow/pipeline.h      the threads of a pipeline, and how it ends
  *   flow/stages.h        the stages of a pipeline, one call each
  *   flow/generator.h     a lazy sequence
+ *   run/signal.h         signals, counted in a word
+ *   run/shutdown.h       how a program stops: signals, phases, a report
  *   obs/hist.h           a latency histogram
+ *   obs/text.h           text for formats that others read
+ *   obs/prometheus.h     metrics, as Prometheus scrapes them
+ *   obs/correlation.h    a number that contexts carry along
+ *   obs/trace.h          what ran when, as Chrome and Perfetto draw it
  *   obs/threads.h        prints that roll
  */
 
@@ -538,6 +544,13 @@ typedef pthread_t weir__thread;
 #endif
 #ifndef WEIR_THREAD_SET_NAME
 #define WEIR_THREAD_SET_NAME(name) ((void)weir__system_call(SYS_prctl, 15 /* PR_SET_NAME */, (long)(name), 0, 0, 0, 0))
+#endif
+#ifndef WEIR_THREAD_GET_NAME
+/* Into 16 bytes. */
+#define WEIR_THREAD_GET_NAME(name) ((void)weir__system_call(SYS_prctl, 16 /* PR_GET_NAME */, (long)(name), 0, 0, 0, 0))
+#endif
+#ifndef WEIR_PROCESS_NUMBER
+#define WEIR_PROCESS_NUMBER() weir__system_call(SYS_getpid, 0, 0, 0, 0, 0, 0)
 #endif
 #ifndef WEIR_THREAD_DETACH
 #define WEIR_THREAD_DETACH(thread) ((void)pthread_detach(thread))
@@ -6207,24 +6220,206 @@ WEIR_API int weir__generator_stop(weir__generator *g, void *handle);
 
 #endif /* WEIR_FLOW_GENERATOR_H */
 
-/* ==== weir/obs/hist.h ==== */
+/* ==== weir/run/signal.h ==== */
 
-/* weir/obs/hist.h: a histogram of latencies that answers percentiles with three digits.
+/* weir/run/signal.h: signals, counted in a word that threads sleep on.
  *
- * Overview
- *   Log-linear buckets, as in HdrHistogram (G. Tene): values below 2 * HALF are exact; above, each power of two is cut into HALF = 512
- *   equal buckets, so a reported value is at most 0.2 % off. Values of 2^40 ns (18 minutes) and above share the last
- *   bucket; the maximum is kept exactly. A histogram is 128 KiB, the caller's memory, and never allocates.
+ * A handler adds one to a word and wakes whoever sleeps on it: that is all that it may do. It runs in whichever thread the system picks, started
+ * before or after; a thread that blocks the signals changes nothing as long as one does not. Interrupted system calls are restarted.
+ *
+ * A signal that was ignored before stays ignored: a shell says so to what it starts in the background. Giving back restores what was before,
+ * whatever that was: the struct of sigaction, which -std=c11 hides, is read and written back as bytes.
+ *
+ *   Not done: signalfd, and sigwait in a thread. Both need the signals blocked in every thread, also in those that libraries have started before
+ *   main. Not done: a pipe from the handler to the waiting thread. futex(2) is as safe to call there, has no descriptor to leak, and cannot be
+ *   full.
+ *
+ * Who may call what at once: take and give back, one thread, the owner. All else: any thread; poke and what the handler calls, also in a handler.
+ *
+ * Sources: signal-safety(7), sigaction(2), signal(2), futex(2); "Basic Signal Handling" in the manual of the GNU C library, for signals that are
+ * ignored.
+ */
+#ifndef WEIR_RUN_SIGNAL_H
+#define WEIR_RUN_SIGNAL_H
+
+
+enum { WEIR_SIGNALS_MAX = 8 };
+
+/* Counts these from now on (count 0: SIGINT and SIGTERM). third_kills: the second restores the default actions. 0; EBUSY: they are taken already;
+ * EINVAL: one cannot be handled, and nothing has changed. */
+WEIR_API int weir__signals_take(const int *signals, size_t count, bool third_kills);
+WEIR_API void weir__signals_give_back(void);
+
+/* How many have come since take; the first one's number, or 0. */
+WEIR_API uint32_t weir__signals_count(void);
+WEIR_API int weir__signals_first(void);
+
+/* Sleeping: read events, look at what is waited for, sleep if it has not happened. Whoever makes it happen pokes, and so does each signal. */
+WEIR_API uint32_t weir__signals_events(void);
+WEIR_API void weir__signals_sleep(uint32_t seen, weir_ns until);
+WEIR_API void weir__signals_poke(void *unused);
+
+#endif /* WEIR_RUN_SIGNAL_H */
+
+/* ==== weir/run/shutdown.h ==== */
+
+/* weir/run/shutdown.h: how a program stops: on a signal, in three phases, each step with a time of its own, and a report of what did not stop.
+ *
+ *     static weir_shutdown stop;                                         it outlives every step, also one that never returns
+ *     weir_shutdown_init(&stop, NULL);                                   from here on SIGINT and SIGTERM are its
+ *     weir_shutdown_on_phase(&stop, WEIR_SHUTDOWN_STOP, "listener", WEIR_SEC(1), close_listener, &server);
+ *     weir_shutdown_on_phase(&stop, WEIR_SHUTDOWN_DRAIN, "requests", WEIR_SEC(20), drain, &server);
+ *     weir_shutdown_on_phase(&stop, WEIR_SHUTDOWN_FINISH, "log", WEIR_SEC(2), flush, &log);
+ *     …start the server under weir_shutdown_ctx(&stop)…
+ *     rc = weir_shutdown_wait(NULL, &stop);                              sleeps until a signal comes, then runs the three phases
+ *
+ * Meaning
+ *   It begins with the first signal, with weir_shutdown_begin, or when the parent context ends, whichever comes first; signals that came between
+ *   init and wait count. weir_shutdown_ctx ends then, before the first step.
+ *   Phases: WEIR_SHUTDOWN_STOP, accept nothing more; _DRAIN, cancel or finish what is under way; _FINISH, wait for the rest, flush, close. A phase
+ *   is over when each of its steps has returned or had its time. The next one runs in any case: a listener that hangs does not keep the log from
+ *   being flushed.
+ *   Steps of one phase run at the same time, each on a thread of its own: one that hangs takes nobody's time but its own, and a phase
+ *   takes as long as its longest step. What needs an order stands in one step, or in two phases.
+ *   A step's context ends after its timeout; a little later (`grace`) it is not waited for any more, and left behind, on its thread. It is joined
+ *   if it returns while other steps are still waited for; else it is in the report as one that did not stop.
+ *   A second signal forces: the contexts of all steps are cancelled, nothing is waited for any more, steps that have not begun do not begin. It
+ *   takes two also where weir_shutdown_begin came first: the supervisor's signal may just have met it.
+ *
+ * Signals (run/signal.h has the handler)
+ *   What the handler has noted is looked at by a thread: the one in weir_shutdown_wait; or, for a program whose main thread works rather than
+ *   waits, one of the library's (config.watch), which ends the context with the first signal.
+ *   One shutdown in a process has the signals. A child made by fork has the handler and nobody who looks: it calls weir_shutdown_free, or exec.
  *
  * Who may call what at once
- *   record: any number of threads, together with all else: wait-free, one atomic add and, for a new maximum, a few compare-and-swaps.
- *   percentile, count, merge's source: any thread; what is recorded meanwhile may or may not be in. init: one thread, before.
+ *   init, free: one thread, while nobody else uses it. wait: one thread at a time. All else: any thread, at any time in between.
+ *
+ * The complaint behind the phases: shutdowns whose later parts never ran because an earlier one had timed out (PostHog#71244).
+ */
+#ifndef WEIR_RUN_SHUTDOWN_H
+#define WEIR_RUN_SHUTDOWN_H
+
+
+enum { WEIR_SHUTDOWN_STOP, WEIR_SHUTDOWN_DRAIN, WEIR_SHUTDOWN_FINISH, WEIR_SHUTDOWN_PHASES };
+enum { WEIR_SHUTDOWN_STEPS = 32 };
+
+/* Zero means the default, for each. */
+typedef struct weir_shutdown_config {
+    weir_ctx *parent;    /* its end begins the shutdown; outlives it. None */
+    const int *signals;  /* SIGINT and SIGTERM; no more than WEIR_SIGNALS_MAX */
+    size_t signal_count; /* of `signals` */
+    bool no_signals;     /* begins with weir_shutdown_begin or the parent alone */
+    bool third_kills; /* the second signal restores the default action: a third ends the process, whatever else hangs */
+    bool watch;       /* a thread of the library's ends the context with the first signal */
+    weir_ns step_timeout; /* of steps that have none of their own; 10 s */
+    weir_ns grace;        /* how long after its timeout a step may take to return; 100 ms */
+    weir_ns
+        timeout; /* of all phases together: forced then, as by a second signal. Choose it larger than the steps' in a row. None */
+} weir_shutdown_config;
+
+typedef struct weir_shutdown_line {
+    const char *name;
+    int phase;
+    int rc; /* what the step returned; of one that has not: ETIMEDOUT, ECANCELED (forced), EAGAIN (the system refused a thread) */
+    weir_ns took;     /* until it returned, or until it was left behind */
+    bool timed_out;   /* it had not returned when its time was over */
+    bool not_stopped; /* it had not returned at the end */
+    bool not_run;     /* it was never called */
+} weir_shutdown_line;
+
+typedef struct weir__shutdown_step {
+    weir_shutdown_line line;
+    weir_task_fn *fn;
+    void *arg;
+    weir_ns timeout, begun;
+    weir_ctx ctx;
+    weir__thread thread;
+    weir__atomic_u32 state; /* weir__shutdown_… */
+    int rc;                 /* the thread's until it has returned, as `returned` */
+    weir_ns returned;
+} weir__shutdown_step;
+
+typedef struct weir_shutdown {
+    weir_shutdown_config config;
+    weir_ctx ctx;   /* its end is the beginning */
+    weir_ctx force; /* its end is what a second signal does; the parent of the steps' */
+    weir_ctx_hook begins, forces;
+    weir__lock lock; /* of the registration */
+    bool sealed, done, watched, owns_signals;
+    int result; /* once done */
+    weir__atomic_u32 waiting;
+    uint32_t forks;
+    weir__thread watcher;
+    size_t count;
+    weir__shutdown_step steps[WEIR_SHUTDOWN_STEPS];
+} weir_shutdown;
+
+/* Takes the signals over. config may be NULL, and is copied, its signals too. 0; EINVAL: a negative duration, too many signals, or one that cannot
+ * be handled; EBUSY: another shutdown has the signals; EAGAIN: the system refused the watching thread. On failure nothing has changed. */
+WEIR_API int weir_shutdown_init(weir_shutdown *s, const weir_shutdown_config *config);
+
+/* Has fn(a context that ends after `timeout`, arg) run in that phase. timeout: 0 means the config's. name: kept as a pointer. 0; EINVAL: no such
+ * phase, a negative timeout, no function; EOVERFLOW: WEIR_SHUTDOWN_STEPS there are; EBUSY: wait has found that the shutdown has begun. */
+WEIR_API int weir_shutdown_on_phase(weir_shutdown *s, int phase, const char *name, weir_ns timeout, weir_task_fn *fn,
+                                    void *arg);
+
+/* The context that ends when the shutdown begins. Its cause: 128 + the number of the signal, as a shell would say; what was given to begin; the
+ * parent's. It ends in the thread that looks (see above), not in the handler. */
+static inline weir_ctx *weir_shutdown_ctx(weir_shutdown *s)
+{
+    return &s->ctx;
+}
+
+/* Begins it without a signal. cause: as weir_ctx_cancel's; the first counts. */
+WEIR_API void weir_shutdown_begin(weir_shutdown *s, int cause);
+/* As a second signal. Begins nothing: phases that begin later are skipped. */
+WEIR_API void weir_shutdown_force(weir_shutdown *s);
+
+/* Waits until the shutdown begins, and runs it, in this thread and those of the steps. 0: every step has returned 0 in its time, or there is none;
+ * else the first rc of the report that is not 0. ECANCELED, ETIMEDOUT while weir_shutdown_ctx has not ended: ctx ended first, and nothing has
+ * happened; once it has begun ctx plays no part. EBUSY: another thread waits. ENOTRECOVERABLE: a child of the process that called init. Once it is
+ * over, the same answer again. Parks. */
+WEIR_API int weir_shutdown_wait(weir_ctx *ctx, weir_shutdown *s);
+
+/* The first max lines of the report, in the order of phases and, within, of registration. Returns how many there are. After wait. */
+WEIR_API size_t weir_shutdown_report(weir_shutdown *s, weir_shutdown_line *lines, size_t max);
+/* Whether the remaining waits were cut short: a second signal, weir_shutdown_force, or the timeout of all. */
+WEIR_API bool weir_shutdown_forced(weir_shutdown *s);
+/* The first signal that came, 0: none. Wait-free. */
+WEIR_API int weir_shutdown_signal(weir_shutdown *s);
+
+/* Restores the signals' actions, ends the contexts, joins. EBUSY: a step that was left behind still runs; the signals are restored, the memory
+ * stays in use, and free may be called again. */
+WEIR_API int weir_shutdown_free(weir_shutdown *s);
+
+#endif /* WEIR_RUN_SHUTDOWN_H */
+
+/* ==== weir/obs/hist.h ==== */
+
+/* weir/obs/hist.h: a histogram of latencies that keeps three significant digits.
+ *
+ * Overview
+ *   Log-linear buckets, as in HdrHistogram (G. Tene): values below 2 * HALF are exact; above, each power of two is cut into HALF = 1024 equal
+ *   buckets, so that values which differ by a thousandth lie in different ones, and a reported value, the middle of its bucket, is at most 0.05 %
+ *   off. Values of 2^40 ns (18 minutes) and above share the last bucket; the maximum is kept exactly. A histogram is 250 KiB, the caller's
+ *   memory, and never allocates.
+ *
+ * Coordinated omission
+ *   Who sends a request, waits for the answer, and sends the next, measures nothing while one answer takes long: the requests that should have gone
+ *   out meanwhile, and would have waited too, are missing from the picture. weir_hist_record_corrected puts them in: a value v at an expected
+ *   interval of i counts as v, v - i, v - 2i, … down to i. Better still is to measure from when a request was due.
+ *   Source: HdrHistogram's recordValueWithExpectedInterval.
+ *
+ * Who may call what at once
+ *   record: any number of threads, together with all else: one atomic add, wait-free, and for a new maximum compare-and-swaps, lock-free.
+ *   What reads, merge's source too: any thread; what is recorded meanwhile may or may not be in. init: one thread, before.
+ *   All relaxed: a count says nothing about other memory.
  */
 #ifndef WEIR_OBS_HIST_H
 #define WEIR_OBS_HIST_H
 
 
-#define WEIR__HIST_HALF_BITS 9
+#define WEIR__HIST_HALF_BITS 10
 #define WEIR__HIST_HALF ((size_t)1 << WEIR__HIST_HALF_BITS)
 #define WEIR__HIST_TOP_BITS 40
 #define WEIR__HIST_BUCKETS ((WEIR__HIST_TOP_BITS - WEIR__HIST_HALF_BITS + 1) * WEIR__HIST_HALF)
@@ -6248,19 +6443,31 @@ static inline size_t weir__hist_bucket(uint64_t value)
     return (size_t)(power * WEIR__HIST_HALF + (value >> power));
 }
 
+static inline void weir__hist_raise(weir_hist *h, uint64_t value)
+{
+    uint64_t max = weir__load_rlx(&h->max);
+    while (value > max && !weir__cas_rlx(&h->max, &max, value)) {}
+}
+
 /* Counts one value, in nanoseconds or any unit; negative ones count as 0. */
 static inline void weir_hist_record(weir_hist *h, weir_ns value)
 {
     const uint64_t v = value > 0 ? (uint64_t)value : 0;
-    uint64_t max = weir__load_rlx(&h->max);
     (void)weir__add_rlx(&h->counts[weir__hist_bucket(v)], 1);
-    while (v > max && !weir__cas_ar(&h->max, &max, v))
-        ;
+    weir__hist_raise(h, v);
 }
+
+/* Counts one value, and those that were not measured because it took so long (see above). interval: between two values, as it should be; 0 or
+ * below: as weir_hist_record. One add for each bucket on the way, however many values. */
+WEIR_API void weir_hist_record_corrected(weir_hist *h, weir_ns value, weir_ns interval);
 
 /* Adds what `from` has counted to `into`. */
 WEIR_API void weir_hist_merge(weir_hist *into, weir_hist *from);
 WEIR_API uint64_t weir_hist_count(weir_hist *h);
+/* How many values do not exceed `value`, as far as their bucket tells: those in the same bucket count as not exceeding it. */
+WEIR_API uint64_t weir_hist_count_to(weir_hist *h, weir_ns value);
+/* The sum of all values, at most 0.05 % off, if none is above 2^40: made from the buckets, so that nobody pays for it who does not ask. */
+WEIR_API double weir_hist_sum(weir_hist *h);
 /* The largest value, exactly; 0 if none. */
 WEIR_API weir_ns weir_hist_max(weir_hist *h);
 /* The value that `percent` % of the values do not exceed: the middle of its bucket, and never above the maximum. percent is cut to
@@ -6268,6 +6475,214 @@ WEIR_API weir_ns weir_hist_max(weir_hist *h);
 WEIR_API weir_ns weir_hist_percentile(weir_hist *h, double percent);
 
 #endif /* WEIR_OBS_HIST_H */
+
+/* ==== weir/obs/text.h ==== */
+
+/* weir/obs/text.h: text into a caller's buffer or a file, for formats that others read: no locale, always valid UTF-8.
+ *
+ * A buffer that is too small gets the beginning, and what would have been needed is counted on; it always ends with a 0. Nothing is allocated.
+ * One thread at a time.
+ */
+#ifndef WEIR_OBS_TEXT_H
+#define WEIR_OBS_TEXT_H
+
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct weir__text {
+    FILE *file; /* NULL: into the buffer */
+    char *to;
+    size_t size, needed; /* needed: without the 0 at the end */
+    bool failed;         /* writing the file */
+} weir__text;
+
+WEIR_API void weir__text_init(weir__text *t, FILE *file, char *to, size_t size);
+WEIR_API void weir__text_put(weir__text *t, const char *bytes, size_t n);
+WEIR_API void weir__text_string(weir__text *t, const char *s);
+WEIR_API void weir__text_u64(weir__text *t, uint64_t value);
+/* The shortest of 15 to 17 digits that reads back as the same; NaN, +Inf, -Inf. The point is a point in every locale. */
+WEIR_API void weir__text_double(weir__text *t, double value);
+/* Puts each character of s; of one that is ASCII, whatever `ascii` puts for it; for a byte that is not UTF-8, U+FFFD. */
+WEIR_API void weir__text_escaped(weir__text *t, const char *s, void (*ascii)(weir__text *t, char c));
+/* 0; EOVERFLOW: the buffer is too small; EIO: the file took not all. */
+WEIR_API int weir__text_end(weir__text *t);
+
+#endif /* WEIR_OBS_TEXT_H */
+
+/* ==== weir/obs/prometheus.h ==== */
+
+/* weir/obs/prometheus.h: writes metrics in the text form that Prometheus scrapes, into a caller's buffer or a file.
+ *
+ *     weir_label in[] = {{"channel", "jobs"}, {"side", "send"}};
+ *     weir_prometheus_init(&p, buffer, sizeof buffer);
+ *     weir_prometheus_family(&p, "waits_total", "How often a thread had to sleep.", WEIR_PROMETHEUS_COUNTER);
+ *     weir_prometheus_count(&p, in, 2, waits);
+ *     weir_prometheus_family(&p, "latency_seconds", "From send to receive.", WEIR_PROMETHEUS_SUMMARY);
+ *     weir_prometheus_hist(&p, in, 2, &latency, NULL);
+ *     rc = weir_prometheus_end(&p, &needed);                   0, or EOVERFLOW: the buffer needs `needed` bytes
+ *
+ * Meaning
+ *   A family is a name with its help and type, written once; then come its values, one for each set of labels. The format wants all values of a
+ *   family in one place: a name is not to be used again after another. Prometheus measures in seconds, so histograms, which count nanoseconds, are
+ *   divided by 10^9 unless told otherwise.
+ *   Names are checked, and a call with a bad one writes nothing; label values and help may be any text, and what is not UTF-8 in it becomes U+FFFD.
+ *   What is read of a histogram while others record is some moment of each bucket: buckets never decrease, and the count is that of the last.
+ *
+ * Nothing is allocated. One thread at a time. Content type: text/plain; version=0.0.4.
+ * Source: "Exposition formats", prometheus.io/docs/instrumenting/exposition_formats.
+ */
+#ifndef WEIR_OBS_PROMETHEUS_H
+#define WEIR_OBS_PROMETHEUS_H
+
+
+enum {
+    WEIR_PROMETHEUS_UNTYPED,
+    WEIR_PROMETHEUS_COUNTER,
+    WEIR_PROMETHEUS_GAUGE,
+    WEIR_PROMETHEUS_HISTOGRAM,
+    WEIR_PROMETHEUS_SUMMARY
+};
+
+typedef struct weir_label {
+    const char *name, *value; /* value: NULL is "" */
+} weir_label;
+
+/* Zero means the default, for each. */
+typedef struct weir_prometheus_hist_opt {
+    const double *
+        points; /* histogram: upper bounds in the metric's unit, rising; 1e-6 to 10, a decade each. summary: quantiles; .5 .9 .99 .999 1 */
+    size_t point_count; /* of `points` */
+    double unit;        /* so many of what was recorded make one of the metric's; 1e9 */
+} weir_prometheus_hist_opt;
+
+typedef struct weir_prometheus {
+    weir__text text;
+    const char *family; /* NULL: none yet */
+    int type;
+} weir_prometheus;
+
+/* Begins a text in a buffer of `size` bytes, which may be 0 (then only counts), or in a file that is open for writing. */
+WEIR_API void weir_prometheus_init(weir_prometheus *p, char *buffer, size_t size);
+WEIR_API void weir_prometheus_init_file(weir_prometheus *p, FILE *file);
+
+/* What the following values belong to. name is kept as a pointer until the next one; help may be NULL. The same name as the last one's writes
+ * nothing again. EINVAL: a name that is not [a-zA-Z_:][a-zA-Z0-9_:]*, no such type, another type than it had. */
+WEIR_API int weir_prometheus_family(weir_prometheus *p, const char *name, const char *help, int type);
+
+/* One value with these labels. EINVAL: no family, one of histograms or summaries; a label's name that is not [a-zA-Z_][a-zA-Z0-9_]*, that begins
+ * with "__", or that stands there twice. */
+WEIR_API int weir_prometheus_value(weir_prometheus *p, const weir_label *labels, size_t n, double value);
+/* The same for a whole number, exactly. */
+WEIR_API int weir_prometheus_count(weir_prometheus *p, const weir_label *labels, size_t n, uint64_t value);
+/* A histogram, as buckets or as quantiles, after the family's type; opt may be NULL. EINVAL also: another type of family; a label called "le" or
+ * "quantile"; bounds that do not rise or are below 0, quantiles outside 0 to 1, a unit below 0. */
+WEIR_API int weir_prometheus_hist(weir_prometheus *p, const weir_label *labels, size_t n, weir_hist *h,
+                                  const weir_prometheus_hist_opt *opt);
+
+/* Ends it. *needed (may be NULL): the bytes that the whole text takes, its 0 at the end included. 0; EOVERFLOW: the buffer has only the beginning;
+ * EIO: the file took not all. More may be written after it. */
+WEIR_API int weir_prometheus_end(weir_prometheus *p, size_t *needed);
+
+#endif /* WEIR_OBS_PROMETHEUS_H */
+
+/* ==== weir/obs/correlation.h ==== */
+
+/* weir/obs/correlation.h: a number that a request keeps on its way: contexts carry it to whatever runs below them.
+ *
+ *     weir_ctx request;
+ *     weir_correlation_init(&request, parent, 4711);
+ *     …in a task of a group, a pool or a pipeline under it:   log("%llu: …", weir_correlation(ctx));
+ *
+ * The nearest number upwards counts. 0 is none. As many bits as a pointer has are kept.
+ */
+#ifndef WEIR_OBS_CORRELATION_H
+#define WEIR_OBS_CORRELATION_H
+
+
+/* As weir_ctx_init_value. id: 0 hides one from above. */
+WEIR_API void weir_correlation_init(weir_ctx *ctx, weir_ctx *parent, uint64_t id);
+/* The number; 0: none, or ctx is NULL. Any thread; wait-free: some steps for each context on the way. */
+WEIR_API uint64_t weir_correlation(const weir_ctx *ctx);
+
+#endif /* WEIR_OBS_CORRELATION_H */
+
+/* ==== weir/obs/trace.h ==== */
+
+/* weir/obs/trace.h: what ran when, on which thread, and for which request, for chrome://tracing and ui.perfetto.dev.
+ *
+ *     static weir_trace_event events[10000];
+ *     weir_trace_init(&trace, events, 10000, NULL);
+ *     …anywhere:  const weir_ns begun = weir_now();
+ *                 rows = parse(line);
+ *                 weir_trace_record(&trace, "parse", "stage", begun, weir_now(), weir_correlation(ctx));
+ *     weir_trace_write(&trace, file);                          a JSON file that these programs open
+ *
+ * Meaning
+ *   Events are kept in the caller's array; the first that fit, or (newest) the last, as a flight recorder does. The rest is counted.
+ *   One with a correlation id is joined by arrows with the others that have it, in the order in which they began.
+ *   A NULL trace records nothing, and costs a comparison.
+ *
+ * Implementation
+ *   Whoever records takes a number, which says the slot, and locks the slot by changing its stamp, without ever waiting: if somebody else is in it
+ *   (one that is a whole lap behind or ahead, or weir_trace_write, which copies it), the event is dropped and counted.
+ *       stamp    0 empty     BUSY somebody is in it     else 1 + the number of its event
+ *   An event that comes to a slot with a later one than itself is dropped: it has been overtaken by a whole lap.
+ *
+ * Who may call what at once: init, one thread, before. All else: any thread. Progress: record is wait-free; a system call or two for a thread's
+ * first event.
+ *
+ * Source: "Trace Event Format", Google, 2016: complete events (X), flow events (s, t, f), metadata (M).
+ */
+#ifndef WEIR_OBS_TRACE_H
+#define WEIR_OBS_TRACE_H
+
+
+typedef struct weir_trace_event {
+    weir__atomic_u64 stamp;
+    const char *name, *category;
+    weir_ns begin, end;
+    uint64_t id; /* the correlation id; 0: none */
+    long thread; /* the system's number */
+    char thread_name[16];
+} weir_trace_event;
+
+/* Zero means the default, for each. */
+typedef struct weir_trace_opt {
+    bool newest; /* keep the last events, not the first */
+} weir_trace_opt;
+
+typedef struct weir_trace {
+    weir__atomic_u64 next; /* the number of the next event, from 0 */
+    weir_trace_event *events;
+    size_t capacity;
+    weir_trace_opt opt;
+} weir_trace;
+
+/* events: `capacity` of them, the caller's, which outlive the trace. opt may be NULL, and is copied. EINVAL: no capacity. */
+WEIR_API int weir_trace_init(weir_trace *t, weir_trace_event *events, size_t capacity, const weir_trace_opt *opt);
+
+WEIR_API void weir__trace_keep(weir_trace *t, const char *name, const char *category, weir_ns begin, weir_ns end,
+                               uint64_t id);
+
+/* name and category are kept as pointers. begin, end: points on weir_now's clock, 0 or later; an end before the beginning counts as the beginning.
+ * id: 0 is none. */
+static inline void weir_trace_record(weir_trace *t, const char *name, const char *category, weir_ns begin, weir_ns end,
+                                     uint64_t id)
+{
+    if (t != NULL)
+        weir__trace_keep(t, name, category, begin, end, id);
+}
+
+/* How many events are kept, and how many have been dropped or overwritten; exact while nobody records. */
+WEIR_API size_t weir_trace_count(weir_trace *t);
+WEIR_API uint64_t weir_trace_dropped(weir_trace *t);
+
+/* Writes all that is kept, sorted by the time of their beginning, as JSON. 0; ENOMEM: it needs memory for a copy, and nothing is written; EIO: the
+ * file took not all. Others may record meanwhile; what they want to put into the slot that is being copied is dropped. */
+WEIR_API int weir_trace_write(weir_trace *t, FILE *file);
+
+#endif /* WEIR_OBS_TRACE_H */
 
 /* ==== weir/obs/threads.h ==== */
 
@@ -6281,8 +6696,8 @@ WEIR_API weir_ns weir_hist_percentile(weir_hist *h, double percent);
 
 #include <stdio.h>
 
-/* A line for each thread that the library has started and that has not ended: its system id, its name, what it sleeps on and since when, the task that
- * it runs; the youngest first. Any thread; threads that start, end or park meanwhile wait for the printing. */
+/* A line for each thread that the library has started and that has not ended: its system id, its name, what it sleeps on and since when, the task
+ * that it runs; the youngest first. Any thread; threads that start, end or park meanwhile wait for the printing. */
 WEIR_API void weir_threads(FILE *file);
 
 #endif /* WEIR_OBS_THREADS_H */
@@ -13604,6 +14019,468 @@ WEIR_API int weir__generator_stop(weir__generator *g, void *handle)
 
 #endif /* WEIR_FLOW_GENERATOR_IMPLEMENTED */
 
+/* ==== weir/run/signal.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_RUN_SIGNAL_IMPLEMENTED)
+#define WEIR_RUN_SIGNAL_IMPLEMENTED
+
+#include <signal.h>
+
+/* signal, under this name, is the one of BSD: the handler stays installed, and system calls are restarted. */
+#ifdef __cplusplus
+extern "C" {
+#endif
+typedef void weir__signal_fn(int number);
+extern int weir__libc_sigaction(int number, const void *action, void *before) __asm__("sigaction");
+extern weir__signal_fn *weir__libc_signal(int number, weir__signal_fn *fn) __asm__("signal");
+#ifdef __cplusplus
+}
+#endif
+
+typedef union weir__signal_action {
+    char bytes[256]; /* 152 on 64-bit Linux */
+    uint64_t align;
+} weir__signal_action;
+
+/* What the handler touches: static, for it may be at its last instruction in another thread when the signals are given back. */
+static struct {
+    weir__atomic_u32 events; /* the futex */
+    weir__atomic_u32 count, first, owned, third_kills, numbers;
+    int number[WEIR_SIGNALS_MAX]; /* the first `numbers` are handled */
+    weir__signal_action before[WEIR_SIGNALS_MAX];
+} weir__signals;
+
+WEIR_API uint32_t weir__signals_count(void)
+{
+    return weir__load_rlx(&weir__signals.count);
+}
+
+WEIR_API int weir__signals_first(void)
+{
+    return (int)weir__load_rlx(&weir__signals.first);
+}
+
+/* (A) Acquire: what was done before the poke that is counted here. */
+WEIR_API uint32_t weir__signals_events(void)
+{
+    return weir__load_acq(&weir__signals.events);
+}
+
+WEIR_API void weir__signals_sleep(uint32_t seen, weir_ns until)
+{
+    (void)WEIR_FUTEX_WAIT(&weir__signals.events, seen, until);
+}
+
+WEIR_API void weir__signals_poke(void *unused)
+{
+    (void)unused;
+    (void)weir__add_rel(&weir__signals.events, 1); /* pairs with (A) */
+    WEIR_FUTEX_WAKE(&weir__signals.events, WEIR__WAKE_ALL);
+}
+
+static void weir__signals_handle(int number)
+{
+    uint32_t none = 0, numbers;
+    (void)weir__cas_rlx(&weir__signals.first, &none, (uint32_t)number);
+    if (weir__add_rlx(&weir__signals.count, 1) == 1 && weir__load_rlx(&weir__signals.third_kills) != 0) {
+        numbers = weir__load_acq(&weir__signals.numbers); /* pairs with the release in take */
+        for (uint32_t i = 0; i < numbers; i++)
+            (void)weir__libc_signal(weir__signals.number[i], SIG_DFL);
+    }
+    weir__signals_poke(NULL);
+}
+
+WEIR_API void weir__signals_give_back(void)
+{
+    uint32_t n = weir__load_rlx(&weir__signals.numbers);
+    while (n > 0) {
+        weir__store_rlx(&weir__signals.numbers, --n);
+        (void)weir__libc_sigaction(weir__signals.number[n], &weir__signals.before[n], NULL);
+    }
+    weir__store_rel(&weir__signals.owned, 0); /* pairs with the acquire in take */
+}
+
+/* One more. */
+static int weir__signals_add(int number)
+{
+    const uint32_t at = weir__load_rlx(&weir__signals.numbers);
+    weir__signal_action *before = &weir__signals.before[at];
+    weir__signal_fn *was;
+    if (weir__libc_sigaction(number, NULL, before) != 0)
+        return EINVAL;
+    was = weir__libc_signal(number, weir__signals_handle);
+    if (was == SIG_ERR)
+        return EINVAL;
+    if (was == SIG_IGN) {
+        (void)weir__libc_sigaction(number, before, NULL);
+        return 0;
+    }
+    weir__signals.number[at] = number;
+    weir__store_rel(&weir__signals.numbers, at + 1); /* pairs with the acquire in the handler */
+    return 0;
+}
+
+WEIR_API int weir__signals_take(const int *signals, size_t count, bool third_kills)
+{
+    static const int usual[] = {SIGINT, SIGTERM};
+    const int saved = errno;
+    uint32_t none = 0;
+    int rc = 0;
+    if (count > WEIR_SIGNALS_MAX)
+        return EINVAL;
+    if (!weir__cas_acq(&weir__signals.owned, &none, 1)) /* acquire: what the owner before has restored */
+        return EBUSY;
+    weir__store_rlx(&weir__signals.count, 0);
+    weir__store_rlx(&weir__signals.first, 0);
+    weir__store_rlx(&weir__signals.third_kills, third_kills);
+    for (size_t i = 0; i < (count > 0 ? count : 2) && rc == 0; i++)
+        rc = weir__signals_add(count > 0 ? signals[i] : usual[i]);
+    if (rc != 0)
+        weir__signals_give_back();
+    errno = saved;
+    return rc;
+}
+
+#endif /* WEIR_RUN_SIGNAL_IMPLEMENTED */
+
+/* ==== weir/run/shutdown.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_RUN_SHUTDOWN_IMPLEMENTED)
+#define WEIR_RUN_SHUTDOWN_IMPLEMENTED
+
+enum { WEIR__SHUTDOWN_NOT_RUN, WEIR__SHUTDOWN_RUNS, WEIR__SHUTDOWN_RETURNED, WEIR__SHUTDOWN_JOINED };
+
+/* ---- looking and sleeping ---------------------------------------------------------------------------------------------------- */
+
+/* Does what the signals so far ask for. */
+static void weir__shutdown_notice(weir_shutdown *s)
+{
+    const uint32_t count = s->owns_signals ? weir__signals_count() : 0;
+    if (count > 0 && weir__ctx_ended(&s->ctx) == 0)
+        weir_ctx_cancel(&s->ctx, 128 + weir_shutdown_signal(s));
+    if (count > 1)
+        weir_shutdown_force(s);
+}
+
+/* Sleeps until something may have happened since the caller has read `seen`. on: the step that is waited for, or NULL. */
+static void weir__shutdown_sleep(uint32_t seen, weir_ns until, const char *on)
+{
+    weir__roll_label label;
+    label.what = "shutdown";
+    label.on = on;
+    if (weir_now() >= until)
+        return;
+    weir__roll_sleeps(&label);
+    weir__signals_sleep(seen, until);
+    weir__roll_wakes();
+}
+
+/* ---- init and free --------------------------------------------------------------------------------------------------------- */
+
+static void *weir__shutdown_watch(void *arg)
+{
+    weir_shutdown *s = (weir_shutdown *)arg;
+    weir__roll_entry entry;
+    weir__roll_enter(&entry, "shutdown");
+    weir_thread_name("shutdown");
+    for (;;) {
+        const uint32_t seen = weir__signals_events();
+        weir__shutdown_notice(s);
+        if (weir_ctx_err(&s->ctx) != 0)
+            break;
+        weir__shutdown_sleep(seen, weir_ctx_deadline(&s->ctx), NULL);
+    }
+    weir__roll_leave(&entry);
+    return NULL;
+}
+
+static int weir__shutdown_configure(weir_shutdown *s, const weir_shutdown_config *config)
+{
+    memset(s, 0, sizeof *s);
+    if (config != NULL)
+        s->config = *config;
+    config = &s->config;
+    if (config->step_timeout < 0 || config->grace < 0 || config->timeout < 0)
+        return EINVAL;
+    if (config->step_timeout == 0)
+        s->config.step_timeout = WEIR_SEC(10);
+    if (config->grace == 0)
+        s->config.grace = WEIR_MS(100);
+    return 0;
+}
+
+WEIR_API int weir_shutdown_init(weir_shutdown *s, const weir_shutdown_config *config)
+{
+    int rc = weir__shutdown_configure(s, config);
+    if (rc == 0 && !s->config.no_signals) {
+        rc = weir__signals_take(s->config.signals, s->config.signal_count, s->config.third_kills);
+        s->owns_signals = rc == 0;
+    }
+    if (rc != 0)
+        return rc;
+    s->config.signals = NULL;
+    s->forks = weir__fork_count();
+    weir_ctx_init(&s->ctx, s->config.parent);
+    weir_ctx_init(&s->force, NULL);
+    (void)weir_ctx_on_cancel(&s->ctx, &s->begins, weir__signals_poke, NULL);
+    (void)weir_ctx_on_cancel(&s->force, &s->forces, weir__signals_poke, NULL);
+    if (s->config.watch) {
+        rc = weir__roll_start(&s->watcher, weir__shutdown_watch, s);
+        s->watched = rc == 0;
+        if (rc != 0)
+            (void)weir_shutdown_free(s);
+    }
+    return rc;
+}
+
+/* The step's thread has returned, and ends: the report gets what it says. */
+static void weir__shutdown_join(weir__shutdown_step *step)
+{
+    if (weir__load_acq(&step->state) !=
+        WEIR__SHUTDOWN_RETURNED) /* acquire: pairs with the release in weir__shutdown_run */
+        return;
+    WEIR_THREAD_JOIN(step->thread);
+    weir__store_rlx(&step->state, WEIR__SHUTDOWN_JOINED);
+    weir_ctx_free(&step->ctx);
+    step->line.rc = step->rc;
+    step->line.took = step->returned - step->begun;
+    step->line.timed_out = step->line.timed_out || step->line.took >= step->timeout;
+}
+
+/* Whether its thread has been started and has not been joined. */
+static bool weir__shutdown_is_out(weir__shutdown_step *step)
+{
+    const uint32_t state = weir__load_rlx(&step->state);
+    return state == WEIR__SHUTDOWN_RUNS || state == WEIR__SHUTDOWN_RETURNED;
+}
+
+WEIR_API int weir_shutdown_free(weir_shutdown *s)
+{
+    if (s->owns_signals)
+        weir__signals_give_back();
+    if (weir__fork_passed(s->forks)) { /* the threads, and whoever held a lock, are the parent's */
+        s->owns_signals = false;
+        return 0;
+    }
+    weir_ctx_cancel(&s->ctx, 0);
+    weir_shutdown_force(s);
+    if (s->watched)
+        WEIR_THREAD_JOIN(s->watcher);
+    s->watched = s->owns_signals = false;
+    for (size_t i = 0; i < s->count; i++) {
+        weir__shutdown_join(&s->steps[i]);
+        if (weir__shutdown_is_out(&s->steps[i])) /* also if it has returned since */
+            return EBUSY;
+    }
+    weir_ctx_free(&s->force);
+    weir_ctx_free(&s->ctx);
+    s->count = 0;
+    return 0;
+}
+
+/* ---- steps ----------------------------------------------------------------------------------------------------------------- */
+
+WEIR_API int weir_shutdown_on_phase(weir_shutdown *s, int phase, const char *name, weir_ns timeout, weir_task_fn *fn,
+                                    void *arg)
+{
+    weir__shutdown_step *step;
+    int rc = 0;
+    if (phase < 0 || phase >= WEIR_SHUTDOWN_PHASES || timeout < 0 || fn == NULL)
+        return EINVAL;
+    weir__lock_take(&s->lock);
+    if (s->sealed) {
+        rc = EBUSY;
+    } else if (s->count == WEIR_SHUTDOWN_STEPS) {
+        rc = EOVERFLOW;
+    } else {
+        step = &s->steps[s->count++];
+        step->line.name = name;
+        step->line.phase = phase;
+        step->line.not_run = true;
+        step->timeout = timeout > 0 ? timeout : s->config.step_timeout;
+        step->fn = fn;
+        step->arg = arg;
+    }
+    weir__lock_release(&s->lock);
+    return rc;
+}
+
+static void *weir__shutdown_run(void *arg)
+{
+    weir__shutdown_step *step = (weir__shutdown_step *)arg;
+    weir__roll_entry entry;
+    weir__roll_enter(&entry, "shutdown");
+    weir_thread_name("shutdown");
+    weir_thread_task(step->line.name);
+    step->rc = step->fn(&step->ctx, step->arg);
+    step->returned = weir_now();
+    weir__roll_leave(&entry);
+    weir__store_rel(&step->state, WEIR__SHUTDOWN_RETURNED); /* pairs with weir__shutdown_join: it reads rc, and joins */
+    weir__signals_poke(NULL);
+    return NULL;
+}
+
+static void weir__shutdown_start(weir_shutdown *s, weir__shutdown_step *step)
+{
+    step->begun = weir_now();
+    weir_ctx_init_deadline(&step->ctx, &s->force, weir_time_add(step->begun, step->timeout));
+    weir__store_rlx(&step->state, WEIR__SHUTDOWN_RUNS);
+    step->line.not_run = false;
+    step->line.rc = weir__roll_start(&step->thread, weir__shutdown_run, step);
+    if (step->line.rc == 0)
+        return;
+    weir__store_rlx(&step->state, WEIR__SHUTDOWN_NOT_RUN);
+    step->line.not_run = true;
+    weir_ctx_free(&step->ctx);
+}
+
+/* Joins what has returned, of whatever phase, and gives up on what has had its time. Returns a step of this phase that is to be waited for, or
+ * NULL; *until: when to look again at the latest. */
+static weir__shutdown_step *weir__shutdown_look(weir_shutdown *s, int phase, weir_ns *until)
+{
+    weir__shutdown_step *awaited = NULL;
+    const weir_ns now = weir_now();
+    for (size_t i = 0; i < s->count; i++) {
+        weir__shutdown_step *step = &s->steps[i];
+        const weir_ns end = weir_time_add(step->begun, step->timeout), last = weir_time_add(end, s->config.grace);
+        weir__shutdown_join(step);
+        if (step->line.phase != phase || !weir__shutdown_is_out(step))
+            continue;
+        if (now >= end) {
+            step->line.timed_out = true;
+            (void)weir_ctx_err(&step->ctx); /* its hooks, if nobody else has noticed */
+        }
+        if (now >= last)
+            continue;
+        awaited = step;
+        if ((now < end ? end : last) < *until)
+            *until = now < end ? end : last;
+    }
+    return awaited;
+}
+
+static void weir__shutdown_phase(weir_shutdown *s, int phase, weir_ns end)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (s->steps[i].line.phase == phase && !weir_shutdown_forced(s))
+            weir__shutdown_start(s, &s->steps[i]);
+    for (;;) {
+        const uint32_t seen = weir__signals_events();
+        weir_ns until = end;
+        const weir__shutdown_step *awaited = weir__shutdown_look(s, phase, &until);
+        weir__shutdown_notice(s);
+        if (weir_now() >= end)
+            weir_shutdown_force(s);
+        if (awaited == NULL || weir_shutdown_forced(s))
+            return;
+        weir__shutdown_sleep(seen, until, awaited->line.name);
+    }
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------------------------- */
+
+WEIR_API void weir_shutdown_begin(weir_shutdown *s, int cause)
+{
+    weir_ctx_cancel(&s->ctx, cause);
+}
+
+WEIR_API void weir_shutdown_force(weir_shutdown *s)
+{
+    weir_ctx_cancel(&s->force, 0);
+}
+
+WEIR_API bool weir_shutdown_forced(weir_shutdown *s)
+{
+    return weir__ctx_ended(&s->force) != 0;
+}
+
+WEIR_API int weir_shutdown_signal(weir_shutdown *s)
+{
+    return s->owns_signals ? weir__signals_first() : 0;
+}
+
+/* Until it has begun: 0. */
+static int weir__shutdown_await(weir_ctx *ctx, weir_shutdown *s)
+{
+    weir_ctx_hook ends;
+    int rc;
+    if (ctx != NULL)
+        (void)weir_ctx_on_cancel(ctx, &ends, weir__signals_poke, NULL);
+    for (;;) {
+        const uint32_t seen = weir__signals_events();
+        const weir_ns one = weir_ctx_deadline(ctx), other = weir_ctx_deadline(&s->ctx);
+        weir__shutdown_notice(s);
+        rc = 0;
+        if (weir_ctx_err(&s->ctx) != 0 || (rc = weir_ctx_err(ctx)) != 0)
+            break;
+        weir__shutdown_sleep(seen, one < other ? one : other, NULL);
+    }
+    if (ctx != NULL)
+        (void)weir_ctx_off_cancel(ctx, &ends);
+    return rc;
+}
+
+/* What the report says of those that are left. */
+static int weir__shutdown_sum_up(weir_shutdown *s)
+{
+    int rc = 0;
+    for (int phase = 0; phase < WEIR_SHUTDOWN_PHASES; phase++)
+        for (size_t i = 0; i < s->count; i++) {
+            weir__shutdown_step *step = &s->steps[i];
+            if (step->line.phase != phase)
+                continue;
+            weir__shutdown_join(step);
+            if (weir__shutdown_is_out(step)) {
+                step->line.not_stopped = true;
+                step->line.took = weir_now() - step->begun;
+                step->line.rc = step->line.timed_out ? ETIMEDOUT : ECANCELED;
+            } else if (step->line.not_run && step->line.rc == 0) {
+                step->line.rc = ECANCELED;
+            }
+            if (rc == 0)
+                rc = step->line.rc != 0 ? step->line.rc : step->line.timed_out ? ETIMEDOUT : 0;
+        }
+    return rc;
+}
+
+WEIR_API int weir_shutdown_wait(weir_ctx *ctx, weir_shutdown *s)
+{
+    uint32_t nobody = 0;
+    int rc;
+    if (weir__fork_passed(s->forks))
+        return ENOTRECOVERABLE;
+    if (!weir__cas_acq(&s->waiting, &nobody, 1)) /* acquire: what the one who waited before has done */
+        return EBUSY;
+    rc = s->done ? 0 : weir__shutdown_await(ctx, s);
+    if (rc == 0 && !s->done) {
+        weir_ns end;
+        weir__lock_take(&s->lock);
+        s->sealed = true;
+        weir__lock_release(&s->lock);
+        end = s->config.timeout > 0 ? weir_time_add(weir_now(), s->config.timeout) : WEIR_FOREVER;
+        for (int phase = 0; phase < WEIR_SHUTDOWN_PHASES; phase++)
+            weir__shutdown_phase(s, phase, end);
+        s->result = weir__shutdown_sum_up(s);
+        s->done = true;
+    }
+    if (rc == 0)
+        rc = s->result;
+    weir__store_rel(&s->waiting, 0); /* pairs with the acquire above */
+    return rc;
+}
+
+WEIR_API size_t weir_shutdown_report(weir_shutdown *s, weir_shutdown_line *lines, size_t max)
+{
+    size_t n = 0;
+    for (int phase = 0; phase < WEIR_SHUTDOWN_PHASES; phase++)
+        for (size_t i = 0; i < s->count; i++)
+            if (s->steps[i].line.phase == phase && n++ < max)
+                lines[n - 1] = s->steps[i].line;
+    return n;
+}
+
+#endif /* WEIR_RUN_SHUTDOWN_IMPLEMENTED */
+
 /* ==== weir/obs/hist.h: implementation ==== */
 
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_OBS_HIST_IMPLEMENTED)
@@ -13616,14 +14493,43 @@ WEIR_API void weir_hist_init(weir_hist *h)
 
 WEIR_API void weir_hist_merge(weir_hist *into, weir_hist *from)
 {
-    uint64_t max = weir__load_rlx(&into->max), v = weir__load_rlx(&from->max);
     for (size_t i = 0; i < WEIR__HIST_BUCKETS; i++) {
         const uint64_t n = weir__load_rlx(&from->counts[i]);
         if (n != 0)
             (void)weir__add_rlx(&into->counts[i], n);
     }
-    while (v > max && !weir__cas_ar(&into->max, &max, v))
-        ;
+    weir__hist_raise(into, weir__load_rlx(&from->max));
+}
+
+/* The smallest value of a bucket. */
+static uint64_t weir__hist_low(size_t bucket)
+{
+    unsigned power;
+    if (bucket < 2 * WEIR__HIST_HALF)
+        return bucket;
+    power = (unsigned)(bucket >> WEIR__HIST_HALF_BITS) - 1;
+    return (bucket - power * WEIR__HIST_HALF) << power;
+}
+
+/* The middle of a bucket. */
+static uint64_t weir__hist_value(size_t bucket)
+{
+    const unsigned power = bucket < 2 * WEIR__HIST_HALF ? 0 : (unsigned)(bucket >> WEIR__HIST_HALF_BITS) - 1;
+    return weir__hist_low(bucket) + (((uint64_t)1 << power) >> 1);
+}
+
+WEIR_API void weir_hist_record_corrected(weir_hist *h, weir_ns value, weir_ns interval)
+{
+    weir_hist_record(h, value);
+    if (interval <= 0 || value <= interval)
+        return;
+    for (weir_ns left = value - interval; left >= interval;) {
+        const size_t bucket = weir__hist_bucket((uint64_t)left);
+        /* Of those that are left, so many lie in this bucket. None is below the interval: the bucket would be wider than that. */
+        const weir_ns n = (left - (weir_ns)weir__hist_low(bucket)) / interval + 1;
+        (void)weir__add_rlx(&h->counts[bucket], (uint64_t)n);
+        left -= n * interval;
+    }
 }
 
 WEIR_API uint64_t weir_hist_count(weir_hist *h)
@@ -13639,14 +14545,21 @@ WEIR_API weir_ns weir_hist_max(weir_hist *h)
     return (weir_ns)weir__load_rlx(&h->max);
 }
 
-/* The middle of a bucket: the inverse of weir__hist_bucket. */
-static uint64_t weir__hist_value(size_t bucket)
+WEIR_API uint64_t weir_hist_count_to(weir_hist *h, weir_ns value)
 {
-    unsigned power;
-    if (bucket < 2 * WEIR__HIST_HALF)
-        return bucket;
-    power = (unsigned)(bucket >> WEIR__HIST_HALF_BITS) - 1;
-    return ((bucket - power * WEIR__HIST_HALF) << power) + (((uint64_t)1 << power) >> 1);
+    const size_t last = value >= 0 ? weir__hist_bucket((uint64_t)value) : 0;
+    uint64_t total = 0;
+    for (size_t i = 0; value >= 0 && i <= last; i++)
+        total += weir__load_rlx(&h->counts[i]);
+    return total;
+}
+
+WEIR_API double weir_hist_sum(weir_hist *h)
+{
+    double sum = 0;
+    for (size_t i = 0; i < WEIR__HIST_BUCKETS; i++)
+        sum += (double)weir__load_rlx(&h->counts[i]) * (double)weir__hist_value(i);
+    return sum;
 }
 
 WEIR_API weir_ns weir_hist_percentile(weir_hist *h, double percent)
@@ -13672,6 +14585,594 @@ WEIR_API weir_ns weir_hist_percentile(weir_hist *h, double percent)
 }
 
 #endif /* WEIR_OBS_HIST_IMPLEMENTED */
+
+/* ==== weir/obs/text.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_OBS_TEXT_IMPLEMENTED)
+#define WEIR_OBS_TEXT_IMPLEMENTED
+
+#include <stdlib.h>
+
+WEIR_API void weir__text_init(weir__text *t, FILE *file, char *to, size_t size)
+{
+    memset(t, 0, sizeof *t);
+    t->file = file;
+    t->to = to;
+    t->size = size;
+    if (size > 0)
+        to[0] = 0;
+}
+
+WEIR_API void weir__text_put(weir__text *t, const char *bytes, size_t n)
+{
+    const size_t at = t->needed;
+    t->needed += n;
+    if (t->file != NULL) {
+        if (fwrite(bytes, 1, n, t->file) != n)
+            t->failed = true;
+    } else if (at < t->size) {
+        const size_t fits = n < t->size - 1 - at ? n : t->size - 1 - at;
+        memcpy(t->to + at, bytes, fits);
+        t->to[at + fits] = 0;
+    }
+}
+
+WEIR_API void weir__text_string(weir__text *t, const char *s)
+{
+    weir__text_put(t, s, strlen(s));
+}
+
+WEIR_API void weir__text_u64(weir__text *t, uint64_t value)
+{
+    char digits[20];
+    size_t n = sizeof digits;
+    do {
+        digits[--n] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    weir__text_put(t, digits + n, sizeof digits - n);
+}
+
+WEIR_API void weir__text_double(weir__text *t, double value)
+{
+    char text[64], point = 0;
+    const double none = value - value; /* 0, or not a number */
+    if (none != none) {
+        weir__text_string(t, value != value ? "NaN" : value > 0 ? "+Inf" : "-Inf");
+        return;
+    }
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) - value == 0) /* in the same locale */
+            break;
+    }
+    for (const char *c = text; *c != 0; c++)
+        if ((*c >= '0' && *c <= '9') || *c == 'e' || *c == '+' || *c == '-') {
+            weir__text_put(t, c, 1);
+        } else if (point == 0) {
+            point = '.';
+            weir__text_put(t, &point, 1);
+        }
+}
+
+/* The bytes of the character that begins here; 0: none does. Source: the Unicode Standard, table 3-7: no overlong forms, no surrogates. */
+static size_t weir__text_character(const char *s)
+{
+    const unsigned char lead = (unsigned char)s[0], second = lead == 0 ? 0 : (unsigned char)s[1];
+    const size_t n = lead < 0x80 ? 1 : lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
+    if (n < 2)
+        return n;
+    if (second < (lead == 0xE0   ? 0xA0
+                  : lead == 0xF0 ? 0x90
+                                 : 0x80) ||
+        second > (lead == 0xED   ? 0x9F
+                  : lead == 0xF4 ? 0x8F
+                                 : 0xBF))
+        return 0;
+    for (size_t i = 2; i < n; i++) /* a 0 ends it, too */
+        if (((unsigned char)s[i] & 0xC0) != 0x80)
+            return 0;
+    return n;
+}
+
+WEIR_API void weir__text_escaped(weir__text *t, const char *s, void (*ascii)(weir__text *t, char c))
+{
+    while (*s != 0) {
+        const size_t n = weir__text_character(s);
+        if (n == 1)
+            ascii(t, *s);
+        else if (n > 1)
+            weir__text_put(t, s, n);
+        else
+            weir__text_string(t, "\xEF\xBF\xBD");
+        s += n > 0 ? n : 1;
+    }
+}
+
+WEIR_API int weir__text_end(weir__text *t)
+{
+    if (t->file != NULL)
+        return t->failed || fflush(t->file) != 0 ? EIO : 0;
+    return t->needed < t->size ? 0 : EOVERFLOW;
+}
+
+#endif /* WEIR_OBS_TEXT_IMPLEMENTED */
+
+/* ==== weir/obs/prometheus.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_OBS_PROMETHEUS_IMPLEMENTED)
+#define WEIR_OBS_PROMETHEUS_IMPLEMENTED
+
+WEIR_API void weir_prometheus_init(weir_prometheus *p, char *buffer, size_t size)
+{
+    memset(p, 0, sizeof *p);
+    weir__text_init(&p->text, NULL, buffer, size);
+}
+
+WEIR_API void weir_prometheus_init_file(weir_prometheus *p, FILE *file)
+{
+    memset(p, 0, sizeof *p);
+    weir__text_init(&p->text, file, NULL, 0);
+}
+
+WEIR_API int weir_prometheus_end(weir_prometheus *p, size_t *needed)
+{
+    if (needed != NULL)
+        *needed = p->text.needed + 1;
+    return weir__text_end(&p->text);
+}
+
+/* ---- names ----------------------------------------------------------------------------------------------------------------- */
+
+static bool weir__prometheus_name(const char *name, bool colons)
+{
+    if (name == NULL || *name == 0 || (*name >= '0' && *name <= '9'))
+        return false;
+    for (; *name != 0; name++)
+        if (!((*name >= 'a' && *name <= 'z') || (*name >= 'A' && *name <= 'Z') || (*name >= '0' && *name <= '9') ||
+              *name == '_' || (colons && *name == ':')))
+            return false;
+    return true;
+}
+
+/* own: the label that the caller adds itself, or NULL. */
+static bool weir__prometheus_labels(const weir_label *labels, size_t n, const char *own)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *name = labels[i].name;
+        if (!weir__prometheus_name(name, false) || strncmp(name, "__", 2) == 0 ||
+            (own != NULL && strcmp(name, own) == 0))
+            return false;
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(labels[k].name, name) == 0)
+                return false;
+    }
+    return true;
+}
+
+static void weir__prometheus_help(weir__text *t, char c)
+{
+    if (c == '\\')
+        weir__text_string(t, "\\\\");
+    else if (c == '\n')
+        weir__text_string(t, "\\n");
+    else
+        weir__text_put(t, &c, 1);
+}
+
+static void weir__prometheus_quoted(weir__text *t, char c)
+{
+    if (c == '"')
+        weir__text_string(t, "\\\"");
+    else
+        weir__prometheus_help(t, c);
+}
+
+WEIR_API int weir_prometheus_family(weir_prometheus *p, const char *name, const char *help, int type)
+{
+    static const char *const types[] = {"untyped", "counter", "gauge", "histogram", "summary"};
+    if (!weir__prometheus_name(name, true) || type < WEIR_PROMETHEUS_UNTYPED || type > WEIR_PROMETHEUS_SUMMARY)
+        return EINVAL;
+    if (p->family != NULL && strcmp(p->family, name) == 0)
+        return type == p->type ? 0 : EINVAL;
+    p->family = name;
+    p->type = type;
+    if (help != NULL) {
+        weir__text_string(&p->text, "# HELP ");
+        weir__text_string(&p->text, name);
+        weir__text_put(&p->text, " ", 1);
+        weir__text_escaped(&p->text, help, weir__prometheus_help);
+        weir__text_put(&p->text, "\n", 1);
+    }
+    weir__text_string(&p->text, "# TYPE ");
+    weir__text_string(&p->text, name);
+    weir__text_put(&p->text, " ", 1);
+    weir__text_string(&p->text, types[type]);
+    weir__text_put(&p->text, "\n", 1);
+    return 0;
+}
+
+/* ---- values ---------------------------------------------------------------------------------------------------------------- */
+
+/* What stands before the value. own: a label more, whose value is a number; NULL: none. */
+static void weir__prometheus_begin(weir_prometheus *p, const char *suffix, const weir_label *labels, size_t n,
+                                   const char *own, double own_value)
+{
+    weir__text *t = &p->text;
+    weir__text_string(t, p->family);
+    weir__text_string(t, suffix);
+    if (n > 0 || own != NULL)
+        weir__text_put(t, "{", 1);
+    for (size_t i = 0; i < n; i++) {
+        weir__text_string(t, labels[i].name);
+        weir__text_string(t, "=\"");
+        weir__text_escaped(t, labels[i].value == NULL ? "" : labels[i].value, weir__prometheus_quoted);
+        weir__text_string(t, i + 1 < n || own != NULL ? "\"," : "\"");
+    }
+    if (own != NULL) {
+        weir__text_string(t, own);
+        weir__text_string(t, "=\"");
+        weir__text_double(t, own_value);
+        weir__text_string(t, "\"");
+    }
+    weir__text_string(t, n > 0 || own != NULL ? "} " : " ");
+}
+
+static void weir__prometheus_whole(weir_prometheus *p, const char *suffix, const weir_label *labels, size_t n,
+                                   const char *own, double own_value, uint64_t value)
+{
+    weir__prometheus_begin(p, suffix, labels, n, own, own_value);
+    weir__text_u64(&p->text, value);
+    weir__text_put(&p->text, "\n", 1);
+}
+
+static void weir__prometheus_real(weir_prometheus *p, const char *suffix, const weir_label *labels, size_t n,
+                                  const char *own, double own_value, double value)
+{
+    weir__prometheus_begin(p, suffix, labels, n, own, own_value);
+    weir__text_double(&p->text, value);
+    weir__text_put(&p->text, "\n", 1);
+}
+
+static bool weir__prometheus_plain(const weir_prometheus *p, const weir_label *labels, size_t n)
+{
+    return p->family != NULL && p->type < WEIR_PROMETHEUS_HISTOGRAM && weir__prometheus_labels(labels, n, NULL);
+}
+
+WEIR_API int weir_prometheus_value(weir_prometheus *p, const weir_label *labels, size_t n, double value)
+{
+    if (!weir__prometheus_plain(p, labels, n))
+        return EINVAL;
+    weir__prometheus_real(p, "", labels, n, NULL, 0, value);
+    return 0;
+}
+
+WEIR_API int weir_prometheus_count(weir_prometheus *p, const weir_label *labels, size_t n, uint64_t value)
+{
+    if (!weir__prometheus_plain(p, labels, n))
+        return EINVAL;
+    weir__prometheus_whole(p, "", labels, n, NULL, 0, value);
+    return 0;
+}
+
+/* ---- histograms ------------------------------------------------------------------------------------------------------------ */
+
+/* A bound in what was recorded, rounded down, but not where only the multiplication is to blame. */
+static weir_ns weir__prometheus_bound(double bound, double unit)
+{
+    const double exact = bound * unit, raised = exact + exact * 1e-12;
+    return raised < 9e18 ? (weir_ns)raised : INT64_MAX;
+}
+
+static bool weir__prometheus_points(const weir_prometheus *p, const double *points, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!(points[i] >= 0) || (p->type == WEIR_PROMETHEUS_SUMMARY && points[i] > 1))
+            return false;
+        if (p->type == WEIR_PROMETHEUS_HISTOGRAM && (!(points[i] <= 1e300) || (i > 0 && points[i] <= points[i - 1])))
+            return false;
+    }
+    return true;
+}
+
+WEIR_API int weir_prometheus_hist(weir_prometheus *p, const weir_label *labels, size_t n, weir_hist *h,
+                                  const weir_prometheus_hist_opt *opt)
+{
+    static const double bounds[] = {1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1, 10}, quantiles[] = {0.5, 0.9, 0.99, 0.999, 1};
+    const bool summary = p->type == WEIR_PROMETHEUS_SUMMARY;
+    const bool given = opt != NULL && opt->point_count > 0;
+    const double *points = given ? opt->points : summary ? quantiles : bounds;
+    const size_t count = given     ? opt->point_count
+                         : summary ? sizeof quantiles / sizeof quantiles[0]
+                                   : sizeof bounds / sizeof bounds[0];
+    const double unit = opt != NULL && !(opt->unit >= 0 && opt->unit <= 0) ? opt->unit : 1e9;
+    uint64_t total;
+    if (p->family == NULL || p->type < WEIR_PROMETHEUS_HISTOGRAM || !(unit > 0) ||
+        !weir__prometheus_points(p, points, count) || !weir__prometheus_labels(labels, n, summary ? "quantile" : "le"))
+        return EINVAL;
+    for (size_t i = 0; i < count; i++)
+        if (summary)
+            weir__prometheus_real(p, "", labels, n, "quantile", points[i],
+                                  (double)weir_hist_percentile(h, points[i] * 100) / unit);
+        else
+            weir__prometheus_whole(p, "_bucket", labels, n, "le", points[i],
+                                   weir_hist_count_to(h, weir__prometheus_bound(points[i], unit)));
+    total = weir_hist_count(h); /* the last look, so that no bucket has more */
+    if (!summary)
+        weir__prometheus_whole(p, "_bucket", labels, n, "le", (double)__builtin_inf(), total);
+    weir__prometheus_real(p, "_sum", labels, n, NULL, 0, weir_hist_sum(h) / unit);
+    weir__prometheus_whole(p, "_count", labels, n, NULL, 0, total);
+    return 0;
+}
+
+#endif /* WEIR_OBS_PROMETHEUS_IMPLEMENTED */
+
+/* ==== weir/obs/correlation.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_OBS_CORRELATION_IMPLEMENTED)
+#define WEIR_OBS_CORRELATION_IMPLEMENTED
+
+/* A key that is the same in every unit, also under WEIR_STATIC, where each has variables of its own: no object lies at an odd address at the top of
+ * memory. */
+#define WEIR__CORRELATION_KEY ((const void *)(uintptr_t)(UINTPTR_MAX - 2))
+
+WEIR_API void weir_correlation_init(weir_ctx *ctx, weir_ctx *parent, uint64_t id)
+{
+    weir_ctx_init_value(ctx, parent, WEIR__CORRELATION_KEY, (void *)(uintptr_t)id);
+}
+
+WEIR_API uint64_t weir_correlation(const weir_ctx *ctx)
+{
+    return (uint64_t)(uintptr_t)weir_ctx_value(ctx, WEIR__CORRELATION_KEY);
+}
+
+#endif /* WEIR_OBS_CORRELATION_IMPLEMENTED */
+
+/* ==== weir/obs/trace.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_OBS_TRACE_IMPLEMENTED)
+#define WEIR_OBS_TRACE_IMPLEMENTED
+
+
+#include <stdlib.h>
+
+#define WEIR__TRACE_BUSY UINT64_MAX
+
+/* ---- recording ------------------------------------------------------------------------------------------------------------- */
+
+/* The calling thread, as it was called when it recorded its first event (in this process). */
+static void weir__trace_thread(weir_trace_event *e)
+{
+#ifdef WEIR_NO_ROLL /* as on the model's fibers, which have no thread-locals */
+    memset(e->thread_name, 0, sizeof e->thread_name);
+    e->thread = WEIR_THREAD_NUMBER();
+#else
+    static WEIR_THREAD_LOCAL struct {
+        uint32_t forks;
+        long number;
+        char name[16];
+    } own;
+    const uint32_t forks = weir__fork_count();
+    if (own.number == 0 || own.forks != forks) {
+        WEIR_THREAD_GET_NAME(own.name);
+        own.number = WEIR_THREAD_NUMBER();
+        own.forks = forks;
+    }
+    e->thread = own.number;
+    memcpy(e->thread_name, own.name, sizeof own.name);
+#endif
+}
+
+WEIR_API int weir_trace_init(weir_trace *t, weir_trace_event *events, size_t capacity, const weir_trace_opt *opt)
+{
+    memset(t, 0, sizeof *t);
+    if (capacity == 0)
+        return EINVAL;
+    memset(events, 0, capacity * sizeof *events);
+    t->events = events;
+    t->capacity = capacity;
+    if (opt != NULL)
+        t->opt = *opt;
+    return 0;
+}
+
+WEIR_API void weir__trace_keep(weir_trace *t, const char *name, const char *category, weir_ns begin, weir_ns end,
+                               uint64_t id)
+{
+    const uint64_t number = weir__add_rlx(&t->next, 1);
+    weir_trace_event *e = &t->events[number % t->capacity];
+    uint64_t stamp = weir__load_rlx(&e->stamp);
+    if (number >= t->capacity && !t->opt.newest)
+        return;
+    /* (A) Acquire: whoever was in the slot before has left it. */
+    if (stamp > number || !weir__cas_acq(&e->stamp, &stamp, WEIR__TRACE_BUSY))
+        return;
+    e->name = name;
+    e->category = category;
+    e->begin = begin > 0 ? begin : 0;
+    e->end = end > e->begin ? end : e->begin;
+    e->id = id;
+    weir__trace_thread(e);
+    weir__store_rel(&e->stamp, number + 1); /* pairs with (A) and (B) */
+}
+
+/* Copies an event. False: there is none, or somebody is in the slot. */
+static bool weir__trace_copy(weir_trace_event *e, weir_trace_event *to)
+{
+    uint64_t stamp = weir__load_rlx(&e->stamp);
+    /* (B) Acquire: what was recorded. */
+    if (stamp == 0 || stamp == WEIR__TRACE_BUSY || !weir__cas_acq(&e->stamp, &stamp, WEIR__TRACE_BUSY))
+        return false;
+    to->stamp = stamp;
+    to->name = e->name;
+    to->category = e->category;
+    to->begin = e->begin;
+    to->end = e->end;
+    to->id = e->id;
+    to->thread = e->thread;
+    memcpy(to->thread_name, e->thread_name, sizeof to->thread_name);
+    weir__store_rel(&e->stamp, stamp); /* pairs with (A): the next one writes after we have read */
+    return true;
+}
+
+WEIR_API size_t weir_trace_count(weir_trace *t)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < t->capacity; i++)
+        n += weir__load_rlx(&t->events[i].stamp) != 0;
+    return n;
+}
+
+WEIR_API uint64_t weir_trace_dropped(weir_trace *t)
+{
+    const uint64_t kept = weir_trace_count(t), all = weir__load_rlx(&t->next);
+    return all > kept ? all - kept : 0;
+}
+
+/* ---- writing --------------------------------------------------------------------------------------------------------------- */
+
+static void weir__trace_json(weir__text *t, char c)
+{
+    char code[8];
+    if (c == '"' || c == '\\') {
+        weir__text_put(t, "\\", 1);
+        weir__text_put(t, &c, 1);
+    } else if ((unsigned char)c < 0x20 || c == 0x7f) {
+        snprintf(code, sizeof code, "\\u%04x", (unsigned)c);
+        weir__text_string(t, code);
+    } else {
+        weir__text_put(t, &c, 1);
+    }
+}
+
+static void weir__trace_member(weir__text *t, const char *name, const char *value)
+{
+    weir__text_put(t, "\"", 1);
+    weir__text_string(t, name);
+    weir__text_string(t, "\":\"");
+    weir__text_escaped(t, value == NULL ? "" : value, weir__trace_json);
+    weir__text_put(t, "\"", 1);
+}
+
+/* Nanoseconds as the microseconds that the format has. */
+static void weir__trace_time(weir__text *t, const char *name, weir_ns value)
+{
+    char text[64];
+    snprintf(text, sizeof text, ",\"%s\":%lld.%03d", name, (long long)(value / 1000), (int)(value % 1000));
+    weir__text_string(t, text);
+}
+
+/* The members that all have: phase, process, thread. */
+static void weir__trace_head(weir__text *t, const char *phase, const weir_trace_event *e)
+{
+    char text[96];
+    snprintf(text, sizeof text, ",\n{\"ph\":\"%s\",\"pid\":%ld,\"tid\":%ld,", phase, WEIR_PROCESS_NUMBER(), e->thread);
+    weir__text_string(t, text);
+}
+
+static void weir__trace_thread_name(weir__text *t, const weir_trace_event *e)
+{
+    weir__trace_head(t, "M", e);
+    weir__text_string(t, "\"name\":\"thread_name\",\"args\":{");
+    weir__trace_member(t, "name", e->thread_name);
+    weir__text_string(t, "}}");
+}
+
+static void weir__trace_complete(weir__text *t, const weir_trace_event *e)
+{
+    char text[64];
+    weir__trace_head(t, "X", e);
+    weir__trace_member(t, "name", e->name);
+    weir__text_put(t, ",", 1);
+    weir__trace_member(t, "cat", e->category);
+    weir__trace_time(t, "ts", e->begin);
+    weir__trace_time(t, "dur", e->end - e->begin);
+    if (e->id != 0) {
+        snprintf(text, sizeof text, ",\"args\":{\"correlation\":\"%llu\"}", (unsigned long long)e->id);
+        weir__text_string(t, text);
+    }
+    weir__text_put(t, "}", 1);
+}
+
+/* One end, or a stop, of an arrow: it belongs to the event that this thread is in at that time. */
+static void weir__trace_flow(weir__text *t, const char *phase, const weir_trace_event *e)
+{
+    char text[64];
+    weir__trace_head(t, phase, e);
+    snprintf(text, sizeof text, ",\"id\":\"0x%llx\"", (unsigned long long)e->id);
+    weir__trace_member(t, "name", "correlation");
+    weir__text_put(t, ",", 1);
+    weir__trace_member(t, "cat", "correlation");
+    weir__text_string(t, text);
+    if (*phase == 'f')
+        weir__text_string(t, ",\"bp\":\"e\"");
+    weir__trace_time(t, "ts", e->begin);
+    weir__text_put(t, "}", 1);
+}
+
+static int weir__trace_by_id(const void *one, const void *other)
+{
+    const weir_trace_event *a = (const weir_trace_event *)one, *b = (const weir_trace_event *)other;
+    if (a->id != b->id)
+        return a->id < b->id ? -1 : 1;
+    if (a->begin != b->begin)
+        return a->begin < b->begin ? -1 : 1;
+    return a->stamp < b->stamp ? -1 : 1;
+}
+
+static int weir__trace_by_thread(const void *one, const void *other)
+{
+    const weir_trace_event *a = (const weir_trace_event *)one, *b = (const weir_trace_event *)other;
+    if (a->thread != b->thread)
+        return a->thread < b->thread ? -1 : 1;
+    if (a->begin != b->begin)
+        return a->begin < b->begin ? -1 : 1;
+    if (a->end != b->end)
+        return a->end > b->end ? -1 : 1; /* what contains the other comes first */
+    return a->stamp < b->stamp ? -1 : 1;
+}
+
+static void weir__trace_all(weir__text *t, weir_trace_event *events, size_t n)
+{
+    qsort(events, n, sizeof *events, weir__trace_by_thread);
+    for (size_t i = 0; i < n; i++) {
+        if (i == 0 || events[i].thread != events[i - 1].thread)
+            weir__trace_thread_name(t, &events[i]);
+        weir__trace_complete(t, &events[i]);
+    }
+    qsort(events, n, sizeof *events, weir__trace_by_id);
+    for (size_t i = 0; i < n; i++) {
+        const bool before = i > 0 && events[i - 1].id == events[i].id;
+        const bool after = i + 1 < n && events[i + 1].id == events[i].id;
+        if (events[i].id != 0 && (before || after))
+            weir__trace_flow(t, before && after ? "t" : after ? "s" : "f", &events[i]);
+    }
+}
+
+WEIR_API int weir_trace_write(weir_trace *t, FILE *file)
+{
+    weir__text text;
+    char head[128];
+    size_t n = 0;
+    weir_trace_event *copy = (weir_trace_event *)WEIR_ALLOC(16, t->capacity * sizeof *copy);
+    if (copy == NULL)
+        return ENOMEM;
+    for (size_t i = 0; i < t->capacity; i++)
+        n += weir__trace_copy(&t->events[i], &copy[n]);
+    weir__text_init(&text, file, NULL, 0);
+    snprintf(head, sizeof head, "{\"displayTimeUnit\":\"ns\",\"otherData\":{\"dropped\":\"%llu\"},\"traceEvents\":[\n",
+             (unsigned long long)weir_trace_dropped(t));
+    weir__text_string(&text, head);
+    snprintf(head, sizeof head, "{\"ph\":\"M\",\"pid\":%ld,\"name\":\"process_labels\",\"args\":{\"labels\":\"weir\"}}",
+             WEIR_PROCESS_NUMBER());
+    weir__text_string(&text, head);
+    weir__trace_all(&text, copy, n);
+    weir__text_string(&text, "\n]}\n");
+    WEIR_FREE(copy);
+    return weir__text_end(&text);
+}
+
+#endif /* WEIR_OBS_TRACE_IMPLEMENTED */
 
 /* ==== weir/obs/threads.h: implementation ==== */
 

@@ -75,5 +75,11 @@
 #include "flow/pipeline.h"     /* the threads of a pipeline, and how it ends */
 #include "flow/stages.h"       /* the stages of a pipeline, one call each */
 #include "flow/generator.h"    /* a lazy sequence */
+#include "run/signal.h"        /* signals, counted in a word */
+#include "run/shutdown.h"      /* how a program stops: signals, phases, a report */
 #include "obs/hist.h"          /* a latency histogram */
+#include "obs/text.h"          /* text for formats that others read */
+#include "obs/prometheus.h"    /* metrics, as Prometheus scrapes them */
+#include "obs/correlation.h"   /* a number that contexts carry along */
+#include "obs/trace.h"         /* what ran when, as Chrome and Perfetto draw it */
 #include "obs/threads.h"       /* prints that roll */

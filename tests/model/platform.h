@@ -83,6 +83,8 @@ typedef int weir__thread;
 #define WEIR_THREAD_LIVES(number) 1
 #endif
 #define WEIR_THREAD_SET_NAME(name) ((void)(name))
+#define WEIR_THREAD_GET_NAME(name) ((void)(name))
+#define WEIR_PROCESS_NUMBER() 1L
 #define WEIR_THREAD_DETACH(thread) ((void)(thread))
 #define WEIR_THREAD_CURRENT() model_thread_self()
 #define WEIR_THREAD_SELF() ((uintptr_t)model_thread_self())

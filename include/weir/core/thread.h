@@ -36,6 +36,13 @@ typedef pthread_t weir__thread;
 #ifndef WEIR_THREAD_SET_NAME
 #define WEIR_THREAD_SET_NAME(name) ((void)weir__system_call(SYS_prctl, 15 /* PR_SET_NAME */, (long)(name), 0, 0, 0, 0))
 #endif
+#ifndef WEIR_THREAD_GET_NAME
+/* Into 16 bytes. */
+#define WEIR_THREAD_GET_NAME(name) ((void)weir__system_call(SYS_prctl, 16 /* PR_GET_NAME */, (long)(name), 0, 0, 0, 0))
+#endif
+#ifndef WEIR_PROCESS_NUMBER
+#define WEIR_PROCESS_NUMBER() weir__system_call(SYS_getpid, 0, 0, 0, 0, 0, 0)
+#endif
 #ifndef WEIR_THREAD_DETACH
 #define WEIR_THREAD_DETACH(thread) ((void)pthread_detach(thread))
 #endif

@@ -1,13 +1,21 @@
-/* weir/obs/hist.h: a histogram of latencies that answers percentiles with three digits.
+/* weir/obs/hist.h: a histogram of latencies that keeps three significant digits.
  *
  * Overview
- *   Log-linear buckets, as in HdrHistogram (G. Tene): values below 2 * HALF are exact; above, each power of two is cut into HALF = 512
- *   equal buckets, so a reported value is at most 0.2 % off. Values of 2^40 ns (18 minutes) and above share the last
- *   bucket; the maximum is kept exactly. A histogram is 128 KiB, the caller's memory, and never allocates.
+ *   Log-linear buckets, as in HdrHistogram (G. Tene): values below 2 * HALF are exact; above, each power of two is cut into HALF = 1024 equal
+ *   buckets, so that values which differ by a thousandth lie in different ones, and a reported value, the middle of its bucket, is at most 0.05 %
+ *   off. Values of 2^40 ns (18 minutes) and above share the last bucket; the maximum is kept exactly. A histogram is 250 KiB, the caller's
+ *   memory, and never allocates.
+ *
+ * Coordinated omission
+ *   Who sends a request, waits for the answer, and sends the next, measures nothing while one answer takes long: the requests that should have gone
+ *   out meanwhile, and would have waited too, are missing from the picture. weir_hist_record_corrected puts them in: a value v at an expected
+ *   interval of i counts as v, v - i, v - 2i, … down to i. Better still is to measure from when a request was due.
+ *   Source: HdrHistogram's recordValueWithExpectedInterval.
  *
  * Who may call what at once
- *   record: any number of threads, together with all else: wait-free, one atomic add and, for a new maximum, a few compare-and-swaps.
- *   percentile, count, merge's source: any thread; what is recorded meanwhile may or may not be in. init: one thread, before.
+ *   record: any number of threads, together with all else: one atomic add, wait-free, and for a new maximum compare-and-swaps, lock-free.
+ *   What reads, merge's source too: any thread; what is recorded meanwhile may or may not be in. init: one thread, before.
+ *   All relaxed: a count says nothing about other memory.
  */
 #ifndef WEIR_OBS_HIST_H
 #define WEIR_OBS_HIST_H
@@ -15,7 +23,7 @@
 #include "../core/atomic.h"
 #include "../core/time.h"
 
-#define WEIR__HIST_HALF_BITS 9
+#define WEIR__HIST_HALF_BITS 10
 #define WEIR__HIST_HALF ((size_t)1 << WEIR__HIST_HALF_BITS)
 #define WEIR__HIST_TOP_BITS 40
 #define WEIR__HIST_BUCKETS ((WEIR__HIST_TOP_BITS - WEIR__HIST_HALF_BITS + 1) * WEIR__HIST_HALF)
@@ -39,19 +47,31 @@ static inline size_t weir__hist_bucket(uint64_t value)
     return (size_t)(power * WEIR__HIST_HALF + (value >> power));
 }
 
+static inline void weir__hist_raise(weir_hist *h, uint64_t value)
+{
+    uint64_t max = weir__load_rlx(&h->max);
+    while (value > max && !weir__cas_rlx(&h->max, &max, value)) {}
+}
+
 /* Counts one value, in nanoseconds or any unit; negative ones count as 0. */
 static inline void weir_hist_record(weir_hist *h, weir_ns value)
 {
     const uint64_t v = value > 0 ? (uint64_t)value : 0;
-    uint64_t max = weir__load_rlx(&h->max);
     (void)weir__add_rlx(&h->counts[weir__hist_bucket(v)], 1);
-    while (v > max && !weir__cas_ar(&h->max, &max, v))
-        ;
+    weir__hist_raise(h, v);
 }
+
+/* Counts one value, and those that were not measured because it took so long (see above). interval: between two values, as it should be; 0 or
+ * below: as weir_hist_record. One add for each bucket on the way, however many values. */
+WEIR_API void weir_hist_record_corrected(weir_hist *h, weir_ns value, weir_ns interval);
 
 /* Adds what `from` has counted to `into`. */
 WEIR_API void weir_hist_merge(weir_hist *into, weir_hist *from);
 WEIR_API uint64_t weir_hist_count(weir_hist *h);
+/* How many values do not exceed `value`, as far as their bucket tells: those in the same bucket count as not exceeding it. */
+WEIR_API uint64_t weir_hist_count_to(weir_hist *h, weir_ns value);
+/* The sum of all values, at most 0.05 % off, if none is above 2^40: made from the buckets, so that nobody pays for it who does not ask. */
+WEIR_API double weir_hist_sum(weir_hist *h);
 /* The largest value, exactly; 0 if none. */
 WEIR_API weir_ns weir_hist_max(weir_hist *h);
 /* The value that `percent` % of the values do not exceed: the middle of its bucket, and never above the maximum. percent is cut to
@@ -70,14 +90,43 @@ WEIR_API void weir_hist_init(weir_hist *h)
 
 WEIR_API void weir_hist_merge(weir_hist *into, weir_hist *from)
 {
-    uint64_t max = weir__load_rlx(&into->max), v = weir__load_rlx(&from->max);
     for (size_t i = 0; i < WEIR__HIST_BUCKETS; i++) {
         const uint64_t n = weir__load_rlx(&from->counts[i]);
         if (n != 0)
             (void)weir__add_rlx(&into->counts[i], n);
     }
-    while (v > max && !weir__cas_ar(&into->max, &max, v))
-        ;
+    weir__hist_raise(into, weir__load_rlx(&from->max));
+}
+
+/* The smallest value of a bucket. */
+static uint64_t weir__hist_low(size_t bucket)
+{
+    unsigned power;
+    if (bucket < 2 * WEIR__HIST_HALF)
+        return bucket;
+    power = (unsigned)(bucket >> WEIR__HIST_HALF_BITS) - 1;
+    return (bucket - power * WEIR__HIST_HALF) << power;
+}
+
+/* The middle of a bucket. */
+static uint64_t weir__hist_value(size_t bucket)
+{
+    const unsigned power = bucket < 2 * WEIR__HIST_HALF ? 0 : (unsigned)(bucket >> WEIR__HIST_HALF_BITS) - 1;
+    return weir__hist_low(bucket) + (((uint64_t)1 << power) >> 1);
+}
+
+WEIR_API void weir_hist_record_corrected(weir_hist *h, weir_ns value, weir_ns interval)
+{
+    weir_hist_record(h, value);
+    if (interval <= 0 || value <= interval)
+        return;
+    for (weir_ns left = value - interval; left >= interval;) {
+        const size_t bucket = weir__hist_bucket((uint64_t)left);
+        /* Of those that are left, so many lie in this bucket. None is below the interval: the bucket would be wider than that. */
+        const weir_ns n = (left - (weir_ns)weir__hist_low(bucket)) / interval + 1;
+        (void)weir__add_rlx(&h->counts[bucket], (uint64_t)n);
+        left -= n * interval;
+    }
 }
 
 WEIR_API uint64_t weir_hist_count(weir_hist *h)
@@ -93,14 +142,21 @@ WEIR_API weir_ns weir_hist_max(weir_hist *h)
     return (weir_ns)weir__load_rlx(&h->max);
 }
 
-/* The middle of a bucket: the inverse of weir__hist_bucket. */
-static uint64_t weir__hist_value(size_t bucket)
+WEIR_API uint64_t weir_hist_count_to(weir_hist *h, weir_ns value)
 {
-    unsigned power;
-    if (bucket < 2 * WEIR__HIST_HALF)
-        return bucket;
-    power = (unsigned)(bucket >> WEIR__HIST_HALF_BITS) - 1;
-    return ((bucket - power * WEIR__HIST_HALF) << power) + (((uint64_t)1 << power) >> 1);
+    const size_t last = value >= 0 ? weir__hist_bucket((uint64_t)value) : 0;
+    uint64_t total = 0;
+    for (size_t i = 0; value >= 0 && i <= last; i++)
+        total += weir__load_rlx(&h->counts[i]);
+    return total;
+}
+
+WEIR_API double weir_hist_sum(weir_hist *h)
+{
+    double sum = 0;
+    for (size_t i = 0; i < WEIR__HIST_BUCKETS; i++)
+        sum += (double)weir__load_rlx(&h->counts[i]) * (double)weir__hist_value(i);
+    return sum;
 }
 
 WEIR_API weir_ns weir_hist_percentile(weir_hist *h, double percent)

@@ -9,8 +9,8 @@
 
 #include <stdio.h>
 
-/* A line for each thread that the library has started and that has not ended: its system id, its name, what it sleeps on and since when, the task that
- * it runs; the youngest first. Any thread; threads that start, end or park meanwhile wait for the printing. */
+/* A line for each thread that the library has started and that has not ended: its system id, its name, what it sleeps on and since when, the task
+ * that it runs; the youngest first. Any thread; threads that start, end or park meanwhile wait for the printing. */
 WEIR_API void weir_threads(FILE *file);
 
 #endif /* WEIR_OBS_THREADS_H */
