@@ -1,5 +1,6 @@
 /* tests/ctx/test_sleep.c: sleeping, and what ends it early. */
 #include "harness.h"
+#include "../sync/printed.h"
 
 TEST(it_sleeps_until_the_time_has_come)
 {
@@ -48,4 +49,14 @@ TEST(a_sleeper_is_woken_by_a_cancel)
     CHECK_INT(weir_sleep(&ctx, WEIR_FOREVER), ECANCELED);
     test_join(team);
     weir_ctx_free(&ctx);
+}
+
+static int sleeps(weir_ctx *ctx, void *arg)
+{
+    (void)arg;
+    return weir_sleep(ctx, WEIR_SEC(100));
+}
+TEST(the_roll_says_who_sleeps)
+{
+    printed_while(sleeps, NULL, " in sleep for ");
 }

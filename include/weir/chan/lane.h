@@ -105,8 +105,7 @@ WEIR_INLINE void weir__lane_copy_out(void *dst, const void *place, size_t size)
         WEIR_COPY_OUT(dst, place, size);
 }
 
-/* The end of a step that the word's one owner takes: by a store where nobody else can change the other field meanwhile. Release: the value. The
- * swap that began the step has acquired. */
+/* The end of a step that the word's one owner takes: by a store where nobody else can change the other field meanwhile. Release: the value. */
 WEIR_INLINE void weir__lane_step(weir__chan *c, uint64_t now, uint64_t difference, bool alone)
 {
     if (alone)
@@ -115,13 +114,13 @@ WEIR_INLINE void weir__lane_step(weir__chan *c, uint64_t now, uint64_t differenc
         (void)weir__add_rel(&c->lane.word, difference);
 }
 
-/* While a receiver wants, no sender announces itself: so the word is the giver's until it stores DEAL. False: *word has changed. Acquire: what was read
- * from `deal` before. Release, here and below: a try that finds nobody there any more knows what whoever was faster did before
- * (chan/select.h, "Trying is one moment"). */
+/* While a receiver wants, no sender announces itself: so the word is the giver's until it stores DEAL. False: *word has changed.
+ * *word was loaded with acquire: what was read from `deal` before, and what stands in `offer`; the turn tells that it is the same word. Release, here
+ * and below: a try that finds nobody there any more knows what whoever was faster did before (chan/select.h, "Trying is one moment"). */
 WEIR_INLINE bool weir__lane_give(weir__chan *c, uint64_t *word, const void *src)
 {
     const uint64_t giving = *word + (WEIR__LANE_GIVING - WEIR__LANE_WANT);
-    if (!weir__cas_ar(&c->lane.word, word, giving))
+    if (!weir__cas_rel(&c->lane.word, word, giving))
         return false;
     WEIR_HOOK("meeting");
     weir__lane_copy_in(c->lane.deal, src, c->size);
@@ -133,7 +132,7 @@ WEIR_INLINE bool weir__lane_give(weir__chan *c, uint64_t *word, const void *src)
 WEIR_INLINE bool weir__lane_take(weir__chan *c, uint64_t *word, void *dst)
 {
     const uint64_t taking = *word + (WEIR__LANE_TAKING - WEIR__LANE_OFFER);
-    if (!weir__cas_ar(&c->lane.word, word, taking))
+    if (!weir__cas_rel(&c->lane.word, word, taking))
         return false;
     WEIR_HOOK("meeting");
     weir__lane_copy_out(dst, c->lane.offer, c->size);

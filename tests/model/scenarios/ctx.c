@@ -95,3 +95,14 @@ CTX(child_born_meanwhile, setup, finish, 3, 2, WITH(cancel_root, has_child))
 CTX(two_born_and_freed, setup, finish, 2, 1, WITH(cancel_root, has_child, has_child))
 MODEL(ctx_deadline, .setup = due, .finish = timed_out, .preemptions = 3, .stale = 1, .ticks = 1,
       .threads = {waits, cancel_root})
+
+/* At the very nanosecond the time has come: asleep, and before. */
+static void sleeps(void)
+{
+    MODEL_CHECK(weir_sleep_until(NULL, weir_now() + 50) == 0);
+    weir_ctx ended;
+    weir_ctx_init(&ended, NULL);
+    weir_ctx_cancel(&ended, 0);
+    MODEL_CHECK(weir_sleep_until(&ended, weir_now()) == 0);
+}
+MODEL(ctx_sleep, .preemptions = 1, .threads = {sleeps})
