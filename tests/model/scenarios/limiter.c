@@ -115,6 +115,21 @@ THREAD(gives_early, give_early())
 MODEL(limiter_gives_to_another, .setup = early_setup, .finish = all_back, .preemptions = 3, .stale = 2,
       .threads = {gives_early, takes_if_given})
 
+/* One token is a lock: reserved, used, given back, so that the word comes back to what a third has seen. */
+static void use_as_a_lock(void)
+{
+    weir_reservation r;
+    MODEL_CHECK(weir_limiter_reserve(&l, 1, &r) == 0);
+    if (r.when <= at) {
+        MODEL_WRITE(&passed_on);
+        passed_on++;
+    }
+    (void)weir_limiter_cancel(&l, &r);
+}
+THREAD(locks, use_as_a_lock())
+MODEL(limiter_as_a_lock, .setup = one_left, .preemptions = 3, .stale = 2, .threads = {locks, locks})
+MODEL(limiter_as_a_lock_of_three, .setup = one_left, .preemptions = 2, .stale = 1, .threads = {locks, locks, locks})
+
 /* ---- a map: a place that is forgotten for another key ---- */
 
 MODEL_OUTSIDE static void begin_map(void)
