@@ -435,7 +435,7 @@ static int lives_on_after_the_third(void)
 
 TEST(a_third_signal_kills_where_that_is_asked_for)
 {
-    int status;
+    int status = -1;
     const pid_t child = fork();
     if (child == 0)
         _exit(dies_of_the_third());

@@ -5,7 +5,8 @@
  *
  *   EPIPE       the channel is closed (for a receive: and drained)
  *   EAGAIN      a try-operation would have to wait
- *   EBUSY       all places are taken (a half-open breaker)
+ *   EBUSY       all places are taken (a half-open breaker); somebody else has it, or it has begun (a shutdown)
+ *   EIO         a file took not all that was written
  *   ETIMEDOUT   a deadline has passed
  *   ECANCELED   the context was cancelled
  *   ENOMEM      no memory; nothing was changed and nothing leaked
@@ -40,6 +41,7 @@ WEIR_API const char *weir_error_text(int code)
     case EPIPE: return "closed";
     case EAGAIN: return "would have to wait";
     case EBUSY: return "in use";
+    case EIO: return "not written";
     case ETIMEDOUT: return "deadline passed";
     case ECANCELED: return "cancelled";
     case ENOMEM: return "out of memory";
