@@ -317,3 +317,17 @@ PROGRESS(sliding_window_allow_exact, windows, exact_allow, exact_allow, exact_al
 PROGRESS(adaptive_acquire_and_release, adaptive_begun, adaptive_use, adaptive_use, adaptive_give_back)
 PROGRESS(adaptive_release_that_changes_the_limit, adaptive_before_the_last, adaptive_use, adaptive_use,
          adaptive_give_back)
+
+/* ---- obs: the others record into the one place, and write it out ---- */
+
+static weir_trace trace;
+static weir_trace_event slots[1];
+
+THREAD(trace_setup, const weir_trace_opt newest = {true}; MODEL_CHECK(weir_trace_init(&trace, slots, 1, &newest) == 0);
+       weir_trace_record(&trace, "event", NULL, 1, 2, v))
+THREAD(trace_record, weir_trace_record(&trace, "event", NULL, 1, 2, v))
+THREAD(trace_record_twice, weir_trace_record(&trace, "event", NULL, 1, 2, v);
+       weir_trace_record(&trace, "event", NULL, 1, 2, v))
+THREAD(trace_copy, weir_trace_event copy; (void)weir__trace_copy(slots, &copy))
+PROGRESS(trace_record, trace_setup, trace_record, trace_record_twice, trace_copy)
+PROGRESS(trace_write, trace_setup, trace_copy, trace_record_twice, trace_copy)
