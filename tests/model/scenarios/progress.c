@@ -382,3 +382,16 @@ PROGRESS(limiter_map_allow, limiters_begun, map_known, map_known, map_new)
 PROGRESS(limiter_map_allow_of_a_new_key, limiters_begun, map_new, map_known, map_other)
 PROGRESS(limiter_map_allow_of_new_keys, limiters_begun, map_new, map_known, map_newer)
 PROGRESS(retry_budget, limiters_begun, budget_use, budget_use, budget_use)
+/* ---- obs: the others record into the one place, and write it out ---- */
+
+static weir_trace trace;
+static weir_trace_event slots[1];
+
+THREAD(trace_setup, const weir_trace_opt newest = {true}; MODEL_CHECK(weir_trace_init(&trace, slots, 1, &newest) == 0);
+       weir_trace_record(&trace, "event", NULL, 1, 2, v))
+THREAD(trace_record, weir_trace_record(&trace, "event", NULL, 1, 2, v))
+THREAD(trace_record_twice, weir_trace_record(&trace, "event", NULL, 1, 2, v);
+       weir_trace_record(&trace, "event", NULL, 1, 2, v))
+THREAD(trace_copy, weir_trace_event copy; (void)weir__trace_copy(slots, &copy))
+PROGRESS(trace_record, trace_setup, trace_record, trace_record_twice, trace_copy)
+PROGRESS(trace_write, trace_setup, trace_copy, trace_record_twice, trace_copy)
