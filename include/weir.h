@@ -4350,8 +4350,9 @@ WEIR_API int weir__pool_grow(weir_pool *p);
  *
  * Who may call what at once: everything but start and free, any threads. free: one thread, when no other uses the pool.
  *
- * Progress: submit is lock-free while there is room and no worker sleeps; it takes a lock to wake one or to start one, and parks where it waits for
- * room. The two that drop retry as others submit. Nothing is allocated after start.
+ * Progress: submit is lock-free while there is room, no worker sleeps and the pool has all the workers that it may have; else it may take a lock, to wake a worker
+ * or to see whether one more is wanted, and it parks where it waits for room. It reads the clock only for an elastic pool or a job that is to be reported. To
+ * drop the oldest it tries again as long as others fill the place. Nothing is allocated after start, but one block in a call of weir_pool_map.
  *
  * Not done: a queue for each worker, with stealing. One ring for all keeps the order of submission; whether several pay, a measurement has to say.
  */
@@ -10707,6 +10708,7 @@ static bool weir__pool_worker_park(weir__pool_worker *w, bool owes, weir_ns unti
     weir__wait_init(&wait, NULL, until, WEIR_WAIT_PARK);
     weir__wait_label(&wait, "idle", p->opt.name);
     weir__waiter_init(&node, &parker, WEIR__TICKET_QUEUE);
+    WEIR_HOOK("worker parks");
     weir__waitq_join(&p->queue.idle, &node);
     WEIR_FENCE_HEAVY(); /* (A) pairs with (B) in weir__pool_queue_pushed */
     if (weir__pool_queue_why(&p->queue) == EAGAIN && !weir__pool_is_wide(p)) {

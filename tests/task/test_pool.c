@@ -1,7 +1,21 @@
 /* tests/task/test_pool.c: what a pool does with a job: order, room, deadlines, results, failing, and how it grows, shrinks and ends. */
+static void hold(const char *point);
+#define WEIR_HOOK(point) hold(point)
 #include "../faults/failing.h"
 #include "../sync/printed.h"
 #include "pool.h"
+
+static int held; /* atomic. 1: whoever comes to `held_at` next makes it 2, and stands there until it is 0 */
+static const char *held_at;
+static void hold(const char *point)
+{
+    int expected = 1;
+    if (__atomic_load_n(&held, __ATOMIC_SEQ_CST) != 1 || strcmp(point, held_at) != 0 ||
+        !__atomic_compare_exchange_n(&held, &expected, 2, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        return;
+    while (__atomic_load_n(&held, __ATOMIC_SEQ_CST) != 0)
+        sched_yield();
+}
 
 /* ---- running ---- */
 
@@ -561,6 +575,28 @@ TEST(it_does_not_grow_before)
     CHECK_INT(weir_pool_free(&p), 0);
 }
 
+/* A worker that has taken a job, and still counts as waiting, is not taken for one that will take the next. */
+TEST(it_grows_for_a_job_that_comes_while_a_worker_takes_another)
+{
+    weir_pool p;
+    struct gate g = {0, 0};
+    const weir_pool_opt opt = {.min = 1, .max = 2};
+    if (weir__ring_of(WEIR__MPMC) == WEIR_RING_CK)
+        SKIP("a ck ring has no moment between claim and release");
+    REQUIRE(weir_pool_start(&p, NULL, &opt) == 0);
+    held_at = "recv claimed";
+    __atomic_store_n(&held, 1, __ATOMIC_SEQ_CST);
+    CHECK_INT(weir_pool_submit(NULL, &p, stands, &g, NULL), 0);
+    EVENTUALLY(__atomic_load_n(&held, __ATOMIC_SEQ_CST) == 2);
+    CHECK_INT(weir_pool_submit(NULL, &p, stands, &g, NULL), 0);
+    CHECK_INT(tally_of(&p).workers, 1);
+    __atomic_store_n(&held, 0, __ATOMIC_SEQ_CST);
+    gate_await(&g, 2);
+    CHECK_INT(tally_of(&p).workers, 2);
+    gate_open(&g);
+    CHECK_INT(weir_pool_free(&p), 0);
+}
+
 TEST(a_refused_thread_is_counted_and_its_job_waits)
 {
     weir_pool p;
@@ -585,7 +621,7 @@ TEST(its_bounds_change_while_it_runs)
 {
     weir_pool p;
     struct gate g = {0, 0};
-    const weir_pool_opt opt = {.min = 2, .name = "resized"};
+    const weir_pool_opt opt = {.min = 2, .name = "resized", .idle = WEIR_SEC(1000)};
     REQUIRE(weir_pool_start(&p, NULL, &opt) == 0);
     EVENTUALLY(printed("in idle on \"resized\""));
     CHECK_INT(weir_pool_resize(&p, 5, 5), 0);
@@ -595,11 +631,29 @@ TEST(its_bounds_change_while_it_runs)
     CHECK_INT(weir_pool_resize(&p, 1, 3), 0);
     gate_open(&g);
     EVENTUALLY(tally_of(&p).workers == 3);
+    EVENTUALLY(weir__waitq_sleepers(&p.queue.idle) == 3);
     CHECK_INT(weir_pool_resize(&p, 1, 1), 0);
     EVENTUALLY(tally_of(&p).workers == 1);
     CHECK_INT(weir_pool_drain(NULL, &p), 0);
     CHECK_INT(weir_pool_resize(&p, 1, 1), EPIPE);
     CHECK_INT(weir_pool_free(&p), 0);
+}
+
+/* A worker that has seen the old bounds, and is about to sleep, does not sleep over the new ones. */
+TEST(its_bounds_change_while_a_worker_goes_to_sleep)
+{
+    weir_pool p;
+    struct gate g;
+    const weir_pool_opt opt = {.idle = WEIR_SEC(1000)};
+    start_blocked(&p, &g, &opt);
+    held_at = "worker parks";
+    __atomic_store_n(&held, 1, __ATOMIC_SEQ_CST);
+    CHECK_INT(weir_pool_resize(&p, 2, 2), 0);
+    EVENTUALLY(__atomic_load_n(&held, __ATOMIC_SEQ_CST) == 2);
+    CHECK_INT(weir_pool_resize(&p, 1, 1), 0);
+    __atomic_store_n(&held, 0, __ATOMIC_SEQ_CST);
+    EVENTUALLY(tally_of(&p).workers == 1); /* the other stands behind the gate */
+    end(&p, &g);
 }
 
 /* ---- ending ---- */

@@ -204,3 +204,19 @@ TEST(two_jobs_that_wait_for_each_other_get_two_workers)
     }
     CHECK_INT(weir_pool_free(&pool), 0);
 }
+
+TEST(a_pool_that_is_made_smaller_gets_smaller)
+{
+    const weir_pool_opt opt = {.min = 3, .wait = WEIR_WAIT_PARK, .idle = WEIR_SEC(1000)};
+    for (long round = 0; round < test_rounds(1000); round++) {
+        int ran = 0;
+        REQUIRE(weir_pool_start(&pool, NULL, &opt) == 0);
+        for (long i = 0; i < round % 5; i++)
+            CHECK_INT(weir_pool_submit(NULL, &pool, counts, &ran, NULL), 0);
+        CHECK_INT(weir_pool_resize(&pool, 1, 1), 0);
+        EVENTUALLY(tally_of(&pool).workers == 1);
+        CHECK_INT(weir_pool_drain(NULL, &pool), 0);
+        CHECK_INT(ran, round % 5);
+        CHECK_INT(weir_pool_free(&pool), 0);
+    }
+}

@@ -298,6 +298,7 @@ static bool weir__pool_worker_park(weir__pool_worker *w, bool owes, weir_ns unti
     weir__wait_init(&wait, NULL, until, WEIR_WAIT_PARK);
     weir__wait_label(&wait, "idle", p->opt.name);
     weir__waiter_init(&node, &parker, WEIR__TICKET_QUEUE);
+    WEIR_HOOK("worker parks");
     weir__waitq_join(&p->queue.idle, &node);
     WEIR_FENCE_HEAVY(); /* (A) pairs with (B) in weir__pool_queue_pushed */
     if (weir__pool_queue_why(&p->queue) == EAGAIN && !weir__pool_is_wide(p)) {
