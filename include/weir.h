@@ -4740,19 +4740,22 @@ WEIR_INLINE int weir__bucket_attempt(weir__atomic_u64 *bucket, uint64_t word, co
     return weir__bucket_attempt_by(bucket, word, &rules->rule[newest], n, now);
 }
 
-/* The same, as often as it takes; *now: the reading of the clock that decided. The word is read before the clock, so a refusal is true of one moment:
- * at that reading the bucket, which was the same before and after, did not hold the tokens. With a reading from before, a thread that was held up
- * between the two would be refused for being late, though there had been tokens all the time. */
+/* The same, as often as it takes; *now: the reading of the clock that decided.
+ * The clock is read first, so that between the look at the word and its swap there is time for nothing else: with the word first, 8 threads on two
+ * cores took twice as long. But then a thread that was held up between clock and word would be refused for being late, though there had been tokens
+ * all the time. So a refusal asks again, the word before the clock: then the bucket, the same before and after, did not hold the tokens at
+ * that reading. */
+WEIR_API int weir__bucket_take_late(weir__atomic_u64 *bucket, const weir__bucket_rules *rules, weir_clock *clock,
+                                    int64_t n, weir_ns *now);
 WEIR_INLINE int weir__bucket_take(weir__atomic_u64 *bucket, const weir__bucket_rules *rules, weir_clock *clock,
                                   int64_t n, weir_ns *now)
 {
     int rc;
-    do {
-        const uint64_t word = weir__load_acq(bucket);
-        *now = weir__clock_now(clock);
-        rc = weir__bucket_attempt(bucket, word, rules, n, *now);
-    } while (WEIR_UNLIKELY(rc == WEIR__BUSY));
-    return rc;
+    *now = weir__clock_now(clock);
+    do
+        rc = weir__bucket_attempt(bucket, weir__load_acq(bucket), rules, n, *now);
+    while (WEIR_UNLIKELY(rc == WEIR__BUSY));
+    return WEIR_LIKELY(rc != EAGAIN) ? rc : weir__bucket_take_late(bucket, rules, clock, n, now);
 }
 
 /* Tokens taken ahead of time. */
@@ -11393,6 +11396,18 @@ WEIR_API int weir__bucket_attempt_slow(weir__atomic_u64 *bucket, uint64_t word, 
     return weir__bucket_attempt_by(bucket, word, &rules->rule[word & 3], n, now);
 }
 
+WEIR_API int weir__bucket_take_late(weir__atomic_u64 *bucket, const weir__bucket_rules *rules, weir_clock *clock,
+                                    int64_t n, weir_ns *now)
+{
+    int rc;
+    do {
+        const uint64_t word = weir__load_acq(bucket);
+        *now = weir__clock_now(clock);
+        rc = weir__bucket_attempt(bucket, word, rules, n, *now);
+    } while (rc == WEIR__BUSY);
+    return rc;
+}
+
 /* ---- rules ------------------------------------------------------------------------------------------------------------------- */
 
 /* What the ledger says when so much is spent; `at_minted`: the rule's. */
@@ -11873,20 +11888,27 @@ static bool weir__limiter_never(weir_limiter_map *m, int64_t n)
     return n < 0 || (uint64_t)n > weir__load_rlx(&m->most);
 }
 
+/* The clock before the bucket, and only for a refusal after it: see weir__bucket_take. */
 WEIR_API int weir_limiter_map_allow(weir_limiter_map *m, uint64_t key, int64_t n)
 {
     const uint64_t number = weir__limiter_number(m, key);
     weir__limiter_place *place;
+    weir_ns now;
     uint64_t word;
-    int rc;
+    bool late = false;
     if (weir__limiter_never(m, n))
         return EINVAL; /* before it takes a place */
-    do {
+    for (now = weir__clock_now(m->clock);;) {
+        int rc;
         if ((place = weir__limiter_at(m, number, &word)) == NULL)
             return EOVERFLOW;
-        rc = weir__bucket_attempt(&place->bucket, word, &m->rules, n, weir__clock_now(m->clock)); /* (c) */
-    } while (rc == WEIR__BUSY);
-    return rc;
+        if (late)
+            now = weir__clock_now(m->clock);
+        rc = weir__bucket_attempt(&place->bucket, word, &m->rules, n, now); /* (c) */
+        if (rc != WEIR__BUSY && (rc != EAGAIN || late))
+            return rc;
+        late = late || rc == EAGAIN;
+    }
 }
 
 static int weir__limiter_map_reserve(weir_limiter_map *m, uint64_t key, int64_t n, weir_ns longest, weir_reservation *r,

@@ -156,19 +156,22 @@ WEIR_INLINE int weir__bucket_attempt(weir__atomic_u64 *bucket, uint64_t word, co
     return weir__bucket_attempt_by(bucket, word, &rules->rule[newest], n, now);
 }
 
-/* The same, as often as it takes; *now: the reading of the clock that decided. The word is read before the clock, so a refusal is true of one moment:
- * at that reading the bucket, which was the same before and after, did not hold the tokens. With a reading from before, a thread that was held up
- * between the two would be refused for being late, though there had been tokens all the time. */
+/* The same, as often as it takes; *now: the reading of the clock that decided.
+ * The clock is read first, so that between the look at the word and its swap there is time for nothing else: with the word first, 8 threads on two
+ * cores took twice as long. But then a thread that was held up between clock and word would be refused for being late, though there had been tokens
+ * all the time. So a refusal asks again, the word before the clock: then the bucket, the same before and after, did not hold the tokens at
+ * that reading. */
+WEIR_API int weir__bucket_take_late(weir__atomic_u64 *bucket, const weir__bucket_rules *rules, weir_clock *clock,
+                                    int64_t n, weir_ns *now);
 WEIR_INLINE int weir__bucket_take(weir__atomic_u64 *bucket, const weir__bucket_rules *rules, weir_clock *clock,
                                   int64_t n, weir_ns *now)
 {
     int rc;
-    do {
-        const uint64_t word = weir__load_acq(bucket);
-        *now = weir__clock_now(clock);
-        rc = weir__bucket_attempt(bucket, word, rules, n, *now);
-    } while (WEIR_UNLIKELY(rc == WEIR__BUSY));
-    return rc;
+    *now = weir__clock_now(clock);
+    do
+        rc = weir__bucket_attempt(bucket, weir__load_acq(bucket), rules, n, *now);
+    while (WEIR_UNLIKELY(rc == WEIR__BUSY));
+    return WEIR_LIKELY(rc != EAGAIN) ? rc : weir__bucket_take_late(bucket, rules, clock, n, now);
 }
 
 /* Tokens taken ahead of time. */
@@ -209,6 +212,18 @@ WEIR_API int weir__bucket_attempt_slow(weir__atomic_u64 *bucket, uint64_t word, 
                                        int64_t n, weir_ns now)
 {
     return weir__bucket_attempt_by(bucket, word, &rules->rule[word & 3], n, now);
+}
+
+WEIR_API int weir__bucket_take_late(weir__atomic_u64 *bucket, const weir__bucket_rules *rules, weir_clock *clock,
+                                    int64_t n, weir_ns *now)
+{
+    int rc;
+    do {
+        const uint64_t word = weir__load_acq(bucket);
+        *now = weir__clock_now(clock);
+        rc = weir__bucket_attempt(bucket, word, rules, n, *now);
+    } while (rc == WEIR__BUSY);
+    return rc;
 }
 
 /* ---- rules ------------------------------------------------------------------------------------------------------------------- */

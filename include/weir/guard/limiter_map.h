@@ -218,20 +218,27 @@ static bool weir__limiter_never(weir_limiter_map *m, int64_t n)
     return n < 0 || (uint64_t)n > weir__load_rlx(&m->most);
 }
 
+/* The clock before the bucket, and only for a refusal after it: see weir__bucket_take. */
 WEIR_API int weir_limiter_map_allow(weir_limiter_map *m, uint64_t key, int64_t n)
 {
     const uint64_t number = weir__limiter_number(m, key);
     weir__limiter_place *place;
+    weir_ns now;
     uint64_t word;
-    int rc;
+    bool late = false;
     if (weir__limiter_never(m, n))
         return EINVAL; /* before it takes a place */
-    do {
+    for (now = weir__clock_now(m->clock);;) {
+        int rc;
         if ((place = weir__limiter_at(m, number, &word)) == NULL)
             return EOVERFLOW;
-        rc = weir__bucket_attempt(&place->bucket, word, &m->rules, n, weir__clock_now(m->clock)); /* (c) */
-    } while (rc == WEIR__BUSY);
-    return rc;
+        if (late)
+            now = weir__clock_now(m->clock);
+        rc = weir__bucket_attempt(&place->bucket, word, &m->rules, n, now); /* (c) */
+        if (rc != WEIR__BUSY && (rc != EAGAIN || late))
+            return rc;
+        late = late || rc == EAGAIN;
+    }
 }
 
 static int weir__limiter_map_reserve(weir_limiter_map *m, uint64_t key, int64_t n, weir_ns longest, weir_reservation *r,
