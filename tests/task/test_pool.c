@@ -385,7 +385,9 @@ TEST(results_by_channel_future_and_callback_tell_the_same)
     weir_job_result told = {0}, received = {0}, got = {0};
     weir_job_results results;
     weir_job_future future;
-    REQUIRE(weir_chan_make(&results, 1) == 0 && weir_future_make(&future) == 0 && weir_pool_start(&p, NULL, NULL) == 0);
+    REQUIRE(weir_chan_make(&results, 1) == 0);
+    REQUIRE(weir_future_make(&future) == 0);
+    REQUIRE(weir_pool_start(&p, NULL, NULL) == 0);
     const weir_job_opt opt = {.id = 5, .done = keeps, .done_arg = &told, .results = results, .future = future};
     CHECK_INT(weir_pool_submit(NULL, &p, returns, &code, &opt), 0);
     CHECK_INT(weir_recv(NULL, results, &received), 0);
@@ -404,7 +406,8 @@ TEST(a_full_channel_of_results_holds_the_worker_until_the_pool_is_stopped)
     int ran = 0, left = 0;
     weir_job_results results;
     const weir_pool_opt one = {.min = 1};
-    REQUIRE(weir_chan_make(&results, 1) == 0 && weir_pool_start(&p, NULL, &one) == 0);
+    REQUIRE(weir_chan_make(&results, 1) == 0);
+    REQUIRE(weir_pool_start(&p, NULL, &one) == 0);
     const weir_job_opt opt = {.results = results};
     for (int i = 0; i < 4; i++)
         CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, &opt), 0);
@@ -710,7 +713,8 @@ TEST(a_context_that_ends_with_work_queued_leaves_nobody_waiting)
     weir_job_result result = {0};
     const weir_pool_opt one = {.min = 1, .queue = 1};
     weir_ctx_init(&parent, NULL);
-    REQUIRE(weir_future_make(&future) == 0 && weir_pool_start(&p, &parent, &one) == 0);
+    REQUIRE(weir_future_make(&future) == 0);
+    REQUIRE(weir_pool_start(&p, &parent, &one) == 0);
     const weir_job_opt opt = {.future = future};
     CHECK_INT(weir_pool_submit(NULL, &p, stands, &g, NULL), 0);
     gate_await(&g, 1);

@@ -24,6 +24,7 @@
 #ifndef WEIR_TASK_POOL_WORKER_H
 #define WEIR_TASK_POOL_WORKER_H
 
+#include "../sync/line.h"
 #include "pool_queue.h"
 
 /* Zero means the default, for each. */
