@@ -9,7 +9,7 @@
 
 #include <pthread.h>
 
-enum { ROWS_MAX = 40, ROUNDS_MAX = 25 };
+enum { ROWS_MAX = 60, ROUNDS_MAX = 25 };
 
 struct row {
     const char *name, *of;

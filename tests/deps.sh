@@ -42,8 +42,10 @@ if have cargo; then
 else
     rivals="cargo librust-crossbeam-channel-dev"
 fi
+printf '#include <tbb/task_group.h>\nint main() { return 0; }\n' >"$dir/tbb.cc"
+builds c++ "$dir/tbb.cc" -ltbb || rivals="$rivals libtbb-dev"
 if [ -n "$rivals" ]; then
-    echo "deps: $rivals: not there; the benchmark then has no row for crossbeam-channel. make deps RIVALS=1 installs it"
+    echo "deps: $rivals: not there; the benchmarks then have no rows for crossbeam-channel, oneTBB. make deps RIVALS=1 installs them"
     [ -n "${RIVALS:-}" ] && packages="$packages $rivals"
 fi
 if [ -z "$packages" ]; then
