@@ -9,14 +9,14 @@
 #include <time.h>
 #include <unistd.h>
 
-static long asked[16]; /* how often for which clock; atomic */
+static long readings[16]; /* how often for which clock; atomic */
 static long jump;      /* seconds that the wall clock is wrong by; atomic */
 
 int clock_gettime(clockid_t clock, struct timespec *t)
 {
     const long rc = syscall(SYS_clock_gettime, clock, t);
     if (clock >= 0 && clock < 16)
-        __atomic_add_fetch(&asked[clock], 1, __ATOMIC_RELAXED);
+        __atomic_add_fetch(&readings[clock], 1, __ATOMIC_RELAXED);
     if (clock == CLOCK_REALTIME)
         t->tv_sec += __atomic_load_n(&jump, __ATOMIC_RELAXED);
     return (int)rc;
@@ -65,11 +65,11 @@ static void wait_in_every_way(void)
 TEST(deadlines_do_not_follow_the_wall_clock)
 {
     struct test_team *team = test_start(1, jumps, NULL, 0);
-    const long real = __atomic_load_n(&asked[CLOCK_REALTIME], __ATOMIC_RELAXED);
-    const long monotonic = __atomic_load_n(&asked[CLOCK_MONOTONIC], __ATOMIC_RELAXED);
+    const long real = __atomic_load_n(&readings[CLOCK_REALTIME], __ATOMIC_RELAXED);
+    const long monotonic = __atomic_load_n(&readings[CLOCK_MONOTONIC], __ATOMIC_RELAXED);
     wait_in_every_way();
-    CHECK_INT(__atomic_load_n(&asked[CLOCK_REALTIME], __ATOMIC_RELAXED), real);
-    CHECK(__atomic_load_n(&asked[CLOCK_MONOTONIC], __ATOMIC_RELAXED) > monotonic); /* it does come by here */
+    CHECK_INT(__atomic_load_n(&readings[CLOCK_REALTIME], __ATOMIC_RELAXED), real);
+    CHECK(__atomic_load_n(&readings[CLOCK_MONOTONIC], __ATOMIC_RELAXED) > monotonic); /* it does come by here */
     __atomic_store_n(&over, 1, __ATOMIC_RELEASE);
     test_join(team);
 }
