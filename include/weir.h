@@ -4226,6 +4226,8 @@ WEIR_API void weir__pool_queue_pass_on(weir__pool_queue *q);
  *   a worker waits already? Or is any, and has none been taken for grow_wait? Then it starts a worker.
  *   Both write before they look, the queue or "I do not wait any more", with a full fence between (G): of two jobs that come to one waiting worker, either the
  *   second submit sees that the worker has gone to work, or the worker sees the second job.
+ *   A worker that wants to leave makes the number smaller, and then looks at the queue once more, with (L) between, as (A) and (B): either it sees the job that has
+ *   just come, and stays, or who has submitted that sees that there may be a worker more.
  *   The lock is not held while the thread starts. Whoever finds a start in progress leaves it at that: the new worker will look when it takes a job.
  *
  * Threads end as in a group: one that ends joins the one that ended before it; who waits for the end joins the last.
@@ -10788,6 +10790,15 @@ static bool weir__pool_worker_end(weir__pool_worker *w, weir__roll_entry *entry,
         weir__lock_release(&p->lock);
         return false;
     }
+    weir__store_rlx(&p->threads, weir__load_rlx(&p->threads) - 1);
+    if (wants && weir__load_rlx(&p->threads) < weir__load_rlx(&p->max)) { /* else nobody would start another */
+        WEIR_FENCE_HEAVY(); /* (L) pairs with (B) in weir__pool_queue_pushed */
+        if (weir__pool_queue_why(&p->queue) == 0) {
+            weir__store_rlx(&p->threads, weir__load_rlx(&p->threads) + 1);
+            weir__lock_release(&p->lock);
+            return false;
+        }
+    }
     p->shrunk += wants;
     for (int i = 0; i < WEIR__POOL_COUNTS; i++)
         (void)weir__add_rlx(&p->count[i], weir__load_rlx(&w->count[i]));
@@ -10804,7 +10815,6 @@ static bool weir__pool_worker_end(weir__pool_worker *w, weir__roll_entry *entry,
     any = p->has_ended_thread;
     p->ended_thread = WEIR_THREAD_CURRENT();
     p->has_ended_thread = true;
-    weir__store_rlx(&p->threads, weir__load_rlx(&p->threads) - 1);
     if (weir__load_rlx(&p->threads) == 0)
         weir__list_call_all(&p->for_end, 0, &wakes);
     weir__line_release(&p->lock, &wakes);
