@@ -30,6 +30,7 @@ int main(int argc, char **argv)
         });
     for (auto &thread : threads)
         thread.join();
-    std::printf("%f\n", std::chrono::duration<double, std::nano>(clock::now() - begun).count() / double(each * submitters));
+    std::printf("%f\n",
+                std::chrono::duration<double, std::nano>(clock::now() - begun).count() / double(each * submitters));
     return 0;
 }

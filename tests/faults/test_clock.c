@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 static long readings[16]; /* how often for which clock; atomic */
-static long jump;      /* seconds that the wall clock is wrong by; atomic */
+static long jump;         /* seconds that the wall clock is wrong by; atomic */
 
 int clock_gettime(clockid_t clock, struct timespec *t)
 {
