@@ -5610,15 +5610,26 @@ static inline int weir_retry_budget_init(weir_retry_budget *b, double share, dou
     return 0;
 }
 
-/* A request is made. The orders are relaxed: the number stands for nothing in memory. */
-static inline void weir_retry_budget_request(weir_retry_budget *b)
+/* The orders are relaxed: the number stands for nothing in memory. */
+static inline void weir__retry_budget_add(weir_retry_budget *b, uint64_t millionths)
 {
     uint64_t seen = weir__load_rlx(&b->saved), now;
     do {
         if (seen == b->most)
             return; /* full, as it is when all is well: no write */
-        now = seen + b->share < b->most ? seen + b->share : b->most;
+        now = seen + millionths < b->most ? seen + millionths : b->most;
     } while (!weir__cas_rlx(&b->saved, &seen, now));
+}
+
+/* A request is made. */
+static inline void weir_retry_budget_request(weir_retry_budget *b)
+{
+    weir__retry_budget_add(b, b->share);
+}
+/* What was taken was not used: the retry could not be made. */
+static inline void weir_retry_budget_give_back(weir_retry_budget *b)
+{
+    weir__retry_budget_add(b, WEIR__RETRY_ONE);
 }
 
 /* 0: a retry may be made. EAGAIN: there have been too many. */
@@ -13305,6 +13316,8 @@ static weir__retry_call *weir__retry_hedged(weir__retry *r, weir__retry_call *ca
         else {
             weir_ctx_free(&calls[1].ctx);
             r->report.attempts--;
+            if (c->budget != NULL)
+                weir_retry_budget_give_back(c->budget);
         }
     }
     do {

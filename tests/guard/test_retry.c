@@ -455,3 +455,41 @@ TEST(without_a_thread_to_be_had_it_runs_in_the_caller)
     CHECK_INT(weir_retry(NULL, &c, races, &r, NULL), 0);
     CHECK_INT(r.begun, 1);
 }
+
+/* Runs the first, on a thread of its own, and refuses the next. */
+static struct test_team *first_only;
+static struct {
+    void (*fn)(void *arg);
+    void *arg;
+} first_task;
+static void run_first(void *unused)
+{
+    (void)unused;
+    first_task.fn(first_task.arg);
+}
+static int runs_the_first(weir_runner *runner, weir_ctx *ctx, void (*fn)(void *arg), void *arg)
+{
+    (void)runner, (void)ctx;
+    if (first_only != NULL)
+        return EAGAIN;
+    first_task.fn = fn;
+    first_task.arg = arg;
+    first_only = test_start(1, run_first, NULL, 0);
+    return 0;
+}
+
+TEST(a_hedge_that_cannot_be_started_gives_its_budget_back)
+{
+    struct race r = {-1, 0, false, 0, {-1, -1, -1, -1}};
+    weir_retry_budget budget = WEIR_RETRY_BUDGET_INIT(0, 1);
+    weir_runner one = {runs_the_first};
+    weir_retry_config c = hedging(1);
+    weir_retry_report report;
+    c.runner = &one;
+    c.budget = &budget;
+    c.attempt_timeout = WEIR_MS(5); /* ends the first, which has no rival */
+    CHECK_INT(weir_retry(NULL, &c, races, &r, &report), ETIMEDOUT);
+    test_join(first_only);
+    CHECK_INT(report.attempts, 1);
+    CHECK_INT(weir_retry_budget_take(&budget), 0);
+}

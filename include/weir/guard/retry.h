@@ -225,6 +225,8 @@ static weir__retry_call *weir__retry_hedged(weir__retry *r, weir__retry_call *ca
         else {
             weir_ctx_free(&calls[1].ctx);
             r->report.attempts--;
+            if (c->budget != NULL)
+                weir_retry_budget_give_back(c->budget);
         }
     }
     do {
