@@ -42,6 +42,7 @@
  *   chan/lane.h          capacity 0, both awake: one cache line
  *   chan/rendezvous.h    capacity 0: from hand to hand
  *   chan/make.h          make, close, free, len, cap
+ *   chan/stats.h         a channel's numbers
  *   chan/promise.h       a value that arrives once and stays
  *   chan/timer.h         channels on which the time arrives
  *   chan/op.h            one operation on a channel of any flavor
@@ -55,6 +56,13 @@
  *   sync/once.h          done once, whoever comes first
  *   sync/waitgroup.h     until so many are done
  *   sync/sem.h           so many units, first come first served
+ *   obs/hist.h           a latency histogram
+ *   obs/text.h           text for formats that others read
+ *   obs/prometheus.h     metrics, as Prometheus scrapes them
+ *   obs/tally.h          the numbers of channels for Prometheus, and the way for others
+ *   obs/correlation.h    a number that contexts carry along
+ *   obs/trace.h          what ran when, as Chrome and Perfetto draw it
+ *   obs/threads.h        prints that roll
  *   task/runner.h        where tasks run
  *   task/group.h         tasks that end together: the first error, joined
  *   task/future.h        a value that is not there yet
@@ -85,12 +93,6 @@
  *   flow/generator.h     a lazy sequence
  *   run/signal.h         signals, counted in a word
  *   run/shutdown.h       how a program stops: signals, phases, a report
- *   obs/hist.h           a latency histogram
- *   obs/text.h           text for formats that others read
- *   obs/prometheus.h     metrics, as Prometheus scrapes them
- *   obs/correlation.h    a number that contexts carry along
- *   obs/trace.h          what ran when, as Chrome and Perfetto draw it
- *   obs/threads.h        prints that roll
  */
 
 #ifndef WEIR_H
@@ -112,7 +114,7 @@
  *   WEIR_ASSERT(cond)     catches misuse in debug builds; does nothing unless defined
  *   WEIR_ALLOC, WEIR_FREE the allocator (core/memory.h); both or neither
  *   WEIR_RING_SPSC, _MPSC, _SPMC, _MPMC   which ring a kind of channel stands on (ring/choice.h)
- *   WEIR_SPIN_TURNS, WEIR_YIELD_TURNS, WEIR_BURST_TURNS     lengths of the waiting phases (park/backoff.h)
+ *   WEIR_SPIN_TURNS, WEIR_YIELD_TURNS, WEIR_BURST_TURNS     lengths of the waiting phases (park/backoff.h); WEIR_POOL_BURST_TURNS (task/pool_queue.h)
  *   WEIR_LOCK_TURNS, WEIR_LANE_GLANCES   how often a taken lock, an empty lane is looked at first (park/lock.h, chan/rendezvous.h)
  *   WEIR_FENCE_SYMMETRIC  never use membarrier (core/fence.h); read by the implementation alone
  *   WEIR_PLATFORM_H       a header to include first: it may replace any WEIR_ macro of core (atomics, fences, futex, clock,
@@ -625,8 +627,8 @@ typedef struct weir__roll_entry {
     weir__lock lock;  /* of all that follows */
     const char *name; /* the thread's; NULL: none */
     const char *task; /* what it runs at present; NULL: nothing */
-    const char *what,
-        *on; /* what it sleeps in, and the name of what it sleeps on; NULL: it does not sleep, there is none */
+    /* what it sleeps in, and the name of what it sleeps on; NULL: it does not sleep, there is none */
+    const char *what, *on;
     weir_ns since;
     long id; /* the system's */
 } weir__roll_entry;
@@ -919,6 +921,7 @@ typedef struct weir__waitq {
     weir__atomic_u32 attention;
     weir__lock lock;
     weir__waiter_list list;
+    uint64_t slept; /* how many have ever joined; guarded by lock */
 } weir__waitq;
 
 static inline void weir__waiter_link(weir__waiter_list *l, weir__waiter *w)
@@ -1186,8 +1189,8 @@ typedef struct weir__ring {
     unsigned char *slots;
     size_t bytes;      /* spsc ring: length of the buffer, at which offset starts anew */
     uint64_t capacity; /* exact */
-    uint64_t
-        mark; /* slot ring: power of two above capacity; positions are lap * 2 * mark + index, and mark itself closes */
+    /* slot ring: power of two above capacity; positions are lap * 2 * mark + index, and mark itself closes */
+    uint64_t mark;
     /* Written when it is closed (rings with one producer). */
     weir__atomic_u32 state;
     weir__atomic_u64 limit; /* valid once state is CLOSED: the first position that does not count */
@@ -1777,6 +1780,7 @@ static inline bool weir__ck_close_many(weir__ring *r)
 #define weir__ring_why_empty WEIR__RINGED(weir__ring_why_empty)
 #define weir__ring_close WEIR__RINGED(weir__ring_close)
 #define weir__ring_len WEIR__RINGED(weir__ring_len)
+#define weir__ring_passed WEIR__RINGED(weir__ring_passed)
 #define weir__ring_ready WEIR__RINGED(weir__ring_ready)
 #define weir__ring_touched WEIR__RINGED(weir__ring_touched)
 #define weir__ring_is_closed WEIR__RINGED(weir__ring_is_closed)
@@ -1795,6 +1799,8 @@ WEIR_API bool weir__ring_ready(weir__ring *r, int kind, size_t size, bool pushin
 WEIR_API bool weir__ring_close(weir__ring *r, int kind, void (*mark)(void *), void *arg);
 WEIR_API bool weir__ring_is_closed(weir__ring *r, int kind);
 WEIR_API size_t weir__ring_len(weir__ring *r, int kind);
+/* How many values have ever been pushed, and popped; modulo 2^32 on a ck ring. */
+WEIR_API void weir__ring_passed(weir__ring *r, int kind, uint64_t *pushed, uint64_t *popped);
 /* A number that changes whenever a full ring gets room (pushing) or an empty one a value, or the ring is closed. */
 WEIR_API uint64_t weir__ring_touched(weir__ring *r, int kind, bool pushing);
 
@@ -2518,6 +2524,7 @@ static inline void weir__meet_link(weir__chan *c, bool sending, weir__waiter *w,
 {
     (first ? weir__waiter_link_first : weir__waiter_link)(&weir__meet_queue(c, sending)->list, w);
     weir__waitq_add(weir__meet_queue(c, sending), 1);
+    weir__meet_queue(c, sending)->slept++;
 }
 
 static inline void weir__meet_unlink(weir__chan *c, bool sending, weir__waiter *w)
@@ -2618,6 +2625,42 @@ static inline const char *weir__chan_name(const weir__chan *c)
 }
 
 #endif /* WEIR_CHAN_MAKE_H */
+
+/* ==== weir/chan/stats.h ==== */
+
+/* weir/chan/stats.h: a channel's numbers.
+ *
+ *     weir_chan_tally t;
+ *     weir_chan_stats(ch, &t);
+ *     printf("%s: %zu of %zu, %llu sent, senders slept %llu times\n", t.name, t.len, t.cap, t.sent, t.senders_slept);
+ *
+ * Nothing is counted for this on a fast path: how many values have gone through is what the ring's two positions say, and those who lie down to sleep are
+ * counted under the lock that they hold for it.
+ */
+#ifndef WEIR_CHAN_STATS_H
+#define WEIR_CHAN_STATS_H
+
+
+typedef struct weir_chan_tally {
+    const char *name; /* "channel" if it was given none */
+    size_t len, cap;  /* now; as weir_len, weir_cap */
+    bool closed;
+    /* Since it was made: values that were accepted, and values that were taken, by receivers or by weir_send_latest to make room. On a ck ring modulo 2^32.
+     * 0 for rendezvous and timers, which keep no positions. */
+    uint64_t sent, received;
+    /* Now, those in a select included; of a rendezvous, those in its queues: the first may wait beside them (chan/lane.h). */
+    uint32_t senders_asleep, receivers_asleep;
+    uint64_t senders_slept, receivers_slept; /* how often one lay down */
+} weir_chan_tally;
+
+/* int weir_chan_stats(CH ch, weir_chan_tally *tally)
+ *     The numbers of one moment each, not of one moment together; but received is never above sent. 0; EINVAL: a NULL handle, and everything is 0; ENOTRECOVERABLE:
+ *     a parent process's. Any thread; takes the locks of those who sleep. */
+#define weir_chan_stats(ch, tally) weir__chan_stats(WEIR__CHAN(ch), (tally))
+#define weir__chan_stats WEIR__RINGED(weir__chan_stats)
+WEIR_API int weir__chan_stats(weir__chan *c, weir_chan_tally *tally);
+
+#endif /* WEIR_CHAN_STATS_H */
 
 /* ==== weir/chan/promise.h ==== */
 
@@ -3245,6 +3288,12 @@ WEIR_API int weir_select_until(weir_ctx *ctx, weir_case *cases, size_t n, weir_n
 WEIR_API int weir_select_ordered(weir_ctx *ctx, weir_case *cases, size_t n);
 WEIR_API int weir_try_select(weir_case *cases, size_t n);
 
+#define weir__select_in WEIR__RINGED(weir__select_in)
+/* weir_select for a caller that selects again and again: memory of weir__select_bytes(n), on a multiple of 16, is where it keeps what it needs for more
+ * than 64 cases, so that nothing is allocated. */
+WEIR_API int weir__select_in(weir_ctx *ctx, weir_case *cases, size_t n, void *memory);
+WEIR_API size_t weir__select_bytes(size_t n);
+
 #endif /* WEIR_CHAN_SELECT_H */
 
 /* ==== weir/sync/line.h ==== */
@@ -3502,6 +3551,361 @@ static inline int weir_sem_release(weir_sem *sem, int64_t n)
 }
 
 #endif /* WEIR_SYNC_SEM_H */
+
+/* ==== weir/obs/hist.h ==== */
+
+/* weir/obs/hist.h: a histogram of latencies that keeps three significant digits.
+ *
+ * Overview
+ *   Log-linear buckets, as in HdrHistogram (G. Tene): values below 2 * HALF are exact; above, each power of two is cut into HALF = 1024 equal
+ *   buckets, so that values which differ by a thousandth lie in different ones, and a reported value, the middle of its bucket, is at most 0.05 %
+ *   off. Values of 2^40 ns (18 minutes) and above share the last bucket; the maximum is kept exactly. A histogram is 250 KiB, the caller's
+ *   memory, and never allocates.
+ *
+ * Coordinated omission
+ *   Who sends a request, waits for the answer, and sends the next, measures nothing while one answer takes long: the requests that should have gone
+ *   out meanwhile, and would have waited too, are missing from the picture. weir_hist_record_corrected puts them in: a value v at an expected
+ *   interval of i counts as v, v - i, v - 2i, … down to i. Better still is to measure from when a request was due.
+ *   Source: HdrHistogram's recordValueWithExpectedInterval.
+ *
+ * Who may call what at once
+ *   record: any number of threads, together with all else: one atomic add, wait-free, and for a new maximum compare-and-swaps, lock-free.
+ *   What reads, merge's source too: any thread; what is recorded meanwhile may or may not be in. init: one thread, before.
+ *   All relaxed: a count says nothing about other memory.
+ */
+#ifndef WEIR_OBS_HIST_H
+#define WEIR_OBS_HIST_H
+
+
+#define WEIR__HIST_HALF_BITS 10
+#define WEIR__HIST_HALF ((size_t)1 << WEIR__HIST_HALF_BITS)
+#define WEIR__HIST_TOP_BITS 40
+#define WEIR__HIST_BUCKETS ((WEIR__HIST_TOP_BITS - WEIR__HIST_HALF_BITS + 1) * WEIR__HIST_HALF)
+
+typedef struct weir_hist {
+    weir__atomic_u64 max;
+    weir__atomic_u64 counts[WEIR__HIST_BUCKETS];
+} weir_hist;
+
+WEIR_API void weir_hist_init(weir_hist *h);
+
+/* The bucket of a value: the power of two that it lies in, above the first two, and the HALF steps within. */
+static inline size_t weir__hist_bucket(uint64_t value)
+{
+    unsigned power; /* so that value >> power lies in [HALF, 2 * HALF) */
+    if (value < 2 * WEIR__HIST_HALF)
+        return (size_t)value;
+    power = 63U - (unsigned)__builtin_clzll(value) - WEIR__HIST_HALF_BITS;
+    if (power > WEIR__HIST_TOP_BITS - 1 - WEIR__HIST_HALF_BITS)
+        return WEIR__HIST_BUCKETS - 1;
+    return (size_t)(power * WEIR__HIST_HALF + (value >> power));
+}
+
+static inline void weir__hist_raise(weir_hist *h, uint64_t value)
+{
+    uint64_t max = weir__load_rlx(&h->max);
+    while (value > max && !weir__cas_rlx(&h->max, &max, value)) {}
+}
+
+/* Counts one value, in nanoseconds or any unit; negative ones count as 0. */
+static inline void weir_hist_record(weir_hist *h, weir_ns value)
+{
+    const uint64_t v = value > 0 ? (uint64_t)value : 0;
+    (void)weir__add_rlx(&h->counts[weir__hist_bucket(v)], 1);
+    weir__hist_raise(h, v);
+}
+
+/* Counts one value, and those that were not measured because it took so long (see above). interval: between two values, as it should be; 0 or
+ * below: as weir_hist_record. One add for each bucket on the way, however many values. */
+WEIR_API void weir_hist_record_corrected(weir_hist *h, weir_ns value, weir_ns interval);
+
+/* Adds what `from` has counted to `into`. */
+WEIR_API void weir_hist_merge(weir_hist *into, weir_hist *from);
+WEIR_API uint64_t weir_hist_count(weir_hist *h);
+/* How many values do not exceed `value`, as far as their bucket tells: those in the same bucket count as not exceeding it. */
+WEIR_API uint64_t weir_hist_count_to(weir_hist *h, weir_ns value);
+/* The sum of all values, at most 0.05 % off, if none is above 2^40: made from the buckets, so that nobody pays for it who does not ask. */
+WEIR_API double weir_hist_sum(weir_hist *h);
+/* The largest value, exactly; 0 if none. */
+WEIR_API weir_ns weir_hist_max(weir_hist *h);
+/* The value that `percent` % of the values do not exceed: the middle of its bucket, and never above the maximum. percent is cut to
+ * 0..100; 100 is the maximum. 0 if nothing was recorded. */
+WEIR_API weir_ns weir_hist_percentile(weir_hist *h, double percent);
+
+#endif /* WEIR_OBS_HIST_H */
+
+/* ==== weir/obs/text.h ==== */
+
+/* weir/obs/text.h: text into a caller's buffer or a file, for formats that others read: no locale, always valid UTF-8.
+ *
+ * A buffer that is too small gets the beginning, and what would have been needed is counted on; it always ends with a 0. Nothing is allocated.
+ * One thread at a time.
+ */
+#ifndef WEIR_OBS_TEXT_H
+#define WEIR_OBS_TEXT_H
+
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct weir__text {
+    FILE *file; /* NULL: into the buffer */
+    char *to;
+    size_t size, needed; /* needed: without the 0 at the end */
+    bool failed;         /* writing the file */
+} weir__text;
+
+WEIR_API void weir__text_init(weir__text *t, FILE *file, char *to, size_t size);
+WEIR_API void weir__text_put(weir__text *t, const char *bytes, size_t n);
+WEIR_API void weir__text_string(weir__text *t, const char *s);
+WEIR_API void weir__text_u64(weir__text *t, uint64_t value);
+/* The shortest of 15 to 17 digits that reads back as the same; NaN, +Inf, -Inf. The point is a point in every locale. */
+WEIR_API void weir__text_double(weir__text *t, double value);
+/* Puts each character of s; of one that is ASCII, whatever `ascii` puts for it; for a byte that is not UTF-8, U+FFFD. */
+WEIR_API void weir__text_escaped(weir__text *t, const char *s, void (*ascii)(weir__text *t, char c));
+/* 0; EOVERFLOW: the buffer is too small; EIO: the file took not all. */
+WEIR_API int weir__text_end(weir__text *t);
+
+#endif /* WEIR_OBS_TEXT_H */
+
+/* ==== weir/obs/prometheus.h ==== */
+
+/* weir/obs/prometheus.h: writes metrics in the text form that Prometheus scrapes, into a caller's buffer or a file.
+ *
+ *     weir_label in[] = {{"channel", "jobs"}, {"side", "send"}};
+ *     weir_prometheus_init(&p, buffer, sizeof buffer);
+ *     weir_prometheus_family(&p, "waits_total", "How often a thread had to sleep.", WEIR_PROMETHEUS_COUNTER);
+ *     weir_prometheus_count(&p, in, 2, waits);
+ *     weir_prometheus_family(&p, "latency_seconds", "From send to receive.", WEIR_PROMETHEUS_SUMMARY);
+ *     weir_prometheus_hist(&p, in, 2, &latency, NULL);
+ *     rc = weir_prometheus_end(&p, &needed);                   0, or EOVERFLOW: the buffer needs `needed` bytes
+ *
+ * Meaning
+ *   A family is a name with its help and type, written once; then come its values, one for each set of labels. The format wants all values of a
+ *   family in one place: a name is not to be used again after another. Prometheus measures in seconds, so histograms, which count nanoseconds, are
+ *   divided by 10^9 unless told otherwise.
+ *   Names are checked, and a call with a bad one writes nothing; label values and help may be any text, and what is not UTF-8 in it becomes U+FFFD.
+ *   What is read of a histogram while others record is some moment of each bucket: buckets never decrease, and the count is that of the last.
+ *
+ * Nothing is allocated. One thread at a time. Content type: text/plain; version=0.0.4.
+ * Source: "Exposition formats", prometheus.io/docs/instrumenting/exposition_formats.
+ */
+#ifndef WEIR_OBS_PROMETHEUS_H
+#define WEIR_OBS_PROMETHEUS_H
+
+
+enum {
+    WEIR_PROMETHEUS_UNTYPED,
+    WEIR_PROMETHEUS_COUNTER,
+    WEIR_PROMETHEUS_GAUGE,
+    WEIR_PROMETHEUS_HISTOGRAM,
+    WEIR_PROMETHEUS_SUMMARY
+};
+
+typedef struct weir_label {
+    const char *name, *value; /* value: NULL is "" */
+} weir_label;
+
+/* Zero means the default, for each. */
+typedef struct weir_prometheus_hist_opt {
+    /* histogram: upper bounds in the metric's unit, rising; 1e-6 to 10, a decade each. summary: quantiles; .5 .9 .99 .999 1 */
+    const double *points;
+    size_t point_count; /* of `points` */
+    double unit;        /* so many of what was recorded make one of the metric's; 1e9 */
+} weir_prometheus_hist_opt;
+
+typedef struct weir_prometheus {
+    weir__text text;
+    const char *family; /* NULL: none yet */
+    int type;
+} weir_prometheus;
+
+/* Begins a text in a buffer of `size` bytes, which may be 0 (then only counts), or in a file that is open for writing. */
+WEIR_API void weir_prometheus_init(weir_prometheus *p, char *buffer, size_t size);
+WEIR_API void weir_prometheus_init_file(weir_prometheus *p, FILE *file);
+
+/* What the following values belong to. name is kept as a pointer until the next one; help may be NULL. The same name as the last one's writes
+ * nothing again. EINVAL: a name that is not [a-zA-Z_:][a-zA-Z0-9_:]*, no such type, another type than it had. */
+WEIR_API int weir_prometheus_family(weir_prometheus *p, const char *name, const char *help, int type);
+
+/* One value with these labels. EINVAL: no family, one of histograms or summaries; a label's name that is not [a-zA-Z_][a-zA-Z0-9_]*, that begins
+ * with "__", or that stands there twice. */
+WEIR_API int weir_prometheus_value(weir_prometheus *p, const weir_label *labels, size_t n, double value);
+/* The same for a whole number, exactly. */
+WEIR_API int weir_prometheus_count(weir_prometheus *p, const weir_label *labels, size_t n, uint64_t value);
+/* A histogram, as buckets or as quantiles, after the family's type; opt may be NULL. EINVAL also: another type of family; a label called "le" or
+ * "quantile"; bounds that do not rise or are below 0, quantiles outside 0 to 1, a unit below 0. */
+WEIR_API int weir_prometheus_hist(weir_prometheus *p, const weir_label *labels, size_t n, weir_hist *h,
+                                  const weir_prometheus_hist_opt *opt);
+
+/* Ends it. *needed (may be NULL): the bytes that the whole text takes, its 0 at the end included. 0; EOVERFLOW: the buffer has only the beginning;
+ * EIO: the file took not all. More may be written after it. */
+WEIR_API int weir_prometheus_end(weir_prometheus *p, size_t *needed);
+
+#endif /* WEIR_OBS_PROMETHEUS_H */
+
+/* ==== weir/obs/tally.h ==== */
+
+/* weir/obs/tally.h: the numbers of channels, and of whatever else keeps a tally, as Prometheus scrapes them.
+ *
+ *     weir_chan_tally t[2];
+ *     weir_chan_stats(jobs, &t[0]);
+ *     weir_chan_stats(results, &t[1]);
+ *     weir_prometheus_channels(&p, t, 2);                       weir_channel_sent_total{channel="jobs"} 4711 …
+ *
+ * A tally is a struct of whole numbers. What its fields are called and what they mean stands in a table, one line for each family; the families are
+ * written one after the other, each with the values of all tallies, as the format wants it.
+ */
+#ifndef WEIR_OBS_TALLY_H
+#define WEIR_OBS_TALLY_H
+
+
+/* The families weir_channel_…, of n channels, told apart by the label "channel": give them names that differ. 0, or the first error of
+ * weir_prometheus_family. */
+WEIR_API int weir_prometheus_channels(weir_prometheus *p, const weir_chan_tally *tallies, size_t n);
+
+/* One family: a field of a tally. Its size says what it is: bool, unsigned, or a number of 64 bits. */
+typedef struct weir__tally_field {
+    const char *family, *help;
+    int type;
+    size_t offset, size;
+} weir__tally_field;
+#define WEIR__TALLY_FIELD(family, type, tally, field, help)                                                            \
+    {                                                                                                                  \
+        family, help, type, offsetof(tally, field), sizeof(((tally *)0)->field)                                        \
+    }
+
+/* n tallies of `stride` bytes, each of which begins with its name (const char *), which becomes the value of `label`. */
+WEIR_API int weir__prometheus_tallies(weir_prometheus *p, const weir__tally_field *fields, size_t field_count,
+                                      const char *label, const void *tallies, size_t n, size_t stride);
+
+#endif /* WEIR_OBS_TALLY_H */
+
+/* ==== weir/obs/correlation.h ==== */
+
+/* weir/obs/correlation.h: a number that a request keeps on its way: contexts carry it to whatever runs below them.
+ *
+ *     weir_ctx request;
+ *     weir_correlation_init(&request, parent, 4711);
+ *     …in a task of a group, a pool or a pipeline under it:   log("%llu: …", weir_correlation(ctx));
+ *
+ * The nearest number upwards counts. 0 is none. As many bits as a pointer has are kept.
+ */
+#ifndef WEIR_OBS_CORRELATION_H
+#define WEIR_OBS_CORRELATION_H
+
+
+/* A key that is the same in every unit, also under WEIR_STATIC, where each has variables of its own: no object lies at an odd address at the top of
+ * memory. */
+#define WEIR__CORRELATION_KEY ((const void *)(uintptr_t)(UINTPTR_MAX - 2))
+
+/* As weir_ctx_init_value. id: 0 hides one from above. */
+WEIR_API void weir_correlation_init(weir_ctx *ctx, weir_ctx *parent, uint64_t id);
+/* The same for a context that carries nothing, or another number, and that nobody else uses now: for a thread that serves one request after the other. */
+static inline void weir__correlation_set(weir_ctx *ctx, uint64_t id)
+{
+    ctx->key = WEIR__CORRELATION_KEY;
+    ctx->value = (void *)(uintptr_t)id;
+}
+/* The number; 0: none, or ctx is NULL. Any thread; wait-free: some steps for each context on the way. */
+WEIR_API uint64_t weir_correlation(const weir_ctx *ctx);
+
+#endif /* WEIR_OBS_CORRELATION_H */
+
+/* ==== weir/obs/trace.h ==== */
+
+/* weir/obs/trace.h: what ran when, on which thread, and for which request, for chrome://tracing and ui.perfetto.dev.
+ *
+ *     static weir_trace_event events[10000];
+ *     weir_trace_init(&trace, events, 10000, NULL);
+ *     …anywhere:  const weir_ns begun = weir_now();
+ *                 rows = parse(line);
+ *                 weir_trace_record(&trace, "parse", "stage", begun, weir_now(), weir_correlation(ctx));
+ *     weir_trace_write(&trace, file);                          a JSON file that these programs open
+ *
+ * Meaning
+ *   Events are kept in the caller's array; the first that fit, or (newest) the last, as a flight recorder does. The rest is counted.
+ *   One with a correlation id is joined by arrows with the others that have it, in the order in which they began.
+ *   A NULL trace records nothing, and costs a comparison.
+ *
+ * Implementation
+ *   Whoever records takes a number, which says the slot, and locks the slot by changing its stamp, without ever waiting: if somebody else is in it
+ *   (one that is a whole lap behind or ahead, or weir_trace_write, which copies it), the event is dropped and counted.
+ *       stamp    0 empty     BUSY somebody is in it     else 1 + the number of its event
+ *   An event that comes to a slot with a later one than itself is dropped: it has been overtaken by a whole lap.
+ *
+ * Who may call what at once: init, one thread, before. All else: any thread. Progress: record is wait-free; a system call or two for a thread's
+ * first event.
+ *
+ * Source: "Trace Event Format", Google, 2016: complete events (X), flow events (s, t, f), metadata (M).
+ */
+#ifndef WEIR_OBS_TRACE_H
+#define WEIR_OBS_TRACE_H
+
+
+typedef struct weir_trace_event {
+    weir__atomic_u64 stamp;
+    const char *name, *category;
+    weir_ns begin, end;
+    uint64_t id; /* the correlation id; 0: none */
+    long thread; /* the system's number */
+    char thread_name[16];
+} weir_trace_event;
+
+/* Zero means the default, for each. */
+typedef struct weir_trace_opt {
+    bool newest; /* keep the last events, not the first */
+} weir_trace_opt;
+
+typedef struct weir_trace {
+    weir__atomic_u64 next; /* the number of the next event, from 0 */
+    weir_trace_event *events;
+    size_t capacity;
+    weir_trace_opt opt;
+} weir_trace;
+
+/* events: `capacity` of them, the caller's, which outlive the trace. opt may be NULL, and is copied. EINVAL: no capacity. */
+WEIR_API int weir_trace_init(weir_trace *t, weir_trace_event *events, size_t capacity, const weir_trace_opt *opt);
+
+WEIR_API void weir__trace_keep(weir_trace *t, const char *name, const char *category, weir_ns begin, weir_ns end,
+                               uint64_t id);
+
+/* name and category are kept as pointers. begin, end: points on weir_now's clock, 0 or later; an end before the beginning counts as the beginning.
+ * id: 0 is none. */
+static inline void weir_trace_record(weir_trace *t, const char *name, const char *category, weir_ns begin, weir_ns end,
+                                     uint64_t id)
+{
+    if (t != NULL)
+        weir__trace_keep(t, name, category, begin, end, id);
+}
+
+/* How many events are kept, and how many have been dropped or overwritten; exact while nobody records. */
+WEIR_API size_t weir_trace_count(weir_trace *t);
+WEIR_API uint64_t weir_trace_dropped(weir_trace *t);
+
+/* Writes all that is kept, sorted by the time of their beginning, as JSON. 0; ENOMEM: it needs memory for a copy, and nothing is written; EIO: the
+ * file took not all. Others may record meanwhile; what they want to put into the slot that is being copied is dropped. */
+WEIR_API int weir_trace_write(weir_trace *t, FILE *file);
+
+#endif /* WEIR_OBS_TRACE_H */
+
+/* ==== weir/obs/threads.h ==== */
+
+/* weir/obs/threads.h: prints the roll of the library's threads (park/roll.h), for whoever looks for one that has been left behind.
+ *
+ *     thread 4711  sink     in recv on "jobs" for 1.204 s, runs resize
+ */
+#ifndef WEIR_OBS_THREADS_H
+#define WEIR_OBS_THREADS_H
+
+
+#include <stdio.h>
+
+/* A line for each thread that the library has started and that has not ended: its system id, its name, what it sleeps on and since when, the task
+ * that it runs; the youngest first. Any thread; threads that start, end or park meanwhile wait for the printing. */
+WEIR_API void weir_threads(FILE *file);
+
+#endif /* WEIR_OBS_THREADS_H */
 
 /* ==== weir/task/runner.h ==== */
 
@@ -6412,314 +6816,6 @@ WEIR_API int weir_shutdown_free(weir_shutdown *s);
 
 #endif /* WEIR_RUN_SHUTDOWN_H */
 
-/* ==== weir/obs/hist.h ==== */
-
-/* weir/obs/hist.h: a histogram of latencies that keeps three significant digits.
- *
- * Overview
- *   Log-linear buckets, as in HdrHistogram (G. Tene): values below 2 * HALF are exact; above, each power of two is cut into HALF = 1024 equal
- *   buckets, so that values which differ by a thousandth lie in different ones, and a reported value, the middle of its bucket, is at most 0.05 %
- *   off. Values of 2^40 ns (18 minutes) and above share the last bucket; the maximum is kept exactly. A histogram is 250 KiB, the caller's
- *   memory, and never allocates.
- *
- * Coordinated omission
- *   Who sends a request, waits for the answer, and sends the next, measures nothing while one answer takes long: the requests that should have gone
- *   out meanwhile, and would have waited too, are missing from the picture. weir_hist_record_corrected puts them in: a value v at an expected
- *   interval of i counts as v, v - i, v - 2i, … down to i. Better still is to measure from when a request was due.
- *   Source: HdrHistogram's recordValueWithExpectedInterval.
- *
- * Who may call what at once
- *   record: any number of threads, together with all else: one atomic add, wait-free, and for a new maximum compare-and-swaps, lock-free.
- *   What reads, merge's source too: any thread; what is recorded meanwhile may or may not be in. init: one thread, before.
- *   All relaxed: a count says nothing about other memory.
- */
-#ifndef WEIR_OBS_HIST_H
-#define WEIR_OBS_HIST_H
-
-
-#define WEIR__HIST_HALF_BITS 10
-#define WEIR__HIST_HALF ((size_t)1 << WEIR__HIST_HALF_BITS)
-#define WEIR__HIST_TOP_BITS 40
-#define WEIR__HIST_BUCKETS ((WEIR__HIST_TOP_BITS - WEIR__HIST_HALF_BITS + 1) * WEIR__HIST_HALF)
-
-typedef struct weir_hist {
-    weir__atomic_u64 max;
-    weir__atomic_u64 counts[WEIR__HIST_BUCKETS];
-} weir_hist;
-
-WEIR_API void weir_hist_init(weir_hist *h);
-
-/* The bucket of a value: the power of two that it lies in, above the first two, and the HALF steps within. */
-static inline size_t weir__hist_bucket(uint64_t value)
-{
-    unsigned power; /* so that value >> power lies in [HALF, 2 * HALF) */
-    if (value < 2 * WEIR__HIST_HALF)
-        return (size_t)value;
-    power = 63U - (unsigned)__builtin_clzll(value) - WEIR__HIST_HALF_BITS;
-    if (power > WEIR__HIST_TOP_BITS - 1 - WEIR__HIST_HALF_BITS)
-        return WEIR__HIST_BUCKETS - 1;
-    return (size_t)(power * WEIR__HIST_HALF + (value >> power));
-}
-
-static inline void weir__hist_raise(weir_hist *h, uint64_t value)
-{
-    uint64_t max = weir__load_rlx(&h->max);
-    while (value > max && !weir__cas_rlx(&h->max, &max, value)) {}
-}
-
-/* Counts one value, in nanoseconds or any unit; negative ones count as 0. */
-static inline void weir_hist_record(weir_hist *h, weir_ns value)
-{
-    const uint64_t v = value > 0 ? (uint64_t)value : 0;
-    (void)weir__add_rlx(&h->counts[weir__hist_bucket(v)], 1);
-    weir__hist_raise(h, v);
-}
-
-/* Counts one value, and those that were not measured because it took so long (see above). interval: between two values, as it should be; 0 or
- * below: as weir_hist_record. One add for each bucket on the way, however many values. */
-WEIR_API void weir_hist_record_corrected(weir_hist *h, weir_ns value, weir_ns interval);
-
-/* Adds what `from` has counted to `into`. */
-WEIR_API void weir_hist_merge(weir_hist *into, weir_hist *from);
-WEIR_API uint64_t weir_hist_count(weir_hist *h);
-/* How many values do not exceed `value`, as far as their bucket tells: those in the same bucket count as not exceeding it. */
-WEIR_API uint64_t weir_hist_count_to(weir_hist *h, weir_ns value);
-/* The sum of all values, at most 0.05 % off, if none is above 2^40: made from the buckets, so that nobody pays for it who does not ask. */
-WEIR_API double weir_hist_sum(weir_hist *h);
-/* The largest value, exactly; 0 if none. */
-WEIR_API weir_ns weir_hist_max(weir_hist *h);
-/* The value that `percent` % of the values do not exceed: the middle of its bucket, and never above the maximum. percent is cut to
- * 0..100; 100 is the maximum. 0 if nothing was recorded. */
-WEIR_API weir_ns weir_hist_percentile(weir_hist *h, double percent);
-
-#endif /* WEIR_OBS_HIST_H */
-
-/* ==== weir/obs/text.h ==== */
-
-/* weir/obs/text.h: text into a caller's buffer or a file, for formats that others read: no locale, always valid UTF-8.
- *
- * A buffer that is too small gets the beginning, and what would have been needed is counted on; it always ends with a 0. Nothing is allocated.
- * One thread at a time.
- */
-#ifndef WEIR_OBS_TEXT_H
-#define WEIR_OBS_TEXT_H
-
-
-#include <stdio.h>
-#include <string.h>
-
-typedef struct weir__text {
-    FILE *file; /* NULL: into the buffer */
-    char *to;
-    size_t size, needed; /* needed: without the 0 at the end */
-    bool failed;         /* writing the file */
-} weir__text;
-
-WEIR_API void weir__text_init(weir__text *t, FILE *file, char *to, size_t size);
-WEIR_API void weir__text_put(weir__text *t, const char *bytes, size_t n);
-WEIR_API void weir__text_string(weir__text *t, const char *s);
-WEIR_API void weir__text_u64(weir__text *t, uint64_t value);
-/* The shortest of 15 to 17 digits that reads back as the same; NaN, +Inf, -Inf. The point is a point in every locale. */
-WEIR_API void weir__text_double(weir__text *t, double value);
-/* Puts each character of s; of one that is ASCII, whatever `ascii` puts for it; for a byte that is not UTF-8, U+FFFD. */
-WEIR_API void weir__text_escaped(weir__text *t, const char *s, void (*ascii)(weir__text *t, char c));
-/* 0; EOVERFLOW: the buffer is too small; EIO: the file took not all. */
-WEIR_API int weir__text_end(weir__text *t);
-
-#endif /* WEIR_OBS_TEXT_H */
-
-/* ==== weir/obs/prometheus.h ==== */
-
-/* weir/obs/prometheus.h: writes metrics in the text form that Prometheus scrapes, into a caller's buffer or a file.
- *
- *     weir_label in[] = {{"channel", "jobs"}, {"side", "send"}};
- *     weir_prometheus_init(&p, buffer, sizeof buffer);
- *     weir_prometheus_family(&p, "waits_total", "How often a thread had to sleep.", WEIR_PROMETHEUS_COUNTER);
- *     weir_prometheus_count(&p, in, 2, waits);
- *     weir_prometheus_family(&p, "latency_seconds", "From send to receive.", WEIR_PROMETHEUS_SUMMARY);
- *     weir_prometheus_hist(&p, in, 2, &latency, NULL);
- *     rc = weir_prometheus_end(&p, &needed);                   0, or EOVERFLOW: the buffer needs `needed` bytes
- *
- * Meaning
- *   A family is a name with its help and type, written once; then come its values, one for each set of labels. The format wants all values of a
- *   family in one place: a name is not to be used again after another. Prometheus measures in seconds, so histograms, which count nanoseconds, are
- *   divided by 10^9 unless told otherwise.
- *   Names are checked, and a call with a bad one writes nothing; label values and help may be any text, and what is not UTF-8 in it becomes U+FFFD.
- *   What is read of a histogram while others record is some moment of each bucket: buckets never decrease, and the count is that of the last.
- *
- * Nothing is allocated. One thread at a time. Content type: text/plain; version=0.0.4.
- * Source: "Exposition formats", prometheus.io/docs/instrumenting/exposition_formats.
- */
-#ifndef WEIR_OBS_PROMETHEUS_H
-#define WEIR_OBS_PROMETHEUS_H
-
-
-enum {
-    WEIR_PROMETHEUS_UNTYPED,
-    WEIR_PROMETHEUS_COUNTER,
-    WEIR_PROMETHEUS_GAUGE,
-    WEIR_PROMETHEUS_HISTOGRAM,
-    WEIR_PROMETHEUS_SUMMARY
-};
-
-typedef struct weir_label {
-    const char *name, *value; /* value: NULL is "" */
-} weir_label;
-
-/* Zero means the default, for each. */
-typedef struct weir_prometheus_hist_opt {
-    const double *
-        points; /* histogram: upper bounds in the metric's unit, rising; 1e-6 to 10, a decade each. summary: quantiles; .5 .9 .99 .999 1 */
-    size_t point_count; /* of `points` */
-    double unit;        /* so many of what was recorded make one of the metric's; 1e9 */
-} weir_prometheus_hist_opt;
-
-typedef struct weir_prometheus {
-    weir__text text;
-    const char *family; /* NULL: none yet */
-    int type;
-} weir_prometheus;
-
-/* Begins a text in a buffer of `size` bytes, which may be 0 (then only counts), or in a file that is open for writing. */
-WEIR_API void weir_prometheus_init(weir_prometheus *p, char *buffer, size_t size);
-WEIR_API void weir_prometheus_init_file(weir_prometheus *p, FILE *file);
-
-/* What the following values belong to. name is kept as a pointer until the next one; help may be NULL. The same name as the last one's writes
- * nothing again. EINVAL: a name that is not [a-zA-Z_:][a-zA-Z0-9_:]*, no such type, another type than it had. */
-WEIR_API int weir_prometheus_family(weir_prometheus *p, const char *name, const char *help, int type);
-
-/* One value with these labels. EINVAL: no family, one of histograms or summaries; a label's name that is not [a-zA-Z_][a-zA-Z0-9_]*, that begins
- * with "__", or that stands there twice. */
-WEIR_API int weir_prometheus_value(weir_prometheus *p, const weir_label *labels, size_t n, double value);
-/* The same for a whole number, exactly. */
-WEIR_API int weir_prometheus_count(weir_prometheus *p, const weir_label *labels, size_t n, uint64_t value);
-/* A histogram, as buckets or as quantiles, after the family's type; opt may be NULL. EINVAL also: another type of family; a label called "le" or
- * "quantile"; bounds that do not rise or are below 0, quantiles outside 0 to 1, a unit below 0. */
-WEIR_API int weir_prometheus_hist(weir_prometheus *p, const weir_label *labels, size_t n, weir_hist *h,
-                                  const weir_prometheus_hist_opt *opt);
-
-/* Ends it. *needed (may be NULL): the bytes that the whole text takes, its 0 at the end included. 0; EOVERFLOW: the buffer has only the beginning;
- * EIO: the file took not all. More may be written after it. */
-WEIR_API int weir_prometheus_end(weir_prometheus *p, size_t *needed);
-
-#endif /* WEIR_OBS_PROMETHEUS_H */
-
-/* ==== weir/obs/correlation.h ==== */
-
-/* weir/obs/correlation.h: a number that a request keeps on its way: contexts carry it to whatever runs below them.
- *
- *     weir_ctx request;
- *     weir_correlation_init(&request, parent, 4711);
- *     …in a task of a group, a pool or a pipeline under it:   log("%llu: …", weir_correlation(ctx));
- *
- * The nearest number upwards counts. 0 is none. As many bits as a pointer has are kept.
- */
-#ifndef WEIR_OBS_CORRELATION_H
-#define WEIR_OBS_CORRELATION_H
-
-
-/* As weir_ctx_init_value. id: 0 hides one from above. */
-WEIR_API void weir_correlation_init(weir_ctx *ctx, weir_ctx *parent, uint64_t id);
-/* The number; 0: none, or ctx is NULL. Any thread; wait-free: some steps for each context on the way. */
-WEIR_API uint64_t weir_correlation(const weir_ctx *ctx);
-
-#endif /* WEIR_OBS_CORRELATION_H */
-
-/* ==== weir/obs/trace.h ==== */
-
-/* weir/obs/trace.h: what ran when, on which thread, and for which request, for chrome://tracing and ui.perfetto.dev.
- *
- *     static weir_trace_event events[10000];
- *     weir_trace_init(&trace, events, 10000, NULL);
- *     …anywhere:  const weir_ns begun = weir_now();
- *                 rows = parse(line);
- *                 weir_trace_record(&trace, "parse", "stage", begun, weir_now(), weir_correlation(ctx));
- *     weir_trace_write(&trace, file);                          a JSON file that these programs open
- *
- * Meaning
- *   Events are kept in the caller's array; the first that fit, or (newest) the last, as a flight recorder does. The rest is counted.
- *   One with a correlation id is joined by arrows with the others that have it, in the order in which they began.
- *   A NULL trace records nothing, and costs a comparison.
- *
- * Implementation
- *   Whoever records takes a number, which says the slot, and locks the slot by changing its stamp, without ever waiting: if somebody else is in it
- *   (one that is a whole lap behind or ahead, or weir_trace_write, which copies it), the event is dropped and counted.
- *       stamp    0 empty     BUSY somebody is in it     else 1 + the number of its event
- *   An event that comes to a slot with a later one than itself is dropped: it has been overtaken by a whole lap.
- *
- * Who may call what at once: init, one thread, before. All else: any thread. Progress: record is wait-free; a system call or two for a thread's
- * first event.
- *
- * Source: "Trace Event Format", Google, 2016: complete events (X), flow events (s, t, f), metadata (M).
- */
-#ifndef WEIR_OBS_TRACE_H
-#define WEIR_OBS_TRACE_H
-
-
-typedef struct weir_trace_event {
-    weir__atomic_u64 stamp;
-    const char *name, *category;
-    weir_ns begin, end;
-    uint64_t id; /* the correlation id; 0: none */
-    long thread; /* the system's number */
-    char thread_name[16];
-} weir_trace_event;
-
-/* Zero means the default, for each. */
-typedef struct weir_trace_opt {
-    bool newest; /* keep the last events, not the first */
-} weir_trace_opt;
-
-typedef struct weir_trace {
-    weir__atomic_u64 next; /* the number of the next event, from 0 */
-    weir_trace_event *events;
-    size_t capacity;
-    weir_trace_opt opt;
-} weir_trace;
-
-/* events: `capacity` of them, the caller's, which outlive the trace. opt may be NULL, and is copied. EINVAL: no capacity. */
-WEIR_API int weir_trace_init(weir_trace *t, weir_trace_event *events, size_t capacity, const weir_trace_opt *opt);
-
-WEIR_API void weir__trace_keep(weir_trace *t, const char *name, const char *category, weir_ns begin, weir_ns end,
-                               uint64_t id);
-
-/* name and category are kept as pointers. begin, end: points on weir_now's clock, 0 or later; an end before the beginning counts as the beginning.
- * id: 0 is none. */
-static inline void weir_trace_record(weir_trace *t, const char *name, const char *category, weir_ns begin, weir_ns end,
-                                     uint64_t id)
-{
-    if (t != NULL)
-        weir__trace_keep(t, name, category, begin, end, id);
-}
-
-/* How many events are kept, and how many have been dropped or overwritten; exact while nobody records. */
-WEIR_API size_t weir_trace_count(weir_trace *t);
-WEIR_API uint64_t weir_trace_dropped(weir_trace *t);
-
-/* Writes all that is kept, sorted by the time of their beginning, as JSON. 0; ENOMEM: it needs memory for a copy, and nothing is written; EIO: the
- * file took not all. Others may record meanwhile; what they want to put into the slot that is being copied is dropped. */
-WEIR_API int weir_trace_write(weir_trace *t, FILE *file);
-
-#endif /* WEIR_OBS_TRACE_H */
-
-/* ==== weir/obs/threads.h ==== */
-
-/* weir/obs/threads.h: prints the roll of the library's threads (park/roll.h), for whoever looks for one that has been left behind.
- *
- *     thread 4711  sink     in recv on "jobs" for 1.204 s, runs resize
- */
-#ifndef WEIR_OBS_THREADS_H
-#define WEIR_OBS_THREADS_H
-
-
-#include <stdio.h>
-
-/* A line for each thread that the library has started and that has not ended: its system id, its name, what it sleeps on and since when, the task
- * that it runs; the youngest first. Any thread; threads that start, end or park meanwhile wait for the printing. */
-WEIR_API void weir_threads(FILE *file);
-
-#endif /* WEIR_OBS_THREADS_H */
-
 #endif /* WEIR_H */
 
 /* ==== weir/core/system.h: implementation ==== */
@@ -7240,6 +7336,7 @@ WEIR_API void weir__waitq_init(weir__waitq *q)
     q->attention = weir__fence_asymmetric() ? 0 : WEIR__ATTENTION_FENCE;
     q->lock = 0;
     q->list.first = q->list.last = NULL;
+    q->slept = 0;
 }
 
 WEIR_API void weir__waitq_join(weir__waitq *q, weir__waiter *w)
@@ -7247,6 +7344,7 @@ WEIR_API void weir__waitq_join(weir__waitq *q, weir__waiter *w)
     weir__lock_take(&q->lock);
     weir__waiter_link(&q->list, w);
     weir__waitq_add(q, 1);
+    q->slept++;
     weir__lock_release(&q->lock);
 }
 
@@ -7461,6 +7559,39 @@ WEIR_API size_t weir__ring_len(weir__ring *r, int kind)
     if (weir__ring_of(kind) == WEIR_RING_SLOTS)
         return (size_t)weir__slots_distance(r, head, tail & ~r->mark);
     return weir__ring_of(kind) == WEIR_RING_CK ? (size_t)(uint32_t)(tail - head) : (size_t)(tail - head);
+}
+
+/* From the first position of the ring to this one. */
+static uint64_t weir__ring_distance(weir__ring *r, int kind, uint64_t pos)
+{
+    const uint64_t start = WEIR_RING_START;
+    if (weir__ring_of(kind) == WEIR_RING_SLOTS)
+        return weir__slots_distance(r, start & ~(weir__slots_lap(r) - 1), pos & ~r->mark);
+    return weir__ring_of(kind) == WEIR_RING_CK ? (uint32_t)(pos - start) : pos - start;
+}
+
+WEIR_API void weir__ring_passed(weir__ring *r, int kind, uint64_t *pushed, uint64_t *popped)
+{
+    uint64_t head, tail; /* head first: it never passes the tail */
+#if WEIR__RING_CK_USED
+    if (weir__ring_of(kind) == WEIR_RING_CK) {
+        head = ck_pr_load_uint(&r->ck.c_head);
+        ck_pr_fence_load();
+        tail = weir__ring_tail(r, kind);
+        if (!weir__ring_has_limit(kind) && ((unsigned)(tail - head) & WEIR__CK_CLOSED) != 0)
+            tail -= WEIR__CK_CLOSED;
+    } else
+#endif
+    {
+        head = weir__load_acq(&r->consumer.pos);
+        tail = weir__load_acq(&r->producer.pos);
+    }
+    if (weir__ring_has_limit(kind) && weir__load_acq(&r->state) == WEIR__RING_CLOSED)
+        tail = weir__load_rlx(&r->limit);
+    *popped = weir__ring_distance(r, kind, head);
+    *pushed = weir__ring_distance(r, kind, tail);
+    if (weir__ring_of(kind) != WEIR_RING_CK && *pushed < *popped)
+        *pushed = *popped; /* a lone consumer of slots says nothing with its position (ring/slots.h) */
 }
 
 WEIR_API bool weir__ring_ready(weir__ring *r, int kind, size_t size, bool pushing)
@@ -8389,6 +8520,42 @@ WEIR_API bool weir__chan_is_closed(weir__chan *c)
 
 #endif /* WEIR_CHAN_MAKE_IMPLEMENTED */
 
+/* ==== weir/chan/stats.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CHAN_STATS_IMPLEMENTED)
+#define WEIR_CHAN_STATS_IMPLEMENTED
+
+static uint64_t weir__waitq_slept(weir__waitq *q)
+{
+    uint64_t slept;
+    weir__lock_take(&q->lock);
+    slept = q->slept;
+    weir__lock_release(&q->lock);
+    return slept;
+}
+
+WEIR_API int weir__chan_stats(weir__chan *c, weir_chan_tally *tally)
+{
+    memset(tally, 0, sizeof *tally);
+    tally->name = weir__chan_name(c);
+    if (c == NULL)
+        return EINVAL;
+    if (weir__chan_inherited(c))
+        return ENOTRECOVERABLE;
+    tally->cap = weir__chan_cap(c);
+    tally->len = weir__chan_len(c);
+    tally->closed = weir__chan_is_closed(c);
+    if (c->flavor == WEIR__BUFFER)
+        weir__ring_passed(&c->ring, c->kind, &tally->sent, &tally->received);
+    tally->senders_asleep = weir__waitq_sleepers(&c->senders);
+    tally->receivers_asleep = weir__waitq_sleepers(&c->receivers);
+    tally->senders_slept = weir__waitq_slept(&c->senders);
+    tally->receivers_slept = weir__waitq_slept(&c->receivers);
+    return 0;
+}
+
+#endif /* WEIR_CHAN_STATS_IMPLEMENTED */
+
 /* ==== weir/chan/promise.h: implementation ==== */
 
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CHAN_PROMISE_IMPLEMENTED)
@@ -8801,13 +8968,13 @@ typedef struct weir__select {
     bool ordered;
     bool sorted; /* meets is filled */
     bool timed;  /* try: a timer or a context is among the cases */
-    bool
-        hasty; /* the last look before sleeping found a case ready: if it still cannot be done, a peer stands in the middle of it */
+    /* the last look before sleeping found a case ready: if it still cannot be done, a peer stands in the middle of it */
+    bool hasty;
     size_t meet_count;
     size_t owed; /* the case whose queue spent a wake-up on us, or n */
     weir__select_slot *slots;
-    uint32_t
-        *order; /* the permutation in which cases are tried; apart from the slots, which a ready select never touches */
+    /* the permutation in which cases are tried; apart from the slots, which a ready select never touches */
+    uint32_t *order;
     weir__parker parker;
 } weir__select;
 
@@ -9106,8 +9273,14 @@ static int weir__select_try(weir__select *s)
     return done >= 0 ? done : -EAGAIN;
 }
 
-/* All four calls. wait false: try. */
-static int weir__select_run(weir_ctx *ctx, weir_case *cases, size_t n, weir_ns deadline, bool wait, bool ordered)
+WEIR_API size_t weir__select_bytes(size_t n)
+{
+    return n <= WEIR__SELECT_INLINE ? 0 : n * (sizeof(weir__select_slot) + sizeof(uint32_t));
+}
+
+/* All calls. wait false: try. memory: NULL, or the caller's for more than the usual number of cases. */
+static int weir__select_run(weir_ctx *ctx, weir_case *cases, size_t n, weir_ns deadline, bool wait, bool ordered,
+                            void *memory)
 {
     weir__select_slot fixed[WEIR__SELECT_INLINE];
     uint32_t fixed_order[WEIR__SELECT_INLINE];
@@ -9130,7 +9303,8 @@ static int weir__select_run(weir_ctx *ctx, weir_case *cases, size_t n, weir_ns d
     s.slots = fixed;
     s.order = fixed_order;
     if (n > WEIR__SELECT_INLINE) {
-        s.slots = (weir__select_slot *)WEIR_ALLOC(sizeof(uint64_t) * 2, n * (sizeof *s.slots + sizeof *s.order));
+        s.slots =
+            (weir__select_slot *)(memory != NULL ? memory : WEIR_ALLOC(sizeof(uint64_t) * 2, weir__select_bytes(n)));
         if (s.slots == NULL)
             return -ENOMEM;
         s.order = (uint32_t *)(void *)(s.slots + n);
@@ -9142,29 +9316,34 @@ static int weir__select_run(weir_ctx *ctx, weir_case *cases, size_t n, weir_ns d
         const weir__op op = weir__case_op(&cases[s.owed]);
         weir__op_pass_on(cases[s.owed].chan, &op);
     }
-    if (s.slots != fixed)
+    if (s.slots != fixed && memory == NULL)
         WEIR_FREE(s.slots);
     return done;
 }
 
+WEIR_API int weir__select_in(weir_ctx *ctx, weir_case *cases, size_t n, void *memory)
+{
+    return weir__select_run(ctx, cases, n, WEIR_FOREVER, true, false, memory);
+}
+
 WEIR_API int weir_select(weir_ctx *ctx, weir_case *cases, size_t n)
 {
-    return weir__select_run(ctx, cases, n, WEIR_FOREVER, true, false);
+    return weir__select_run(ctx, cases, n, WEIR_FOREVER, true, false, NULL);
 }
 
 WEIR_API int weir_select_until(weir_ctx *ctx, weir_case *cases, size_t n, weir_ns deadline)
 {
-    return weir__select_run(ctx, cases, n, deadline, true, false);
+    return weir__select_run(ctx, cases, n, deadline, true, false, NULL);
 }
 
 WEIR_API int weir_select_ordered(weir_ctx *ctx, weir_case *cases, size_t n)
 {
-    return weir__select_run(ctx, cases, n, WEIR_FOREVER, true, true);
+    return weir__select_run(ctx, cases, n, WEIR_FOREVER, true, true, NULL);
 }
 
 WEIR_API int weir_try_select(weir_case *cases, size_t n)
 {
-    return weir__select_run(NULL, cases, n, WEIR_FOREVER, false, false);
+    return weir__select_run(NULL, cases, n, WEIR_FOREVER, false, false, NULL);
 }
 
 #endif /* WEIR_CHAN_SELECT_IMPLEMENTED */
@@ -9469,6 +9648,795 @@ WEIR_API int weir_sem_resize(weir_sem *sem, int64_t size)
 }
 
 #endif /* WEIR_SYNC_SEM_IMPLEMENTED */
+
+/* ==== weir/obs/hist.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_OBS_HIST_IMPLEMENTED)
+#define WEIR_OBS_HIST_IMPLEMENTED
+
+WEIR_API void weir_hist_init(weir_hist *h)
+{
+    memset(h, 0, sizeof *h);
+}
+
+WEIR_API void weir_hist_merge(weir_hist *into, weir_hist *from)
+{
+    for (size_t i = 0; i < WEIR__HIST_BUCKETS; i++) {
+        const uint64_t n = weir__load_rlx(&from->counts[i]);
+        if (n != 0)
+            (void)weir__add_rlx(&into->counts[i], n);
+    }
+    weir__hist_raise(into, weir__load_rlx(&from->max));
+}
+
+/* The smallest value of a bucket. */
+static uint64_t weir__hist_low(size_t bucket)
+{
+    unsigned power;
+    if (bucket < 2 * WEIR__HIST_HALF)
+        return bucket;
+    power = (unsigned)(bucket >> WEIR__HIST_HALF_BITS) - 1;
+    return (bucket - power * WEIR__HIST_HALF) << power;
+}
+
+/* The middle of a bucket. */
+static uint64_t weir__hist_value(size_t bucket)
+{
+    const unsigned power = bucket < 2 * WEIR__HIST_HALF ? 0 : (unsigned)(bucket >> WEIR__HIST_HALF_BITS) - 1;
+    return weir__hist_low(bucket) + (((uint64_t)1 << power) >> 1);
+}
+
+WEIR_API void weir_hist_record_corrected(weir_hist *h, weir_ns value, weir_ns interval)
+{
+    weir_hist_record(h, value);
+    if (interval <= 0 || value <= interval)
+        return;
+    for (weir_ns left = value - interval; left >= interval;) {
+        const size_t bucket = weir__hist_bucket((uint64_t)left);
+        /* Of those that are left, so many lie in this bucket. None is below the interval: the bucket would be wider than that. */
+        const weir_ns n = (left - (weir_ns)weir__hist_low(bucket)) / interval + 1;
+        (void)weir__add_rlx(&h->counts[bucket], (uint64_t)n);
+        left -= n * interval;
+    }
+}
+
+WEIR_API uint64_t weir_hist_count(weir_hist *h)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; i < WEIR__HIST_BUCKETS; i++)
+        total += weir__load_rlx(&h->counts[i]);
+    return total;
+}
+
+WEIR_API weir_ns weir_hist_max(weir_hist *h)
+{
+    return (weir_ns)weir__load_rlx(&h->max);
+}
+
+WEIR_API uint64_t weir_hist_count_to(weir_hist *h, weir_ns value)
+{
+    const size_t last = value >= 0 ? weir__hist_bucket((uint64_t)value) : 0;
+    uint64_t total = 0;
+    for (size_t i = 0; value >= 0 && i <= last; i++)
+        total += weir__load_rlx(&h->counts[i]);
+    return total;
+}
+
+WEIR_API double weir_hist_sum(weir_hist *h)
+{
+    double sum = 0;
+    for (size_t i = 0; i < WEIR__HIST_BUCKETS; i++)
+        sum += (double)weir__load_rlx(&h->counts[i]) * (double)weir__hist_value(i);
+    return sum;
+}
+
+WEIR_API weir_ns weir_hist_percentile(weir_hist *h, double percent)
+{
+    const uint64_t total = weir_hist_count(h), max = weir__load_rlx(&h->max);
+    uint64_t rank, seen = 0;
+    double exact = (double)total * percent / 100;
+    if (total == 0)
+        return 0;
+    if (percent >= 100)
+        return (weir_ns)max;
+    rank = exact > 1 ? (uint64_t)exact : 1;
+    if ((double)rank < exact)
+        rank++; /* the smallest rank that covers the share */
+    for (size_t i = 0; i < WEIR__HIST_BUCKETS - 1; i++) {
+        seen += weir__load_rlx(&h->counts[i]);
+        if (seen >= rank) {
+            const uint64_t value = weir__hist_value(i);
+            return (weir_ns)(value < max ? value : max);
+        }
+    }
+    return (weir_ns)max;
+}
+
+#endif /* WEIR_OBS_HIST_IMPLEMENTED */
+
+/* ==== weir/obs/text.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_OBS_TEXT_IMPLEMENTED)
+#define WEIR_OBS_TEXT_IMPLEMENTED
+
+#include <stdlib.h>
+
+WEIR_API void weir__text_init(weir__text *t, FILE *file, char *to, size_t size)
+{
+    memset(t, 0, sizeof *t);
+    t->file = file;
+    t->to = to;
+    t->size = size;
+    if (size > 0)
+        to[0] = 0;
+}
+
+WEIR_API void weir__text_put(weir__text *t, const char *bytes, size_t n)
+{
+    const size_t at = t->needed;
+    t->needed += n;
+    if (t->file != NULL) {
+        if (fwrite(bytes, 1, n, t->file) != n)
+            t->failed = true;
+    } else if (at < t->size) {
+        const size_t fits = n < t->size - 1 - at ? n : t->size - 1 - at;
+        memcpy(t->to + at, bytes, fits);
+        t->to[at + fits] = 0;
+    }
+}
+
+WEIR_API void weir__text_string(weir__text *t, const char *s)
+{
+    weir__text_put(t, s, strlen(s));
+}
+
+WEIR_API void weir__text_u64(weir__text *t, uint64_t value)
+{
+    char digits[20];
+    size_t n = sizeof digits;
+    do {
+        digits[--n] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    weir__text_put(t, digits + n, sizeof digits - n);
+}
+
+WEIR_API void weir__text_double(weir__text *t, double value)
+{
+    char text[64], point = 0;
+    const double none = value - value; /* 0, or not a number */
+    if (none != none) {
+        weir__text_string(t, value != value ? "NaN" : value > 0 ? "+Inf" : "-Inf");
+        return;
+    }
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) - value == 0) /* in the same locale */
+            break;
+    }
+    for (const char *c = text; *c != 0; c++)
+        if ((*c >= '0' && *c <= '9') || *c == 'e' || *c == '+' || *c == '-') {
+            weir__text_put(t, c, 1);
+        } else if (point == 0) {
+            point = '.';
+            weir__text_put(t, &point, 1);
+        }
+}
+
+/* The bytes of the character that begins here; 0: none does. Source: the Unicode Standard, table 3-7: no overlong forms, no surrogates. */
+static size_t weir__text_character(const char *s)
+{
+    const unsigned char lead = (unsigned char)s[0], second = lead == 0 ? 0 : (unsigned char)s[1];
+    const size_t n = lead < 0x80 ? 1 : lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
+    if (n < 2)
+        return n;
+    if (second < (lead == 0xE0   ? 0xA0
+                  : lead == 0xF0 ? 0x90
+                                 : 0x80) ||
+        second > (lead == 0xED   ? 0x9F
+                  : lead == 0xF4 ? 0x8F
+                                 : 0xBF))
+        return 0;
+    for (size_t i = 2; i < n; i++) /* a 0 ends it, too */
+        if (((unsigned char)s[i] & 0xC0) != 0x80)
+            return 0;
+    return n;
+}
+
+WEIR_API void weir__text_escaped(weir__text *t, const char *s, void (*ascii)(weir__text *t, char c))
+{
+    while (*s != 0) {
+        const size_t n = weir__text_character(s);
+        if (n == 1)
+            ascii(t, *s);
+        else if (n > 1)
+            weir__text_put(t, s, n);
+        else
+            weir__text_string(t, "\xEF\xBF\xBD");
+        s += n > 0 ? n : 1;
+    }
+}
+
+WEIR_API int weir__text_end(weir__text *t)
+{
+    if (t->file != NULL)
+        return t->failed || fflush(t->file) != 0 ? EIO : 0;
+    return t->needed < t->size ? 0 : EOVERFLOW;
+}
+
+#endif /* WEIR_OBS_TEXT_IMPLEMENTED */
+
+/* ==== weir/obs/prometheus.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_OBS_PROMETHEUS_IMPLEMENTED)
+#define WEIR_OBS_PROMETHEUS_IMPLEMENTED
+
+WEIR_API void weir_prometheus_init(weir_prometheus *p, char *buffer, size_t size)
+{
+    memset(p, 0, sizeof *p);
+    weir__text_init(&p->text, NULL, buffer, size);
+}
+
+WEIR_API void weir_prometheus_init_file(weir_prometheus *p, FILE *file)
+{
+    memset(p, 0, sizeof *p);
+    weir__text_init(&p->text, file, NULL, 0);
+}
+
+WEIR_API int weir_prometheus_end(weir_prometheus *p, size_t *needed)
+{
+    if (needed != NULL)
+        *needed = p->text.needed + 1;
+    return weir__text_end(&p->text);
+}
+
+/* ---- names ----------------------------------------------------------------------------------------------------------------- */
+
+static bool weir__prometheus_name(const char *name, bool colons)
+{
+    if (name == NULL || *name == 0 || (*name >= '0' && *name <= '9'))
+        return false;
+    for (; *name != 0; name++)
+        if (!((*name >= 'a' && *name <= 'z') || (*name >= 'A' && *name <= 'Z') || (*name >= '0' && *name <= '9') ||
+              *name == '_' || (colons && *name == ':')))
+            return false;
+    return true;
+}
+
+/* own: the label that the caller adds itself, or NULL. */
+static bool weir__prometheus_labels(const weir_label *labels, size_t n, const char *own)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *name = labels[i].name;
+        if (!weir__prometheus_name(name, false) || strncmp(name, "__", 2) == 0 ||
+            (own != NULL && strcmp(name, own) == 0))
+            return false;
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(labels[k].name, name) == 0)
+                return false;
+    }
+    return true;
+}
+
+static void weir__prometheus_help(weir__text *t, char c)
+{
+    if (c == '\\')
+        weir__text_string(t, "\\\\");
+    else if (c == '\n')
+        weir__text_string(t, "\\n");
+    else
+        weir__text_put(t, &c, 1);
+}
+
+static void weir__prometheus_quoted(weir__text *t, char c)
+{
+    if (c == '"')
+        weir__text_string(t, "\\\"");
+    else
+        weir__prometheus_help(t, c);
+}
+
+WEIR_API int weir_prometheus_family(weir_prometheus *p, const char *name, const char *help, int type)
+{
+    static const char *const types[] = {"untyped", "counter", "gauge", "histogram", "summary"};
+    if (!weir__prometheus_name(name, true) || type < WEIR_PROMETHEUS_UNTYPED || type > WEIR_PROMETHEUS_SUMMARY)
+        return EINVAL;
+    if (p->family != NULL && strcmp(p->family, name) == 0)
+        return type == p->type ? 0 : EINVAL;
+    p->family = name;
+    p->type = type;
+    if (help != NULL) {
+        weir__text_string(&p->text, "# HELP ");
+        weir__text_string(&p->text, name);
+        weir__text_put(&p->text, " ", 1);
+        weir__text_escaped(&p->text, help, weir__prometheus_help);
+        weir__text_put(&p->text, "\n", 1);
+    }
+    weir__text_string(&p->text, "# TYPE ");
+    weir__text_string(&p->text, name);
+    weir__text_put(&p->text, " ", 1);
+    weir__text_string(&p->text, types[type]);
+    weir__text_put(&p->text, "\n", 1);
+    return 0;
+}
+
+/* ---- values ---------------------------------------------------------------------------------------------------------------- */
+
+/* What stands before the value. own: a label more, whose value is a number; NULL: none. */
+static void weir__prometheus_begin(weir_prometheus *p, const char *suffix, const weir_label *labels, size_t n,
+                                   const char *own, double own_value)
+{
+    weir__text *t = &p->text;
+    weir__text_string(t, p->family);
+    weir__text_string(t, suffix);
+    if (n > 0 || own != NULL)
+        weir__text_put(t, "{", 1);
+    for (size_t i = 0; i < n; i++) {
+        weir__text_string(t, labels[i].name);
+        weir__text_string(t, "=\"");
+        weir__text_escaped(t, labels[i].value == NULL ? "" : labels[i].value, weir__prometheus_quoted);
+        weir__text_string(t, i + 1 < n || own != NULL ? "\"," : "\"");
+    }
+    if (own != NULL) {
+        weir__text_string(t, own);
+        weir__text_string(t, "=\"");
+        weir__text_double(t, own_value);
+        weir__text_string(t, "\"");
+    }
+    weir__text_string(t, n > 0 || own != NULL ? "} " : " ");
+}
+
+static void weir__prometheus_whole(weir_prometheus *p, const char *suffix, const weir_label *labels, size_t n,
+                                   const char *own, double own_value, uint64_t value)
+{
+    weir__prometheus_begin(p, suffix, labels, n, own, own_value);
+    weir__text_u64(&p->text, value);
+    weir__text_put(&p->text, "\n", 1);
+}
+
+static void weir__prometheus_real(weir_prometheus *p, const char *suffix, const weir_label *labels, size_t n,
+                                  const char *own, double own_value, double value)
+{
+    weir__prometheus_begin(p, suffix, labels, n, own, own_value);
+    weir__text_double(&p->text, value);
+    weir__text_put(&p->text, "\n", 1);
+}
+
+static bool weir__prometheus_plain(const weir_prometheus *p, const weir_label *labels, size_t n)
+{
+    return p->family != NULL && p->type < WEIR_PROMETHEUS_HISTOGRAM && weir__prometheus_labels(labels, n, NULL);
+}
+
+WEIR_API int weir_prometheus_value(weir_prometheus *p, const weir_label *labels, size_t n, double value)
+{
+    if (!weir__prometheus_plain(p, labels, n))
+        return EINVAL;
+    weir__prometheus_real(p, "", labels, n, NULL, 0, value);
+    return 0;
+}
+
+WEIR_API int weir_prometheus_count(weir_prometheus *p, const weir_label *labels, size_t n, uint64_t value)
+{
+    if (!weir__prometheus_plain(p, labels, n))
+        return EINVAL;
+    weir__prometheus_whole(p, "", labels, n, NULL, 0, value);
+    return 0;
+}
+
+/* ---- histograms ------------------------------------------------------------------------------------------------------------ */
+
+/* A bound in what was recorded, rounded down, but not where only the multiplication is to blame. */
+static weir_ns weir__prometheus_bound(double bound, double unit)
+{
+    const double exact = bound * unit, raised = exact + exact * 1e-12;
+    return raised < 9e18 ? (weir_ns)raised : INT64_MAX;
+}
+
+static bool weir__prometheus_points(const weir_prometheus *p, const double *points, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!(points[i] >= 0) || (p->type == WEIR_PROMETHEUS_SUMMARY && points[i] > 1))
+            return false;
+        if (p->type == WEIR_PROMETHEUS_HISTOGRAM && (!(points[i] <= 1e300) || (i > 0 && points[i] <= points[i - 1])))
+            return false;
+    }
+    return true;
+}
+
+WEIR_API int weir_prometheus_hist(weir_prometheus *p, const weir_label *labels, size_t n, weir_hist *h,
+                                  const weir_prometheus_hist_opt *opt)
+{
+    static const double bounds[] = {1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1, 10}, quantiles[] = {0.5, 0.9, 0.99, 0.999, 1};
+    const bool summary = p->type == WEIR_PROMETHEUS_SUMMARY;
+    const bool given = opt != NULL && opt->point_count > 0;
+    const double *points = given ? opt->points : summary ? quantiles : bounds;
+    const size_t count = given     ? opt->point_count
+                         : summary ? sizeof quantiles / sizeof quantiles[0]
+                                   : sizeof bounds / sizeof bounds[0];
+    const double unit = opt != NULL && !(opt->unit >= 0 && opt->unit <= 0) ? opt->unit : 1e9;
+    uint64_t total;
+    if (p->family == NULL || p->type < WEIR_PROMETHEUS_HISTOGRAM || !(unit > 0) ||
+        !weir__prometheus_points(p, points, count) || !weir__prometheus_labels(labels, n, summary ? "quantile" : "le"))
+        return EINVAL;
+    for (size_t i = 0; i < count; i++)
+        if (summary)
+            weir__prometheus_real(p, "", labels, n, "quantile", points[i],
+                                  (double)weir_hist_percentile(h, points[i] * 100) / unit);
+        else
+            weir__prometheus_whole(p, "_bucket", labels, n, "le", points[i],
+                                   weir_hist_count_to(h, weir__prometheus_bound(points[i], unit)));
+    total = weir_hist_count(h); /* the last look, so that no bucket has more */
+    if (!summary)
+        weir__prometheus_whole(p, "_bucket", labels, n, "le", (double)__builtin_inf(), total);
+    weir__prometheus_real(p, "_sum", labels, n, NULL, 0, weir_hist_sum(h) / unit);
+    weir__prometheus_whole(p, "_count", labels, n, NULL, 0, total);
+    return 0;
+}
+
+#endif /* WEIR_OBS_PROMETHEUS_IMPLEMENTED */
+
+/* ==== weir/obs/tally.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_OBS_TALLY_IMPLEMENTED)
+#define WEIR_OBS_TALLY_IMPLEMENTED
+
+static uint64_t weir__tally_number(const unsigned char *at, size_t size)
+{
+    uint64_t large;
+    uint32_t small;
+    bool flag;
+    if (size == sizeof flag) {
+        memcpy(&flag, at, sizeof flag);
+        return flag;
+    }
+    if (size == sizeof small) {
+        memcpy(&small, at, sizeof small);
+        return small;
+    }
+    memcpy(&large, at, sizeof large);
+    return large;
+}
+
+WEIR_API int weir__prometheus_tallies(weir_prometheus *p, const weir__tally_field *fields, size_t field_count,
+                                      const char *label, const void *tallies, size_t n, size_t stride)
+{
+    for (size_t f = 0; f < field_count; f++) {
+        const int rc = weir_prometheus_family(p, fields[f].family, fields[f].help, fields[f].type);
+        if (rc != 0)
+            return rc;
+        for (size_t i = 0; i < n; i++) {
+            const unsigned char *tally = (const unsigned char *)tallies + i * stride;
+            weir_label of = {label, NULL};
+            memcpy(&of.value, tally, sizeof of.value);
+            (void)weir_prometheus_count(p, &of, 1, weir__tally_number(tally + fields[f].offset, fields[f].size));
+        }
+    }
+    return 0;
+}
+
+WEIR_API int weir_prometheus_channels(weir_prometheus *p, const weir_chan_tally *tallies, size_t n)
+{
+    static const weir__tally_field fields[] = {
+        WEIR__TALLY_FIELD("weir_channel_length", WEIR_PROMETHEUS_GAUGE, weir_chan_tally, len, "Values in it."),
+        WEIR__TALLY_FIELD("weir_channel_capacity", WEIR_PROMETHEUS_GAUGE, weir_chan_tally, cap, "Values that fit."),
+        WEIR__TALLY_FIELD("weir_channel_closed", WEIR_PROMETHEUS_GAUGE, weir_chan_tally, closed, "1: it was closed."),
+        WEIR__TALLY_FIELD("weir_channel_sent_total", WEIR_PROMETHEUS_COUNTER, weir_chan_tally, sent,
+                          "Values accepted."),
+        WEIR__TALLY_FIELD("weir_channel_received_total", WEIR_PROMETHEUS_COUNTER, weir_chan_tally, received,
+                          "Values taken."),
+        WEIR__TALLY_FIELD("weir_channel_senders_asleep", WEIR_PROMETHEUS_GAUGE, weir_chan_tally, senders_asleep,
+                          "Senders that sleep."),
+        WEIR__TALLY_FIELD("weir_channel_receivers_asleep", WEIR_PROMETHEUS_GAUGE, weir_chan_tally, receivers_asleep,
+                          "Receivers that sleep."),
+        WEIR__TALLY_FIELD("weir_channel_sender_sleeps_total", WEIR_PROMETHEUS_COUNTER, weir_chan_tally, senders_slept,
+                          "How often a sender lay down."),
+        WEIR__TALLY_FIELD("weir_channel_receiver_sleeps_total", WEIR_PROMETHEUS_COUNTER, weir_chan_tally,
+                          receivers_slept, "How often a receiver lay down."),
+    };
+    return weir__prometheus_tallies(p, fields, sizeof fields / sizeof fields[0], "channel", tallies, n,
+                                    sizeof *tallies);
+}
+
+#endif /* WEIR_OBS_TALLY_IMPLEMENTED */
+
+/* ==== weir/obs/correlation.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_OBS_CORRELATION_IMPLEMENTED)
+#define WEIR_OBS_CORRELATION_IMPLEMENTED
+
+WEIR_API void weir_correlation_init(weir_ctx *ctx, weir_ctx *parent, uint64_t id)
+{
+    weir_ctx_init(ctx, parent);
+    weir__correlation_set(ctx, id);
+}
+
+WEIR_API uint64_t weir_correlation(const weir_ctx *ctx)
+{
+    return (uint64_t)(uintptr_t)weir_ctx_value(ctx, WEIR__CORRELATION_KEY);
+}
+
+#endif /* WEIR_OBS_CORRELATION_IMPLEMENTED */
+
+/* ==== weir/obs/trace.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_OBS_TRACE_IMPLEMENTED)
+#define WEIR_OBS_TRACE_IMPLEMENTED
+
+
+#include <stdlib.h>
+
+#define WEIR__TRACE_BUSY UINT64_MAX
+
+/* ---- recording ------------------------------------------------------------------------------------------------------------- */
+
+/* The calling thread, as it was called when it recorded its first event (in this process). */
+static void weir__trace_thread(weir_trace_event *e)
+{
+#ifdef WEIR_NO_ROLL /* as on the model's fibers, which have no thread-locals */
+    memset(e->thread_name, 0, sizeof e->thread_name);
+    e->thread = WEIR_THREAD_NUMBER();
+#else
+    static WEIR_THREAD_LOCAL struct {
+        uint32_t forks;
+        long number;
+        char name[16];
+    } own;
+    const uint32_t forks = weir__fork_count();
+    if (own.number == 0 || own.forks != forks) {
+        WEIR_THREAD_GET_NAME(own.name);
+        own.number = WEIR_THREAD_NUMBER();
+        own.forks = forks;
+    }
+    e->thread = own.number;
+    memcpy(e->thread_name, own.name, sizeof own.name);
+#endif
+}
+
+WEIR_API int weir_trace_init(weir_trace *t, weir_trace_event *events, size_t capacity, const weir_trace_opt *opt)
+{
+    memset(t, 0, sizeof *t);
+    if (capacity == 0)
+        return EINVAL;
+    memset(events, 0, capacity * sizeof *events);
+    t->events = events;
+    t->capacity = capacity;
+    if (opt != NULL)
+        t->opt = *opt;
+    return 0;
+}
+
+WEIR_API void weir__trace_keep(weir_trace *t, const char *name, const char *category, weir_ns begin, weir_ns end,
+                               uint64_t id)
+{
+    const uint64_t number = weir__add_rlx(&t->next, 1);
+    weir_trace_event *e = &t->events[number % t->capacity];
+    uint64_t stamp = weir__load_rlx(&e->stamp);
+    if (number >= t->capacity && !t->opt.newest)
+        return;
+    /* (A) Acquire: whoever was in the slot before has left it. */
+    if (stamp > number || !weir__cas_acq(&e->stamp, &stamp, WEIR__TRACE_BUSY))
+        return;
+    e->name = name;
+    e->category = category;
+    e->begin = begin > 0 ? begin : 0;
+    e->end = end > e->begin ? end : e->begin;
+    e->id = id;
+    weir__trace_thread(e);
+    weir__store_rel(&e->stamp, number + 1); /* pairs with (A) and (B) */
+}
+
+/* Copies an event. False: there is none, or somebody is in the slot. */
+static bool weir__trace_copy(weir_trace_event *e, weir_trace_event *to)
+{
+    uint64_t stamp = weir__load_rlx(&e->stamp);
+    /* (B) Acquire: what was recorded. */
+    if (stamp == 0 || stamp == WEIR__TRACE_BUSY || !weir__cas_acq(&e->stamp, &stamp, WEIR__TRACE_BUSY))
+        return false;
+    to->stamp = stamp;
+    to->name = e->name;
+    to->category = e->category;
+    to->begin = e->begin;
+    to->end = e->end;
+    to->id = e->id;
+    to->thread = e->thread;
+    memcpy(to->thread_name, e->thread_name, sizeof to->thread_name);
+    weir__store_rel(&e->stamp, stamp); /* pairs with (A): the next one writes after we have read */
+    return true;
+}
+
+WEIR_API size_t weir_trace_count(weir_trace *t)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < t->capacity; i++)
+        n += weir__load_rlx(&t->events[i].stamp) != 0;
+    return n;
+}
+
+WEIR_API uint64_t weir_trace_dropped(weir_trace *t)
+{
+    const uint64_t kept = weir_trace_count(t), all = weir__load_rlx(&t->next);
+    return all > kept ? all - kept : 0;
+}
+
+/* ---- writing --------------------------------------------------------------------------------------------------------------- */
+
+static void weir__trace_json(weir__text *t, char c)
+{
+    char code[8];
+    if (c == '"' || c == '\\') {
+        weir__text_put(t, "\\", 1);
+        weir__text_put(t, &c, 1);
+    } else if ((unsigned char)c < 0x20 || c == 0x7f) {
+        snprintf(code, sizeof code, "\\u%04x", (unsigned)c);
+        weir__text_string(t, code);
+    } else {
+        weir__text_put(t, &c, 1);
+    }
+}
+
+static void weir__trace_member(weir__text *t, const char *name, const char *value)
+{
+    weir__text_put(t, "\"", 1);
+    weir__text_string(t, name);
+    weir__text_string(t, "\":\"");
+    weir__text_escaped(t, value == NULL ? "" : value, weir__trace_json);
+    weir__text_put(t, "\"", 1);
+}
+
+/* Nanoseconds as the microseconds that the format has. */
+static void weir__trace_time(weir__text *t, const char *name, weir_ns value)
+{
+    char text[64];
+    snprintf(text, sizeof text, ",\"%s\":%lld.%03d", name, (long long)(value / 1000), (int)(value % 1000));
+    weir__text_string(t, text);
+}
+
+/* The members that all have: phase, process, thread. */
+static void weir__trace_head(weir__text *t, const char *phase, const weir_trace_event *e)
+{
+    char text[96];
+    snprintf(text, sizeof text, ",\n{\"ph\":\"%s\",\"pid\":%ld,\"tid\":%ld,", phase, WEIR_PROCESS_NUMBER(), e->thread);
+    weir__text_string(t, text);
+}
+
+static void weir__trace_thread_name(weir__text *t, const weir_trace_event *e)
+{
+    weir__trace_head(t, "M", e);
+    weir__text_string(t, "\"name\":\"thread_name\",\"args\":{");
+    weir__trace_member(t, "name", e->thread_name);
+    weir__text_string(t, "}}");
+}
+
+static void weir__trace_complete(weir__text *t, const weir_trace_event *e)
+{
+    char text[64];
+    weir__trace_head(t, "X", e);
+    weir__trace_member(t, "name", e->name);
+    weir__text_put(t, ",", 1);
+    weir__trace_member(t, "cat", e->category);
+    weir__trace_time(t, "ts", e->begin);
+    weir__trace_time(t, "dur", e->end - e->begin);
+    if (e->id != 0) {
+        snprintf(text, sizeof text, ",\"args\":{\"correlation\":\"%llu\"}", (unsigned long long)e->id);
+        weir__text_string(t, text);
+    }
+    weir__text_put(t, "}", 1);
+}
+
+/* One end, or a stop, of an arrow: it belongs to the event that this thread is in at that time. */
+static void weir__trace_flow(weir__text *t, const char *phase, const weir_trace_event *e)
+{
+    char text[64];
+    weir__trace_head(t, phase, e);
+    snprintf(text, sizeof text, ",\"id\":\"0x%llx\"", (unsigned long long)e->id);
+    weir__trace_member(t, "name", "correlation");
+    weir__text_put(t, ",", 1);
+    weir__trace_member(t, "cat", "correlation");
+    weir__text_string(t, text);
+    if (*phase == 'f')
+        weir__text_string(t, ",\"bp\":\"e\"");
+    weir__trace_time(t, "ts", e->begin);
+    weir__text_put(t, "}", 1);
+}
+
+static int weir__trace_by_id(const void *one, const void *other)
+{
+    const weir_trace_event *a = (const weir_trace_event *)one, *b = (const weir_trace_event *)other;
+    if (a->id != b->id)
+        return a->id < b->id ? -1 : 1;
+    if (a->begin != b->begin)
+        return a->begin < b->begin ? -1 : 1;
+    return a->stamp < b->stamp ? -1 : 1;
+}
+
+static int weir__trace_by_thread(const void *one, const void *other)
+{
+    const weir_trace_event *a = (const weir_trace_event *)one, *b = (const weir_trace_event *)other;
+    if (a->thread != b->thread)
+        return a->thread < b->thread ? -1 : 1;
+    if (a->begin != b->begin)
+        return a->begin < b->begin ? -1 : 1;
+    if (a->end != b->end)
+        return a->end > b->end ? -1 : 1; /* what contains the other comes first */
+    return a->stamp < b->stamp ? -1 : 1;
+}
+
+static void weir__trace_all(weir__text *t, weir_trace_event *events, size_t n)
+{
+    qsort(events, n, sizeof *events, weir__trace_by_thread);
+    for (size_t i = 0; i < n; i++) {
+        if (i == 0 || events[i].thread != events[i - 1].thread)
+            weir__trace_thread_name(t, &events[i]);
+        weir__trace_complete(t, &events[i]);
+    }
+    qsort(events, n, sizeof *events, weir__trace_by_id);
+    for (size_t i = 0; i < n; i++) {
+        const bool before = i > 0 && events[i - 1].id == events[i].id;
+        const bool after = i + 1 < n && events[i + 1].id == events[i].id;
+        if (events[i].id != 0 && (before || after))
+            weir__trace_flow(t, before && after ? "t" : after ? "s" : "f", &events[i]);
+    }
+}
+
+WEIR_API int weir_trace_write(weir_trace *t, FILE *file)
+{
+    weir__text text;
+    char head[128];
+    size_t n = 0;
+    weir_trace_event *copy = (weir_trace_event *)WEIR_ALLOC(16, t->capacity * sizeof *copy);
+    if (copy == NULL)
+        return ENOMEM;
+    for (size_t i = 0; i < t->capacity; i++)
+        n += weir__trace_copy(&t->events[i], &copy[n]);
+    weir__text_init(&text, file, NULL, 0);
+    snprintf(head, sizeof head, "{\"displayTimeUnit\":\"ns\",\"otherData\":{\"dropped\":\"%llu\"},\"traceEvents\":[\n",
+             (unsigned long long)weir_trace_dropped(t));
+    weir__text_string(&text, head);
+    snprintf(head, sizeof head, "{\"ph\":\"M\",\"pid\":%ld,\"name\":\"process_labels\",\"args\":{\"labels\":\"weir\"}}",
+             WEIR_PROCESS_NUMBER());
+    weir__text_string(&text, head);
+    weir__trace_all(&text, copy, n);
+    weir__text_string(&text, "\n]}\n");
+    WEIR_FREE(copy);
+    return weir__text_end(&text);
+}
+
+#endif /* WEIR_OBS_TRACE_IMPLEMENTED */
+
+/* ==== weir/obs/threads.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_OBS_THREADS_IMPLEMENTED)
+#define WEIR_OBS_THREADS_IMPLEMENTED
+
+#ifndef WEIR_NO_ROLL
+static void weir__threads_line(const weir__roll_entry *e, void *arg)
+{
+    FILE *file = (FILE *)arg;
+    fprintf(file, "thread %ld  %-15s ", e->id, e->name != NULL ? e->name : "(no name)");
+    if (e->what == NULL)
+        fputs("running", file);
+    else
+        fprintf(file, "in %s", e->what);
+    if (e->on != NULL)
+        fprintf(file, " on \"%s\"", e->on);
+    if (e->what != NULL)
+        fprintf(file, " for %.3f s", (double)(weir_now() - e->since) / 1e9);
+    if (e->task != NULL)
+        fprintf(file, ", runs %s", e->task);
+    fputc('\n', file);
+}
+#endif
+
+WEIR_API void weir_threads(FILE *file)
+{
+#ifdef WEIR_NO_ROLL
+    (void)file;
+#else
+    weir__roll_each(weir__threads_line, file);
+#endif
+}
+
+#endif /* WEIR_OBS_THREADS_IMPLEMENTED */
 
 /* ==== weir/task/group.h: implementation ==== */
 
@@ -14528,734 +15496,6 @@ WEIR_API size_t weir_shutdown_report(weir_shutdown *s, weir_shutdown_line *lines
 }
 
 #endif /* WEIR_RUN_SHUTDOWN_IMPLEMENTED */
-
-/* ==== weir/obs/hist.h: implementation ==== */
-
-#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_OBS_HIST_IMPLEMENTED)
-#define WEIR_OBS_HIST_IMPLEMENTED
-
-WEIR_API void weir_hist_init(weir_hist *h)
-{
-    memset(h, 0, sizeof *h);
-}
-
-WEIR_API void weir_hist_merge(weir_hist *into, weir_hist *from)
-{
-    for (size_t i = 0; i < WEIR__HIST_BUCKETS; i++) {
-        const uint64_t n = weir__load_rlx(&from->counts[i]);
-        if (n != 0)
-            (void)weir__add_rlx(&into->counts[i], n);
-    }
-    weir__hist_raise(into, weir__load_rlx(&from->max));
-}
-
-/* The smallest value of a bucket. */
-static uint64_t weir__hist_low(size_t bucket)
-{
-    unsigned power;
-    if (bucket < 2 * WEIR__HIST_HALF)
-        return bucket;
-    power = (unsigned)(bucket >> WEIR__HIST_HALF_BITS) - 1;
-    return (bucket - power * WEIR__HIST_HALF) << power;
-}
-
-/* The middle of a bucket. */
-static uint64_t weir__hist_value(size_t bucket)
-{
-    const unsigned power = bucket < 2 * WEIR__HIST_HALF ? 0 : (unsigned)(bucket >> WEIR__HIST_HALF_BITS) - 1;
-    return weir__hist_low(bucket) + (((uint64_t)1 << power) >> 1);
-}
-
-WEIR_API void weir_hist_record_corrected(weir_hist *h, weir_ns value, weir_ns interval)
-{
-    weir_hist_record(h, value);
-    if (interval <= 0 || value <= interval)
-        return;
-    for (weir_ns left = value - interval; left >= interval;) {
-        const size_t bucket = weir__hist_bucket((uint64_t)left);
-        /* Of those that are left, so many lie in this bucket. None is below the interval: the bucket would be wider than that. */
-        const weir_ns n = (left - (weir_ns)weir__hist_low(bucket)) / interval + 1;
-        (void)weir__add_rlx(&h->counts[bucket], (uint64_t)n);
-        left -= n * interval;
-    }
-}
-
-WEIR_API uint64_t weir_hist_count(weir_hist *h)
-{
-    uint64_t total = 0;
-    for (size_t i = 0; i < WEIR__HIST_BUCKETS; i++)
-        total += weir__load_rlx(&h->counts[i]);
-    return total;
-}
-
-WEIR_API weir_ns weir_hist_max(weir_hist *h)
-{
-    return (weir_ns)weir__load_rlx(&h->max);
-}
-
-WEIR_API uint64_t weir_hist_count_to(weir_hist *h, weir_ns value)
-{
-    const size_t last = value >= 0 ? weir__hist_bucket((uint64_t)value) : 0;
-    uint64_t total = 0;
-    for (size_t i = 0; value >= 0 && i <= last; i++)
-        total += weir__load_rlx(&h->counts[i]);
-    return total;
-}
-
-WEIR_API double weir_hist_sum(weir_hist *h)
-{
-    double sum = 0;
-    for (size_t i = 0; i < WEIR__HIST_BUCKETS; i++)
-        sum += (double)weir__load_rlx(&h->counts[i]) * (double)weir__hist_value(i);
-    return sum;
-}
-
-WEIR_API weir_ns weir_hist_percentile(weir_hist *h, double percent)
-{
-    const uint64_t total = weir_hist_count(h), max = weir__load_rlx(&h->max);
-    uint64_t rank, seen = 0;
-    double exact = (double)total * percent / 100;
-    if (total == 0)
-        return 0;
-    if (percent >= 100)
-        return (weir_ns)max;
-    rank = exact > 1 ? (uint64_t)exact : 1;
-    if ((double)rank < exact)
-        rank++; /* the smallest rank that covers the share */
-    for (size_t i = 0; i < WEIR__HIST_BUCKETS - 1; i++) {
-        seen += weir__load_rlx(&h->counts[i]);
-        if (seen >= rank) {
-            const uint64_t value = weir__hist_value(i);
-            return (weir_ns)(value < max ? value : max);
-        }
-    }
-    return (weir_ns)max;
-}
-
-#endif /* WEIR_OBS_HIST_IMPLEMENTED */
-
-/* ==== weir/obs/text.h: implementation ==== */
-
-#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_OBS_TEXT_IMPLEMENTED)
-#define WEIR_OBS_TEXT_IMPLEMENTED
-
-#include <stdlib.h>
-
-WEIR_API void weir__text_init(weir__text *t, FILE *file, char *to, size_t size)
-{
-    memset(t, 0, sizeof *t);
-    t->file = file;
-    t->to = to;
-    t->size = size;
-    if (size > 0)
-        to[0] = 0;
-}
-
-WEIR_API void weir__text_put(weir__text *t, const char *bytes, size_t n)
-{
-    const size_t at = t->needed;
-    t->needed += n;
-    if (t->file != NULL) {
-        if (fwrite(bytes, 1, n, t->file) != n)
-            t->failed = true;
-    } else if (at < t->size) {
-        const size_t fits = n < t->size - 1 - at ? n : t->size - 1 - at;
-        memcpy(t->to + at, bytes, fits);
-        t->to[at + fits] = 0;
-    }
-}
-
-WEIR_API void weir__text_string(weir__text *t, const char *s)
-{
-    weir__text_put(t, s, strlen(s));
-}
-
-WEIR_API void weir__text_u64(weir__text *t, uint64_t value)
-{
-    char digits[20];
-    size_t n = sizeof digits;
-    do {
-        digits[--n] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    weir__text_put(t, digits + n, sizeof digits - n);
-}
-
-WEIR_API void weir__text_double(weir__text *t, double value)
-{
-    char text[64], point = 0;
-    const double none = value - value; /* 0, or not a number */
-    if (none != none) {
-        weir__text_string(t, value != value ? "NaN" : value > 0 ? "+Inf" : "-Inf");
-        return;
-    }
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, NULL) - value == 0) /* in the same locale */
-            break;
-    }
-    for (const char *c = text; *c != 0; c++)
-        if ((*c >= '0' && *c <= '9') || *c == 'e' || *c == '+' || *c == '-') {
-            weir__text_put(t, c, 1);
-        } else if (point == 0) {
-            point = '.';
-            weir__text_put(t, &point, 1);
-        }
-}
-
-/* The bytes of the character that begins here; 0: none does. Source: the Unicode Standard, table 3-7: no overlong forms, no surrogates. */
-static size_t weir__text_character(const char *s)
-{
-    const unsigned char lead = (unsigned char)s[0], second = lead == 0 ? 0 : (unsigned char)s[1];
-    const size_t n = lead < 0x80 ? 1 : lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
-    if (n < 2)
-        return n;
-    if (second < (lead == 0xE0   ? 0xA0
-                  : lead == 0xF0 ? 0x90
-                                 : 0x80) ||
-        second > (lead == 0xED   ? 0x9F
-                  : lead == 0xF4 ? 0x8F
-                                 : 0xBF))
-        return 0;
-    for (size_t i = 2; i < n; i++) /* a 0 ends it, too */
-        if (((unsigned char)s[i] & 0xC0) != 0x80)
-            return 0;
-    return n;
-}
-
-WEIR_API void weir__text_escaped(weir__text *t, const char *s, void (*ascii)(weir__text *t, char c))
-{
-    while (*s != 0) {
-        const size_t n = weir__text_character(s);
-        if (n == 1)
-            ascii(t, *s);
-        else if (n > 1)
-            weir__text_put(t, s, n);
-        else
-            weir__text_string(t, "\xEF\xBF\xBD");
-        s += n > 0 ? n : 1;
-    }
-}
-
-WEIR_API int weir__text_end(weir__text *t)
-{
-    if (t->file != NULL)
-        return t->failed || fflush(t->file) != 0 ? EIO : 0;
-    return t->needed < t->size ? 0 : EOVERFLOW;
-}
-
-#endif /* WEIR_OBS_TEXT_IMPLEMENTED */
-
-/* ==== weir/obs/prometheus.h: implementation ==== */
-
-#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_OBS_PROMETHEUS_IMPLEMENTED)
-#define WEIR_OBS_PROMETHEUS_IMPLEMENTED
-
-WEIR_API void weir_prometheus_init(weir_prometheus *p, char *buffer, size_t size)
-{
-    memset(p, 0, sizeof *p);
-    weir__text_init(&p->text, NULL, buffer, size);
-}
-
-WEIR_API void weir_prometheus_init_file(weir_prometheus *p, FILE *file)
-{
-    memset(p, 0, sizeof *p);
-    weir__text_init(&p->text, file, NULL, 0);
-}
-
-WEIR_API int weir_prometheus_end(weir_prometheus *p, size_t *needed)
-{
-    if (needed != NULL)
-        *needed = p->text.needed + 1;
-    return weir__text_end(&p->text);
-}
-
-/* ---- names ----------------------------------------------------------------------------------------------------------------- */
-
-static bool weir__prometheus_name(const char *name, bool colons)
-{
-    if (name == NULL || *name == 0 || (*name >= '0' && *name <= '9'))
-        return false;
-    for (; *name != 0; name++)
-        if (!((*name >= 'a' && *name <= 'z') || (*name >= 'A' && *name <= 'Z') || (*name >= '0' && *name <= '9') ||
-              *name == '_' || (colons && *name == ':')))
-            return false;
-    return true;
-}
-
-/* own: the label that the caller adds itself, or NULL. */
-static bool weir__prometheus_labels(const weir_label *labels, size_t n, const char *own)
-{
-    for (size_t i = 0; i < n; i++) {
-        const char *name = labels[i].name;
-        if (!weir__prometheus_name(name, false) || strncmp(name, "__", 2) == 0 ||
-            (own != NULL && strcmp(name, own) == 0))
-            return false;
-        for (size_t k = 0; k < i; k++)
-            if (strcmp(labels[k].name, name) == 0)
-                return false;
-    }
-    return true;
-}
-
-static void weir__prometheus_help(weir__text *t, char c)
-{
-    if (c == '\\')
-        weir__text_string(t, "\\\\");
-    else if (c == '\n')
-        weir__text_string(t, "\\n");
-    else
-        weir__text_put(t, &c, 1);
-}
-
-static void weir__prometheus_quoted(weir__text *t, char c)
-{
-    if (c == '"')
-        weir__text_string(t, "\\\"");
-    else
-        weir__prometheus_help(t, c);
-}
-
-WEIR_API int weir_prometheus_family(weir_prometheus *p, const char *name, const char *help, int type)
-{
-    static const char *const types[] = {"untyped", "counter", "gauge", "histogram", "summary"};
-    if (!weir__prometheus_name(name, true) || type < WEIR_PROMETHEUS_UNTYPED || type > WEIR_PROMETHEUS_SUMMARY)
-        return EINVAL;
-    if (p->family != NULL && strcmp(p->family, name) == 0)
-        return type == p->type ? 0 : EINVAL;
-    p->family = name;
-    p->type = type;
-    if (help != NULL) {
-        weir__text_string(&p->text, "# HELP ");
-        weir__text_string(&p->text, name);
-        weir__text_put(&p->text, " ", 1);
-        weir__text_escaped(&p->text, help, weir__prometheus_help);
-        weir__text_put(&p->text, "\n", 1);
-    }
-    weir__text_string(&p->text, "# TYPE ");
-    weir__text_string(&p->text, name);
-    weir__text_put(&p->text, " ", 1);
-    weir__text_string(&p->text, types[type]);
-    weir__text_put(&p->text, "\n", 1);
-    return 0;
-}
-
-/* ---- values ---------------------------------------------------------------------------------------------------------------- */
-
-/* What stands before the value. own: a label more, whose value is a number; NULL: none. */
-static void weir__prometheus_begin(weir_prometheus *p, const char *suffix, const weir_label *labels, size_t n,
-                                   const char *own, double own_value)
-{
-    weir__text *t = &p->text;
-    weir__text_string(t, p->family);
-    weir__text_string(t, suffix);
-    if (n > 0 || own != NULL)
-        weir__text_put(t, "{", 1);
-    for (size_t i = 0; i < n; i++) {
-        weir__text_string(t, labels[i].name);
-        weir__text_string(t, "=\"");
-        weir__text_escaped(t, labels[i].value == NULL ? "" : labels[i].value, weir__prometheus_quoted);
-        weir__text_string(t, i + 1 < n || own != NULL ? "\"," : "\"");
-    }
-    if (own != NULL) {
-        weir__text_string(t, own);
-        weir__text_string(t, "=\"");
-        weir__text_double(t, own_value);
-        weir__text_string(t, "\"");
-    }
-    weir__text_string(t, n > 0 || own != NULL ? "} " : " ");
-}
-
-static void weir__prometheus_whole(weir_prometheus *p, const char *suffix, const weir_label *labels, size_t n,
-                                   const char *own, double own_value, uint64_t value)
-{
-    weir__prometheus_begin(p, suffix, labels, n, own, own_value);
-    weir__text_u64(&p->text, value);
-    weir__text_put(&p->text, "\n", 1);
-}
-
-static void weir__prometheus_real(weir_prometheus *p, const char *suffix, const weir_label *labels, size_t n,
-                                  const char *own, double own_value, double value)
-{
-    weir__prometheus_begin(p, suffix, labels, n, own, own_value);
-    weir__text_double(&p->text, value);
-    weir__text_put(&p->text, "\n", 1);
-}
-
-static bool weir__prometheus_plain(const weir_prometheus *p, const weir_label *labels, size_t n)
-{
-    return p->family != NULL && p->type < WEIR_PROMETHEUS_HISTOGRAM && weir__prometheus_labels(labels, n, NULL);
-}
-
-WEIR_API int weir_prometheus_value(weir_prometheus *p, const weir_label *labels, size_t n, double value)
-{
-    if (!weir__prometheus_plain(p, labels, n))
-        return EINVAL;
-    weir__prometheus_real(p, "", labels, n, NULL, 0, value);
-    return 0;
-}
-
-WEIR_API int weir_prometheus_count(weir_prometheus *p, const weir_label *labels, size_t n, uint64_t value)
-{
-    if (!weir__prometheus_plain(p, labels, n))
-        return EINVAL;
-    weir__prometheus_whole(p, "", labels, n, NULL, 0, value);
-    return 0;
-}
-
-/* ---- histograms ------------------------------------------------------------------------------------------------------------ */
-
-/* A bound in what was recorded, rounded down, but not where only the multiplication is to blame. */
-static weir_ns weir__prometheus_bound(double bound, double unit)
-{
-    const double exact = bound * unit, raised = exact + exact * 1e-12;
-    return raised < 9e18 ? (weir_ns)raised : INT64_MAX;
-}
-
-static bool weir__prometheus_points(const weir_prometheus *p, const double *points, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (!(points[i] >= 0) || (p->type == WEIR_PROMETHEUS_SUMMARY && points[i] > 1))
-            return false;
-        if (p->type == WEIR_PROMETHEUS_HISTOGRAM && (!(points[i] <= 1e300) || (i > 0 && points[i] <= points[i - 1])))
-            return false;
-    }
-    return true;
-}
-
-WEIR_API int weir_prometheus_hist(weir_prometheus *p, const weir_label *labels, size_t n, weir_hist *h,
-                                  const weir_prometheus_hist_opt *opt)
-{
-    static const double bounds[] = {1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1, 10}, quantiles[] = {0.5, 0.9, 0.99, 0.999, 1};
-    const bool summary = p->type == WEIR_PROMETHEUS_SUMMARY;
-    const bool given = opt != NULL && opt->point_count > 0;
-    const double *points = given ? opt->points : summary ? quantiles : bounds;
-    const size_t count = given     ? opt->point_count
-                         : summary ? sizeof quantiles / sizeof quantiles[0]
-                                   : sizeof bounds / sizeof bounds[0];
-    const double unit = opt != NULL && !(opt->unit >= 0 && opt->unit <= 0) ? opt->unit : 1e9;
-    uint64_t total;
-    if (p->family == NULL || p->type < WEIR_PROMETHEUS_HISTOGRAM || !(unit > 0) ||
-        !weir__prometheus_points(p, points, count) || !weir__prometheus_labels(labels, n, summary ? "quantile" : "le"))
-        return EINVAL;
-    for (size_t i = 0; i < count; i++)
-        if (summary)
-            weir__prometheus_real(p, "", labels, n, "quantile", points[i],
-                                  (double)weir_hist_percentile(h, points[i] * 100) / unit);
-        else
-            weir__prometheus_whole(p, "_bucket", labels, n, "le", points[i],
-                                   weir_hist_count_to(h, weir__prometheus_bound(points[i], unit)));
-    total = weir_hist_count(h); /* the last look, so that no bucket has more */
-    if (!summary)
-        weir__prometheus_whole(p, "_bucket", labels, n, "le", (double)__builtin_inf(), total);
-    weir__prometheus_real(p, "_sum", labels, n, NULL, 0, weir_hist_sum(h) / unit);
-    weir__prometheus_whole(p, "_count", labels, n, NULL, 0, total);
-    return 0;
-}
-
-#endif /* WEIR_OBS_PROMETHEUS_IMPLEMENTED */
-
-/* ==== weir/obs/correlation.h: implementation ==== */
-
-#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_OBS_CORRELATION_IMPLEMENTED)
-#define WEIR_OBS_CORRELATION_IMPLEMENTED
-
-/* A key that is the same in every unit, also under WEIR_STATIC, where each has variables of its own: no object lies at an odd address at the top of
- * memory. */
-#define WEIR__CORRELATION_KEY ((const void *)(uintptr_t)(UINTPTR_MAX - 2))
-
-WEIR_API void weir_correlation_init(weir_ctx *ctx, weir_ctx *parent, uint64_t id)
-{
-    weir_ctx_init_value(ctx, parent, WEIR__CORRELATION_KEY, (void *)(uintptr_t)id);
-}
-
-WEIR_API uint64_t weir_correlation(const weir_ctx *ctx)
-{
-    return (uint64_t)(uintptr_t)weir_ctx_value(ctx, WEIR__CORRELATION_KEY);
-}
-
-#endif /* WEIR_OBS_CORRELATION_IMPLEMENTED */
-
-/* ==== weir/obs/trace.h: implementation ==== */
-
-#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_OBS_TRACE_IMPLEMENTED)
-#define WEIR_OBS_TRACE_IMPLEMENTED
-
-
-#include <stdlib.h>
-
-#define WEIR__TRACE_BUSY UINT64_MAX
-
-/* ---- recording ------------------------------------------------------------------------------------------------------------- */
-
-/* The calling thread, as it was called when it recorded its first event (in this process). */
-static void weir__trace_thread(weir_trace_event *e)
-{
-#ifdef WEIR_NO_ROLL /* as on the model's fibers, which have no thread-locals */
-    memset(e->thread_name, 0, sizeof e->thread_name);
-    e->thread = WEIR_THREAD_NUMBER();
-#else
-    static WEIR_THREAD_LOCAL struct {
-        uint32_t forks;
-        long number;
-        char name[16];
-    } own;
-    const uint32_t forks = weir__fork_count();
-    if (own.number == 0 || own.forks != forks) {
-        WEIR_THREAD_GET_NAME(own.name);
-        own.number = WEIR_THREAD_NUMBER();
-        own.forks = forks;
-    }
-    e->thread = own.number;
-    memcpy(e->thread_name, own.name, sizeof own.name);
-#endif
-}
-
-WEIR_API int weir_trace_init(weir_trace *t, weir_trace_event *events, size_t capacity, const weir_trace_opt *opt)
-{
-    memset(t, 0, sizeof *t);
-    if (capacity == 0)
-        return EINVAL;
-    memset(events, 0, capacity * sizeof *events);
-    t->events = events;
-    t->capacity = capacity;
-    if (opt != NULL)
-        t->opt = *opt;
-    return 0;
-}
-
-WEIR_API void weir__trace_keep(weir_trace *t, const char *name, const char *category, weir_ns begin, weir_ns end,
-                               uint64_t id)
-{
-    const uint64_t number = weir__add_rlx(&t->next, 1);
-    weir_trace_event *e = &t->events[number % t->capacity];
-    uint64_t stamp = weir__load_rlx(&e->stamp);
-    if (number >= t->capacity && !t->opt.newest)
-        return;
-    /* (A) Acquire: whoever was in the slot before has left it. */
-    if (stamp > number || !weir__cas_acq(&e->stamp, &stamp, WEIR__TRACE_BUSY))
-        return;
-    e->name = name;
-    e->category = category;
-    e->begin = begin > 0 ? begin : 0;
-    e->end = end > e->begin ? end : e->begin;
-    e->id = id;
-    weir__trace_thread(e);
-    weir__store_rel(&e->stamp, number + 1); /* pairs with (A) and (B) */
-}
-
-/* Copies an event. False: there is none, or somebody is in the slot. */
-static bool weir__trace_copy(weir_trace_event *e, weir_trace_event *to)
-{
-    uint64_t stamp = weir__load_rlx(&e->stamp);
-    /* (B) Acquire: what was recorded. */
-    if (stamp == 0 || stamp == WEIR__TRACE_BUSY || !weir__cas_acq(&e->stamp, &stamp, WEIR__TRACE_BUSY))
-        return false;
-    to->stamp = stamp;
-    to->name = e->name;
-    to->category = e->category;
-    to->begin = e->begin;
-    to->end = e->end;
-    to->id = e->id;
-    to->thread = e->thread;
-    memcpy(to->thread_name, e->thread_name, sizeof to->thread_name);
-    weir__store_rel(&e->stamp, stamp); /* pairs with (A): the next one writes after we have read */
-    return true;
-}
-
-WEIR_API size_t weir_trace_count(weir_trace *t)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < t->capacity; i++)
-        n += weir__load_rlx(&t->events[i].stamp) != 0;
-    return n;
-}
-
-WEIR_API uint64_t weir_trace_dropped(weir_trace *t)
-{
-    const uint64_t kept = weir_trace_count(t), all = weir__load_rlx(&t->next);
-    return all > kept ? all - kept : 0;
-}
-
-/* ---- writing --------------------------------------------------------------------------------------------------------------- */
-
-static void weir__trace_json(weir__text *t, char c)
-{
-    char code[8];
-    if (c == '"' || c == '\\') {
-        weir__text_put(t, "\\", 1);
-        weir__text_put(t, &c, 1);
-    } else if ((unsigned char)c < 0x20 || c == 0x7f) {
-        snprintf(code, sizeof code, "\\u%04x", (unsigned)c);
-        weir__text_string(t, code);
-    } else {
-        weir__text_put(t, &c, 1);
-    }
-}
-
-static void weir__trace_member(weir__text *t, const char *name, const char *value)
-{
-    weir__text_put(t, "\"", 1);
-    weir__text_string(t, name);
-    weir__text_string(t, "\":\"");
-    weir__text_escaped(t, value == NULL ? "" : value, weir__trace_json);
-    weir__text_put(t, "\"", 1);
-}
-
-/* Nanoseconds as the microseconds that the format has. */
-static void weir__trace_time(weir__text *t, const char *name, weir_ns value)
-{
-    char text[64];
-    snprintf(text, sizeof text, ",\"%s\":%lld.%03d", name, (long long)(value / 1000), (int)(value % 1000));
-    weir__text_string(t, text);
-}
-
-/* The members that all have: phase, process, thread. */
-static void weir__trace_head(weir__text *t, const char *phase, const weir_trace_event *e)
-{
-    char text[96];
-    snprintf(text, sizeof text, ",\n{\"ph\":\"%s\",\"pid\":%ld,\"tid\":%ld,", phase, WEIR_PROCESS_NUMBER(), e->thread);
-    weir__text_string(t, text);
-}
-
-static void weir__trace_thread_name(weir__text *t, const weir_trace_event *e)
-{
-    weir__trace_head(t, "M", e);
-    weir__text_string(t, "\"name\":\"thread_name\",\"args\":{");
-    weir__trace_member(t, "name", e->thread_name);
-    weir__text_string(t, "}}");
-}
-
-static void weir__trace_complete(weir__text *t, const weir_trace_event *e)
-{
-    char text[64];
-    weir__trace_head(t, "X", e);
-    weir__trace_member(t, "name", e->name);
-    weir__text_put(t, ",", 1);
-    weir__trace_member(t, "cat", e->category);
-    weir__trace_time(t, "ts", e->begin);
-    weir__trace_time(t, "dur", e->end - e->begin);
-    if (e->id != 0) {
-        snprintf(text, sizeof text, ",\"args\":{\"correlation\":\"%llu\"}", (unsigned long long)e->id);
-        weir__text_string(t, text);
-    }
-    weir__text_put(t, "}", 1);
-}
-
-/* One end, or a stop, of an arrow: it belongs to the event that this thread is in at that time. */
-static void weir__trace_flow(weir__text *t, const char *phase, const weir_trace_event *e)
-{
-    char text[64];
-    weir__trace_head(t, phase, e);
-    snprintf(text, sizeof text, ",\"id\":\"0x%llx\"", (unsigned long long)e->id);
-    weir__trace_member(t, "name", "correlation");
-    weir__text_put(t, ",", 1);
-    weir__trace_member(t, "cat", "correlation");
-    weir__text_string(t, text);
-    if (*phase == 'f')
-        weir__text_string(t, ",\"bp\":\"e\"");
-    weir__trace_time(t, "ts", e->begin);
-    weir__text_put(t, "}", 1);
-}
-
-static int weir__trace_by_id(const void *one, const void *other)
-{
-    const weir_trace_event *a = (const weir_trace_event *)one, *b = (const weir_trace_event *)other;
-    if (a->id != b->id)
-        return a->id < b->id ? -1 : 1;
-    if (a->begin != b->begin)
-        return a->begin < b->begin ? -1 : 1;
-    return a->stamp < b->stamp ? -1 : 1;
-}
-
-static int weir__trace_by_thread(const void *one, const void *other)
-{
-    const weir_trace_event *a = (const weir_trace_event *)one, *b = (const weir_trace_event *)other;
-    if (a->thread != b->thread)
-        return a->thread < b->thread ? -1 : 1;
-    if (a->begin != b->begin)
-        return a->begin < b->begin ? -1 : 1;
-    if (a->end != b->end)
-        return a->end > b->end ? -1 : 1; /* what contains the other comes first */
-    return a->stamp < b->stamp ? -1 : 1;
-}
-
-static void weir__trace_all(weir__text *t, weir_trace_event *events, size_t n)
-{
-    qsort(events, n, sizeof *events, weir__trace_by_thread);
-    for (size_t i = 0; i < n; i++) {
-        if (i == 0 || events[i].thread != events[i - 1].thread)
-            weir__trace_thread_name(t, &events[i]);
-        weir__trace_complete(t, &events[i]);
-    }
-    qsort(events, n, sizeof *events, weir__trace_by_id);
-    for (size_t i = 0; i < n; i++) {
-        const bool before = i > 0 && events[i - 1].id == events[i].id;
-        const bool after = i + 1 < n && events[i + 1].id == events[i].id;
-        if (events[i].id != 0 && (before || after))
-            weir__trace_flow(t, before && after ? "t" : after ? "s" : "f", &events[i]);
-    }
-}
-
-WEIR_API int weir_trace_write(weir_trace *t, FILE *file)
-{
-    weir__text text;
-    char head[128];
-    size_t n = 0;
-    weir_trace_event *copy = (weir_trace_event *)WEIR_ALLOC(16, t->capacity * sizeof *copy);
-    if (copy == NULL)
-        return ENOMEM;
-    for (size_t i = 0; i < t->capacity; i++)
-        n += weir__trace_copy(&t->events[i], &copy[n]);
-    weir__text_init(&text, file, NULL, 0);
-    snprintf(head, sizeof head, "{\"displayTimeUnit\":\"ns\",\"otherData\":{\"dropped\":\"%llu\"},\"traceEvents\":[\n",
-             (unsigned long long)weir_trace_dropped(t));
-    weir__text_string(&text, head);
-    snprintf(head, sizeof head, "{\"ph\":\"M\",\"pid\":%ld,\"name\":\"process_labels\",\"args\":{\"labels\":\"weir\"}}",
-             WEIR_PROCESS_NUMBER());
-    weir__text_string(&text, head);
-    weir__trace_all(&text, copy, n);
-    weir__text_string(&text, "\n]}\n");
-    WEIR_FREE(copy);
-    return weir__text_end(&text);
-}
-
-#endif /* WEIR_OBS_TRACE_IMPLEMENTED */
-
-/* ==== weir/obs/threads.h: implementation ==== */
-
-#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_OBS_THREADS_IMPLEMENTED)
-#define WEIR_OBS_THREADS_IMPLEMENTED
-
-#ifndef WEIR_NO_ROLL
-static void weir__threads_line(const weir__roll_entry *e, void *arg)
-{
-    FILE *file = (FILE *)arg;
-    fprintf(file, "thread %ld  %-15s ", e->id, e->name != NULL ? e->name : "(no name)");
-    if (e->what == NULL)
-        fputs("running", file);
-    else
-        fprintf(file, "in %s", e->what);
-    if (e->on != NULL)
-        fprintf(file, " on \"%s\"", e->on);
-    if (e->what != NULL)
-        fprintf(file, " for %.3f s", (double)(weir_now() - e->since) / 1e9);
-    if (e->task != NULL)
-        fprintf(file, ", runs %s", e->task);
-    fputc('\n', file);
-}
-#endif
-
-WEIR_API void weir_threads(FILE *file)
-{
-#ifdef WEIR_NO_ROLL
-    (void)file;
-#else
-    weir__roll_each(weir__threads_line, file);
-#endif
-}
-
-#endif /* WEIR_OBS_THREADS_IMPLEMENTED */
 
 /*
  * weir is available under either of two licences, whichever you prefer:

@@ -12,14 +12,20 @@ RINGS = -DWEIR_RING_SPSC=$1 -DWEIR_RING_MPSC=$1 -DWEIR_RING_SPMC=$1 -DWEIR_RING_
 FLAGS.modules   :=
 # What differs from the first in little is compiled in half the time.
 FLAGS.single    := -DWEIR_TEST_SINGLE -O1 -g0
-FLAGS.ck        := $(call RINGS,WEIR_RING_CK)
+FLAGS.ck        := -O1 -g0 $(call RINGS,WEIR_RING_CK)
 FLAGS.slots     := -O1 -g0 -DWEIR_RING_SPSC=WEIR_RING_SLOTS
 FLAGS.symmetric := -O1 -g0 -DWEIR_FENCE_SYMMETRIC
 FLAGS.tsan      := -fsanitize=thread -O1
 # Before the system's <ck_pr.h>: tests/tsan-shim/ck_pr.h says why.
-FLAGS.tsanck    := -fsanitize=thread -O1 -Itests/tsan-shim $(FLAGS.ck)
+FLAGS.tsanck    := -fsanitize=thread -O1 -Itests/tsan-shim $(call RINGS,WEIR_RING_CK)
 FLAGS.asan      := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 VARIANTS ?= modules single ck slots symmetric
+# Folders whose tests a variant leaves out, because nothing in them changes with it: no ring, no fence.
+RINGLESS := core ctx guard obs park run sync
+LEAVES.ck        := $(RINGLESS)
+LEAVES.tsanck    := $(RINGLESS)
+LEAVES.slots     := $(RINGLESS) faults flow task
+LEAVES.symmetric := core flow guard obs run
 CHECKED  := $(filter modules,$(VARIANTS))# the scripts go with this one
 
 # What a variant needs besides a compiler: a program that must compile, and the words for when it does not.
@@ -44,7 +50,7 @@ SOURCES := $(sort $(foreach t,$(or $(T),/),$(shell find tests -name 'test_*.c' -
 # CHECKS: the scripts to run, all by default; those that do not depend on the compiler need not run with each.
 SCRIPTS := $(filter $(if $(CHECKS),$(addprefix %/,$(CHECKS:=.sh)),%),$(sort $(foreach t,$(or $(T),/),$(shell find tests examples \
 	-name 'check_*.sh' -perm -u+x | grep -F -- '$t'))))
-NAMES    = $(patsubst tests/%,%,$(basename $(SOURCES)))
+NAMES    = $(filter-out $(addsuffix /%,$(LEAVES.$1)),$(patsubst tests/%,%,$(basename $(SOURCES))))# $(call NAMES,VARIANT)
 
 .PHONY: programs run FORCE
 .DELETE_ON_ERROR:
@@ -65,8 +71,8 @@ $(OUT)/$1/command: FORCE
 	@mkdir -p $$(@D)
 	@printf '%s\n' '$$(COMPILER) $$(CXX) $$(CFLAGS) $$(CPPFLAGS) $$(CWARN) $$(FLAGS.$1) $$(LDFLAGS)' > $$@.new
 	@cmp -s $$@.new $$@ && rm $$@.new || mv $$@.new $$@
-programs: $$(addprefix $(OUT)/$1/,$$(NAMES))
--include $$(patsubst %,$(OUT)/$1/%.d,$$(NAMES))
+programs: $$(addprefix $(OUT)/$1/,$(call NAMES,$1))
+-include $$(patsubst %,$(OUT)/$1/%.d,$(call NAMES,$1))
 endef
 $(foreach v,$(USABLE),$(eval $(call rules,$v)))
 programs:
@@ -82,4 +88,4 @@ run: export JOBS := $(or $(JOBS),$(shell nproc 2>/dev/null),2)
 run:
 	@sh tests/run.sh $(OUT) $(foreach v,$(MISSING),'$v!needs $(NEEDS.$v)') \
 		$(if $(CHECKED),$(addprefix check=,$(SCRIPTS))) \
-		$(foreach v,$(USABLE),$(addprefix $v=$(OUT)/$v/,$(NAMES)))
+		$(foreach v,$(USABLE),$(addprefix $v=$(OUT)/$v/,$(call NAMES,$v)))

@@ -34,6 +34,7 @@
 #include "chan/lane.h"         /* capacity 0, both awake: one cache line */
 #include "chan/rendezvous.h"   /* capacity 0: from hand to hand */
 #include "chan/make.h"         /* make, close, free, len, cap */
+#include "chan/stats.h"        /* a channel's numbers */
 #include "chan/promise.h"      /* a value that arrives once and stays */
 #include "chan/timer.h"        /* channels on which the time arrives */
 #include "chan/op.h"           /* one operation on a channel of any flavor */
@@ -47,6 +48,13 @@
 #include "sync/once.h"         /* done once, whoever comes first */
 #include "sync/waitgroup.h"    /* until so many are done */
 #include "sync/sem.h"          /* so many units, first come first served */
+#include "obs/hist.h"          /* a latency histogram */
+#include "obs/text.h"          /* text for formats that others read */
+#include "obs/prometheus.h"    /* metrics, as Prometheus scrapes them */
+#include "obs/tally.h"         /* the numbers of channels for Prometheus, and the way for others */
+#include "obs/correlation.h"   /* a number that contexts carry along */
+#include "obs/trace.h"         /* what ran when, as Chrome and Perfetto draw it */
+#include "obs/threads.h"       /* prints that roll */
 #include "task/runner.h"       /* where tasks run */
 #include "task/group.h"        /* tasks that end together: the first error, joined */
 #include "task/future.h"       /* a value that is not there yet */
@@ -77,9 +85,3 @@
 #include "flow/generator.h"    /* a lazy sequence */
 #include "run/signal.h"        /* signals, counted in a word */
 #include "run/shutdown.h"      /* how a program stops: signals, phases, a report */
-#include "obs/hist.h"          /* a latency histogram */
-#include "obs/text.h"          /* text for formats that others read */
-#include "obs/prometheus.h"    /* metrics, as Prometheus scrapes them */
-#include "obs/correlation.h"   /* a number that contexts carry along */
-#include "obs/trace.h"         /* what ran when, as Chrome and Perfetto draw it */
-#include "obs/threads.h"       /* prints that roll */

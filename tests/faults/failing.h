@@ -1,6 +1,7 @@
 /* tests/faults/failing.h: allocations and thread starts that fail when told to. Include it instead of harness.h, which it brings.
  *
  *   fail_allocation = k, fail_thread = k     so many more succeed, then all fail; -1: none fails
+ *   fail_thread_first                        is called by the next thread whose start is refused, before it is told
  *   allocations                              how many blocks there are
  *   threads_kept                             how many threads have been started, and neither joined nor detached
  */
@@ -31,6 +32,7 @@ static void counted_detach(pthread_t thread);
 
 static int allocations, fail_allocation = -1;
 static int fail_thread = -1, threads_kept;
+static void (*fail_thread_first)(void);
 
 static void *counting_alloc(size_t align, size_t size)
 {
@@ -53,8 +55,13 @@ static void counting_free(void *memory)
 
 static int refused_threads(pthread_t *thread, void *(*fn)(void *), void *arg)
 {
-    if (fail_thread == 0)
+    if (fail_thread == 0) {
+        void (*first)(void) = fail_thread_first;
+        fail_thread_first = NULL;
+        if (first != NULL)
+            first();
         return EAGAIN;
+    }
     if (fail_thread > 0)
         fail_thread--;
     __atomic_fetch_add(&threads_kept, 1, __ATOMIC_RELAXED);

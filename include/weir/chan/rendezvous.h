@@ -52,6 +52,7 @@ static inline void weir__meet_link(weir__chan *c, bool sending, weir__waiter *w,
 {
     (first ? weir__waiter_link_first : weir__waiter_link)(&weir__meet_queue(c, sending)->list, w);
     weir__waitq_add(weir__meet_queue(c, sending), 1);
+    weir__meet_queue(c, sending)->slept++;
 }
 
 static inline void weir__meet_unlink(weir__chan *c, bool sending, weir__waiter *w)

@@ -52,6 +52,12 @@ WEIR_API int weir_select_until(weir_ctx *ctx, weir_case *cases, size_t n, weir_n
 WEIR_API int weir_select_ordered(weir_ctx *ctx, weir_case *cases, size_t n);
 WEIR_API int weir_try_select(weir_case *cases, size_t n);
 
+#define weir__select_in WEIR__RINGED(weir__select_in)
+/* weir_select for a caller that selects again and again: memory of weir__select_bytes(n), on a multiple of 16, is where it keeps what it needs for more
+ * than 64 cases, so that nothing is allocated. */
+WEIR_API int weir__select_in(weir_ctx *ctx, weir_case *cases, size_t n, void *memory);
+WEIR_API size_t weir__select_bytes(size_t n);
+
 #endif /* WEIR_CHAN_SELECT_H */
 
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CHAN_SELECT_IMPLEMENTED)
@@ -83,13 +89,13 @@ typedef struct weir__select {
     bool ordered;
     bool sorted; /* meets is filled */
     bool timed;  /* try: a timer or a context is among the cases */
-    bool
-        hasty; /* the last look before sleeping found a case ready: if it still cannot be done, a peer stands in the middle of it */
+    /* the last look before sleeping found a case ready: if it still cannot be done, a peer stands in the middle of it */
+    bool hasty;
     size_t meet_count;
     size_t owed; /* the case whose queue spent a wake-up on us, or n */
     weir__select_slot *slots;
-    uint32_t
-        *order; /* the permutation in which cases are tried; apart from the slots, which a ready select never touches */
+    /* the permutation in which cases are tried; apart from the slots, which a ready select never touches */
+    uint32_t *order;
     weir__parker parker;
 } weir__select;
 
@@ -388,8 +394,14 @@ static int weir__select_try(weir__select *s)
     return done >= 0 ? done : -EAGAIN;
 }
 
-/* All four calls. wait false: try. */
-static int weir__select_run(weir_ctx *ctx, weir_case *cases, size_t n, weir_ns deadline, bool wait, bool ordered)
+WEIR_API size_t weir__select_bytes(size_t n)
+{
+    return n <= WEIR__SELECT_INLINE ? 0 : n * (sizeof(weir__select_slot) + sizeof(uint32_t));
+}
+
+/* All calls. wait false: try. memory: NULL, or the caller's for more than the usual number of cases. */
+static int weir__select_run(weir_ctx *ctx, weir_case *cases, size_t n, weir_ns deadline, bool wait, bool ordered,
+                            void *memory)
 {
     weir__select_slot fixed[WEIR__SELECT_INLINE];
     uint32_t fixed_order[WEIR__SELECT_INLINE];
@@ -412,7 +424,8 @@ static int weir__select_run(weir_ctx *ctx, weir_case *cases, size_t n, weir_ns d
     s.slots = fixed;
     s.order = fixed_order;
     if (n > WEIR__SELECT_INLINE) {
-        s.slots = (weir__select_slot *)WEIR_ALLOC(sizeof(uint64_t) * 2, n * (sizeof *s.slots + sizeof *s.order));
+        s.slots =
+            (weir__select_slot *)(memory != NULL ? memory : WEIR_ALLOC(sizeof(uint64_t) * 2, weir__select_bytes(n)));
         if (s.slots == NULL)
             return -ENOMEM;
         s.order = (uint32_t *)(void *)(s.slots + n);
@@ -424,29 +437,34 @@ static int weir__select_run(weir_ctx *ctx, weir_case *cases, size_t n, weir_ns d
         const weir__op op = weir__case_op(&cases[s.owed]);
         weir__op_pass_on(cases[s.owed].chan, &op);
     }
-    if (s.slots != fixed)
+    if (s.slots != fixed && memory == NULL)
         WEIR_FREE(s.slots);
     return done;
 }
 
+WEIR_API int weir__select_in(weir_ctx *ctx, weir_case *cases, size_t n, void *memory)
+{
+    return weir__select_run(ctx, cases, n, WEIR_FOREVER, true, false, memory);
+}
+
 WEIR_API int weir_select(weir_ctx *ctx, weir_case *cases, size_t n)
 {
-    return weir__select_run(ctx, cases, n, WEIR_FOREVER, true, false);
+    return weir__select_run(ctx, cases, n, WEIR_FOREVER, true, false, NULL);
 }
 
 WEIR_API int weir_select_until(weir_ctx *ctx, weir_case *cases, size_t n, weir_ns deadline)
 {
-    return weir__select_run(ctx, cases, n, deadline, true, false);
+    return weir__select_run(ctx, cases, n, deadline, true, false, NULL);
 }
 
 WEIR_API int weir_select_ordered(weir_ctx *ctx, weir_case *cases, size_t n)
 {
-    return weir__select_run(ctx, cases, n, WEIR_FOREVER, true, true);
+    return weir__select_run(ctx, cases, n, WEIR_FOREVER, true, true, NULL);
 }
 
 WEIR_API int weir_try_select(weir_case *cases, size_t n)
 {
-    return weir__select_run(NULL, cases, n, WEIR_FOREVER, false, false);
+    return weir__select_run(NULL, cases, n, WEIR_FOREVER, false, false, NULL);
 }
 
 #endif /* WEIR_CHAN_SELECT_IMPLEMENTED */

@@ -12,7 +12,7 @@
  *   WEIR_ASSERT(cond)     catches misuse in debug builds; does nothing unless defined
  *   WEIR_ALLOC, WEIR_FREE the allocator (core/memory.h); both or neither
  *   WEIR_RING_SPSC, _MPSC, _SPMC, _MPMC   which ring a kind of channel stands on (ring/choice.h)
- *   WEIR_SPIN_TURNS, WEIR_YIELD_TURNS, WEIR_BURST_TURNS     lengths of the waiting phases (park/backoff.h)
+ *   WEIR_SPIN_TURNS, WEIR_YIELD_TURNS, WEIR_BURST_TURNS     lengths of the waiting phases (park/backoff.h); WEIR_POOL_BURST_TURNS (task/pool_queue.h)
  *   WEIR_LOCK_TURNS, WEIR_LANE_GLANCES   how often a taken lock, an empty lane is looked at first (park/lock.h, chan/rendezvous.h)
  *   WEIR_FENCE_SYMMETRIC  never use membarrier (core/fence.h); read by the implementation alone
  *   WEIR_PLATFORM_H       a header to include first: it may replace any WEIR_ macro of core (atomics, fences, futex, clock,

@@ -11,8 +11,18 @@
 
 #include "../ctx/ctx.h"
 
+/* A key that is the same in every unit, also under WEIR_STATIC, where each has variables of its own: no object lies at an odd address at the top of
+ * memory. */
+#define WEIR__CORRELATION_KEY ((const void *)(uintptr_t)(UINTPTR_MAX - 2))
+
 /* As weir_ctx_init_value. id: 0 hides one from above. */
 WEIR_API void weir_correlation_init(weir_ctx *ctx, weir_ctx *parent, uint64_t id);
+/* The same for a context that carries nothing, or another number, and that nobody else uses now: for a thread that serves one request after the other. */
+static inline void weir__correlation_set(weir_ctx *ctx, uint64_t id)
+{
+    ctx->key = WEIR__CORRELATION_KEY;
+    ctx->value = (void *)(uintptr_t)id;
+}
 /* The number; 0: none, or ctx is NULL. Any thread; wait-free: some steps for each context on the way. */
 WEIR_API uint64_t weir_correlation(const weir_ctx *ctx);
 
@@ -21,13 +31,10 @@ WEIR_API uint64_t weir_correlation(const weir_ctx *ctx);
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_OBS_CORRELATION_IMPLEMENTED)
 #define WEIR_OBS_CORRELATION_IMPLEMENTED
 
-/* A key that is the same in every unit, also under WEIR_STATIC, where each has variables of its own: no object lies at an odd address at the top of
- * memory. */
-#define WEIR__CORRELATION_KEY ((const void *)(uintptr_t)(UINTPTR_MAX - 2))
-
 WEIR_API void weir_correlation_init(weir_ctx *ctx, weir_ctx *parent, uint64_t id)
 {
-    weir_ctx_init_value(ctx, parent, WEIR__CORRELATION_KEY, (void *)(uintptr_t)id);
+    weir_ctx_init(ctx, parent);
+    weir__correlation_set(ctx, id);
 }
 
 WEIR_API uint64_t weir_correlation(const weir_ctx *ctx)

@@ -38,8 +38,8 @@ typedef struct weir_label {
 
 /* Zero means the default, for each. */
 typedef struct weir_prometheus_hist_opt {
-    const double *
-        points; /* histogram: upper bounds in the metric's unit, rising; 1e-6 to 10, a decade each. summary: quantiles; .5 .9 .99 .999 1 */
+    /* histogram: upper bounds in the metric's unit, rising; 1e-6 to 10, a decade each. summary: quantiles; .5 .9 .99 .999 1 */
+    const double *points;
     size_t point_count; /* of `points` */
     double unit;        /* so many of what was recorded make one of the metric's; 1e9 */
 } weir_prometheus_hist_opt;

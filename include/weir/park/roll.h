@@ -21,8 +21,8 @@ typedef struct weir__roll_entry {
     weir__lock lock;  /* of all that follows */
     const char *name; /* the thread's; NULL: none */
     const char *task; /* what it runs at present; NULL: nothing */
-    const char *what,
-        *on; /* what it sleeps in, and the name of what it sleeps on; NULL: it does not sleep, there is none */
+    /* what it sleeps in, and the name of what it sleeps on; NULL: it does not sleep, there is none */
+    const char *what, *on;
     weir_ns since;
     long id; /* the system's */
 } weir__roll_entry;

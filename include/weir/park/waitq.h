@@ -83,6 +83,7 @@ typedef struct weir__waitq {
     weir__atomic_u32 attention;
     weir__lock lock;
     weir__waiter_list list;
+    uint64_t slept; /* how many have ever joined; guarded by lock */
 } weir__waitq;
 
 static inline void weir__waiter_link(weir__waiter_list *l, weir__waiter *w)
@@ -174,6 +175,7 @@ WEIR_API void weir__waitq_init(weir__waitq *q)
     q->attention = weir__fence_asymmetric() ? 0 : WEIR__ATTENTION_FENCE;
     q->lock = 0;
     q->list.first = q->list.last = NULL;
+    q->slept = 0;
 }
 
 WEIR_API void weir__waitq_join(weir__waitq *q, weir__waiter *w)
@@ -181,6 +183,7 @@ WEIR_API void weir__waitq_join(weir__waitq *q, weir__waiter *w)
     weir__lock_take(&q->lock);
     weir__waiter_link(&q->list, w);
     weir__waitq_add(q, 1);
+    q->slept++;
     weir__lock_release(&q->lock);
 }
 

@@ -68,8 +68,8 @@ typedef struct weir__ring {
     unsigned char *slots;
     size_t bytes;      /* spsc ring: length of the buffer, at which offset starts anew */
     uint64_t capacity; /* exact */
-    uint64_t
-        mark; /* slot ring: power of two above capacity; positions are lap * 2 * mark + index, and mark itself closes */
+    /* slot ring: power of two above capacity; positions are lap * 2 * mark + index, and mark itself closes */
+    uint64_t mark;
     /* Written when it is closed (rings with one producer). */
     weir__atomic_u32 state;
     weir__atomic_u64 limit; /* valid once state is CLOSED: the first position that does not count */

@@ -24,6 +24,7 @@
 #define weir__ring_why_empty WEIR__RINGED(weir__ring_why_empty)
 #define weir__ring_close WEIR__RINGED(weir__ring_close)
 #define weir__ring_len WEIR__RINGED(weir__ring_len)
+#define weir__ring_passed WEIR__RINGED(weir__ring_passed)
 #define weir__ring_ready WEIR__RINGED(weir__ring_ready)
 #define weir__ring_touched WEIR__RINGED(weir__ring_touched)
 #define weir__ring_is_closed WEIR__RINGED(weir__ring_is_closed)
@@ -42,6 +43,8 @@ WEIR_API bool weir__ring_ready(weir__ring *r, int kind, size_t size, bool pushin
 WEIR_API bool weir__ring_close(weir__ring *r, int kind, void (*mark)(void *), void *arg);
 WEIR_API bool weir__ring_is_closed(weir__ring *r, int kind);
 WEIR_API size_t weir__ring_len(weir__ring *r, int kind);
+/* How many values have ever been pushed, and popped; modulo 2^32 on a ck ring. */
+WEIR_API void weir__ring_passed(weir__ring *r, int kind, uint64_t *pushed, uint64_t *popped);
 /* A number that changes whenever a full ring gets room (pushing) or an empty one a value, or the ring is closed. */
 WEIR_API uint64_t weir__ring_touched(weir__ring *r, int kind, bool pushing);
 
@@ -312,6 +315,39 @@ WEIR_API size_t weir__ring_len(weir__ring *r, int kind)
     if (weir__ring_of(kind) == WEIR_RING_SLOTS)
         return (size_t)weir__slots_distance(r, head, tail & ~r->mark);
     return weir__ring_of(kind) == WEIR_RING_CK ? (size_t)(uint32_t)(tail - head) : (size_t)(tail - head);
+}
+
+/* From the first position of the ring to this one. */
+static uint64_t weir__ring_distance(weir__ring *r, int kind, uint64_t pos)
+{
+    const uint64_t start = WEIR_RING_START;
+    if (weir__ring_of(kind) == WEIR_RING_SLOTS)
+        return weir__slots_distance(r, start & ~(weir__slots_lap(r) - 1), pos & ~r->mark);
+    return weir__ring_of(kind) == WEIR_RING_CK ? (uint32_t)(pos - start) : pos - start;
+}
+
+WEIR_API void weir__ring_passed(weir__ring *r, int kind, uint64_t *pushed, uint64_t *popped)
+{
+    uint64_t head, tail; /* head first: it never passes the tail */
+#if WEIR__RING_CK_USED
+    if (weir__ring_of(kind) == WEIR_RING_CK) {
+        head = ck_pr_load_uint(&r->ck.c_head);
+        ck_pr_fence_load();
+        tail = weir__ring_tail(r, kind);
+        if (!weir__ring_has_limit(kind) && ((unsigned)(tail - head) & WEIR__CK_CLOSED) != 0)
+            tail -= WEIR__CK_CLOSED;
+    } else
+#endif
+    {
+        head = weir__load_acq(&r->consumer.pos);
+        tail = weir__load_acq(&r->producer.pos);
+    }
+    if (weir__ring_has_limit(kind) && weir__load_acq(&r->state) == WEIR__RING_CLOSED)
+        tail = weir__load_rlx(&r->limit);
+    *popped = weir__ring_distance(r, kind, head);
+    *pushed = weir__ring_distance(r, kind, tail);
+    if (weir__ring_of(kind) != WEIR_RING_CK && *pushed < *popped)
+        *pushed = *popped; /* a lone consumer of slots says nothing with its position (ring/slots.h) */
 }
 
 WEIR_API bool weir__ring_ready(weir__ring *r, int kind, size_t size, bool pushing)
