@@ -62,8 +62,10 @@
 #include "task/objpool.h"      /* objects to be used again */
 #include "task/job.h"          /* what is asked for a job, what is told of it, how it gives up */
 #include "task/pool_queue.h"   /* jobs that wait, by priority */
+#include "task/pool_job.h"     /* what becomes of a job */
 #include "task/pool_worker.h"  /* who runs them */
 #include "task/pool.h"         /* a pool of workers */
+#include "task/pool_metrics.h" /* its numbers for Prometheus */
 #include "task/pool_map.h"     /* an array in parallel */
 #include "guard/clock.h"       /* the clock by which guards decide; a test's own */
 #include "guard/rate.h"        /* events a second as whole numbers */

@@ -179,6 +179,13 @@ static int memory_word(void *address, size_t size)
     return e->word;
 }
 
+/* The number of the word at this address, for a name: looks at nothing else, for the size is not known. 0 also where there is none. */
+static int memory_number(const void *address)
+{
+    const struct word_entry *e = memory_entry(address);
+    return e->execution == memory.execution ? e->word : 0;
+}
+
 /* A plain store to whatever stands at this address. */
 static void memory_plain_store(const void *address)
 {

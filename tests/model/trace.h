@@ -47,7 +47,7 @@ static const char *trace_place(const void *p)
                  (unsigned)((uintptr_t)schedule.stack[t] + FIBER_STACK - at));
         return text;
     }
-    snprintf(text, sizeof text, "word%d", memory_word((void *)(uintptr_t)p, sizeof(uint32_t)));
+    snprintf(text, sizeof text, "word%d", memory_number(p));
     return text;
 }
 

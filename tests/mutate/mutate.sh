@@ -66,31 +66,36 @@ tests()
 {
     case $1 in
     core/fence.h) echo core/test_fence ;;
-    park/roll.h) echo task/test_group ;;
-    park/parker.h) echo park/test_parker task/test_group ;;
+    park/roll.h) echo task/test_group_roll ;;
+    park/parker.h) echo park/test_parker task/test_group_roll ;;
     park/*) f=${1#park/} && echo "park/test_${f%.h}" ;;
     ring/*) echo ring/test_ring ring/test_ring_close ring/test_ring_closing ring/test_ring_suspend fuzz/test_sequences ;;
     chan/channel.h) echo fuzz/test_sequences chan/test_send_recv chan/test_close ;;
-    chan/wait.h) echo fuzz/test_sequences chan/test_timeout chan/test_close chan/test_send_recv task/test_future task/test_group ;;
+    chan/wait.h) echo fuzz/test_sequences chan/test_timeout chan/test_close chan/test_send_recv task/test_future task/test_group_roll ;;
     chan/op.h) echo fuzz/test_sequences chan/test_inplace chan/test_select chan/test_timer ;;
     chan/send_recv.h) echo fuzz/test_sequences chan/test_send_recv chan/test_latest ;;
     chan/batch.h) echo fuzz/test_sequences chan/test_batch ;;
     chan/inplace.h) echo fuzz/test_sequences chan/test_inplace ;;
     chan/make.h) echo fuzz/test_sequences chan/test_make chan/test_close ;;
-    chan/lane.h | chan/rendezvous.h) echo fuzz/test_sequences chan/test_rendezvous chan/test_rendezvous_race chan/test_lane task/test_group ;;
-    chan/case.h | chan/select.h) echo fuzz/test_sequences chan/test_select chan/test_select_wait chan/test_select_moment chan/test_select_fair task/test_group ;;
+    chan/lane.h | chan/rendezvous.h) echo fuzz/test_sequences chan/test_rendezvous chan/test_rendezvous_race chan/test_lane task/test_group_roll ;;
+    chan/case.h | chan/select.h) echo fuzz/test_sequences chan/test_select chan/test_select_wait chan/test_select_moment chan/test_select_fair task/test_group_roll ;;
     chan/timer.h) echo fuzz/test_sequences chan/test_timer chan/test_timer_wait ;;
     ctx/*) echo fuzz/test_sequences ctx/test_ctx ctx/test_ctx_hooks ctx/test_ctx_wait ctx/test_ctx_race ctx/test_sleep ;;
     chan/promise.h) echo task/test_future ;;
-    sync/line.h) echo sync/test_sem sync/test_once task/test_group ;;
-    guard/clock.h) echo ctx/test_sleep guard/test_breaker guard/test_limiter ;;
+    sync/line.h) echo sync/test_sem sync/test_once task/test_group task/test_group_roll ;;
+    guard/clock.h) echo ctx/test_sleep guard/test_breaker guard/test_limiter guard/test_limiter_map guard/test_retry ;;
     guard/rate.h | guard/leaky.h) echo guard/test_limiter ;;
     guard/bucket.h) echo guard/test_limiter guard/test_limiter_bound guard/test_limiter_map ;;
     guard/limiter.h) echo guard/test_limiter guard/test_limiter_bound ;;
     guard/budget.h) echo guard/test_retry ;;
     guard/rolling.h) echo guard/test_breaker_window ;;
-    guard/circuit.h) echo guard/test_breaker guard/test_breaker_window ;;
-    guard/breaker.h) echo guard/test_breaker guard/test_breaker_window guard/test_breaker_race ;;
+    guard/circuit.h) echo guard/test_breaker guard/test_breaker_open guard/test_breaker_window ;;
+    guard/breaker.h) echo guard/test_breaker guard/test_breaker_open guard/test_breaker_call guard/test_breaker_window guard/test_breaker_race ;;
+    guard/window.h) echo guard/test_window guard/test_window_histories guard/test_window_race ;;
+    guard/adaptive.h) echo guard/test_adaptive guard/test_adaptive_server ;;
+    task/group.h) echo task/test_group task/test_group_roll ;;
+    task/pool.h | task/pool_queue.h | task/pool_worker.h) echo task/test_pool task/test_pool_room task/test_pool_size task/test_pool_race ;;
+    task/job.h) echo task/test_pool ;;
     sync/* | task/* | guard/*) echo "${1%/*}/test_$(basename "$1" .h)" ;;
     esac
 }

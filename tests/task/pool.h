@@ -45,6 +45,12 @@ static inline int returns(weir_ctx *ctx, void *arg)
     return *(int *)arg;
 }
 
+static inline int until_ended(weir_ctx *ctx, void *arg)
+{
+    (void)arg;
+    return weir_sleep(ctx, WEIR_FOREVER);
+}
+
 static inline weir_pool_tally tally_of(weir_pool *p)
 {
     weir_pool_tally tally;
@@ -70,6 +76,24 @@ static inline void start_blocked(weir_pool *p, struct gate *g, const weir_pool_o
     REQUIRE(weir_pool_start(p, NULL, &opt) == 0);
     REQUIRE(weir_pool_submit(NULL, p, stands, g, NULL) == 0);
     gate_await(g, 1);
+}
+
+/* A pool whose worker stands, with one job queued and room for no other. */
+static inline void start_full(weir_pool *p, struct gate *g, int *ran, int overflow, const weir_job_opt *queued)
+{
+    weir_pool_opt opt;
+    memset(&opt, 0, sizeof opt);
+    opt.queue = 1;
+    opt.overflow = overflow;
+    start_blocked(p, g, &opt);
+    REQUIRE(weir_pool_submit(NULL, p, counts, ran, queued) == 0);
+}
+static inline void end(weir_pool *p, struct gate *g)
+{
+    gate_open(g);
+    CHECK_INT(weir_pool_drain(NULL, p), 0);
+    CHECK_INT(weir_pool_free(p), 0);
+    CHECK_INT(weir_thread_count(), 0);
 }
 
 #endif /* WEIR_TEST_POOL_H */

@@ -1,21 +1,7 @@
-/* tests/task/test_pool.c: what a pool does with a job: order, room, deadlines, results, failing, and how it grows, shrinks and ends. */
-static void hold(const char *point);
-#define WEIR_HOOK(point) hold(point)
-#include "../faults/failing.h"
-#include "../sync/printed.h"
-#include "pool.h"
+/* tests/task/test_pool.c: what a pool does with a job: order, deadlines, results, failing; as a runner; names and processors. */
+#include "harness.h"
 
-static int held; /* atomic. 1: whoever comes to `held_at` next makes it 2, and stands there until it is 0 */
-static const char *held_at;
-static void hold(const char *point)
-{
-    int expected = 1;
-    if (__atomic_load_n(&held, __ATOMIC_SEQ_CST) != 1 || strcmp(point, held_at) != 0 ||
-        !__atomic_compare_exchange_n(&held, &expected, 2, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-        return;
-    while (__atomic_load_n(&held, __ATOMIC_SEQ_CST) != 0)
-        sched_yield();
-}
+#include "pool.h"
 
 /* ---- running ---- */
 
@@ -40,12 +26,16 @@ TEST(misuse_is_told_and_changes_nothing)
     weir_pool p;
     int ran = 0;
     const weir_pool_opt narrow = {.min = 3, .max = 2}, odd = {.overflow = 9}, huge = {.queue = SIZE_MAX / 16},
-                        strange = {.wait = 77}, good = {.min = 1};
+                        strange = {.wait = 77}, none = {.overflow = -1}, hasty = {.grow_wait = -1},
+                        restless = {.idle = -1}, good = {.max = 1};
     const weir_job_opt high = {.priority = 3}, low = {.priority = -2}, how = {.overflow = 6}, late = {.deadline = -1},
                        slow = {.timeout = -1};
     CHECK_INT(weir_pool_start(&p, NULL, &narrow), EINVAL);
     CHECK_INT(weir_pool_start(&p, NULL, &odd), EINVAL);
     CHECK_INT(weir_pool_start(&p, NULL, &strange), EINVAL);
+    CHECK_INT(weir_pool_start(&p, NULL, &none), EINVAL);
+    CHECK_INT(weir_pool_start(&p, NULL, &hasty), EINVAL);
+    CHECK_INT(weir_pool_start(&p, NULL, &restless), EINVAL);
     CHECK_INT(weir_pool_start(&p, NULL, &huge), EOVERFLOW);
     REQUIRE(weir_pool_start(&p, NULL, &good) == 0);
     CHECK_INT(weir_pool_submit(NULL, &p, NULL, NULL, NULL), EINVAL);
@@ -58,220 +48,6 @@ TEST(misuse_is_told_and_changes_nothing)
     CHECK_INT(weir_pool_resize(&p, 2, 1), EINVAL);
     CHECK_INT(weir_pool_free(&p), 0);
     CHECK_INT(ran, 0);
-}
-
-TEST(starting_fails_at_every_thread_and_allocation_and_leaves_nothing)
-{
-    const weir_pool_opt opt = {.min = 3, .max = 3};
-    weir_pool p;
-    for (int k = 0; k < 3; k++) {
-        fail_thread = k;
-        CHECK_INT(weir_pool_start(&p, NULL, &opt), EAGAIN);
-        fail_thread = -1;
-        CHECK_INT(weir_thread_count(), 0);
-        CHECK_INT(allocations, 0);
-    }
-    for (int k = 0; k < 4; k++) {
-        fail_allocation = k;
-        CHECK_INT(weir_pool_start(&p, NULL, &opt), ENOMEM);
-        fail_allocation = -1;
-        CHECK_INT(allocations, 0);
-    }
-    fail_allocation = 4;
-    REQUIRE(weir_pool_start(&p, NULL, &opt) == 0);
-    fail_allocation = 0; /* from here on nothing is allocated */
-    int ran = 0;
-    for (int i = 0; i < 1000; i++)
-        CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, NULL), 0);
-    CHECK_INT(weir_pool_free(&p), 0);
-    fail_allocation = -1;
-    CHECK_INT(allocations, 0);
-}
-
-/* ---- room ---- */
-
-/* A pool whose worker stands, with one job queued and room for no other. */
-static void start_full(weir_pool *p, struct gate *g, int *ran, int overflow, const weir_job_opt *queued)
-{
-    const weir_pool_opt opt = {.queue = 1, .overflow = overflow};
-    start_blocked(p, g, &opt);
-    REQUIRE(weir_pool_submit(NULL, p, counts, ran, queued) == 0);
-}
-static void end(weir_pool *p, struct gate *g)
-{
-    gate_open(g);
-    CHECK_INT(weir_pool_drain(NULL, p), 0);
-    CHECK_INT(weir_pool_free(p), 0);
-    CHECK_INT(weir_thread_count(), 0);
-}
-
-TEST(no_room_reject_is_told_and_counted)
-{
-    weir_pool p;
-    struct gate g;
-    int ran = 0;
-    start_full(&p, &g, &ran, WEIR_OVERFLOW_REJECT, NULL);
-    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, NULL), EAGAIN);
-    CHECK_INT(weir_pool_try_submit(&p, counts, &ran, NULL), EAGAIN);
-    CHECK_INT(tally_of(&p).rejected, 2);
-    CHECK_INT(tally_of(&p).queued, 1);
-    CHECK_INT(tally_of(&p).running, 1);
-    end(&p, &g);
-    CHECK_INT(ran, 1);
-}
-
-TEST(no_room_at_one_priority_is_room_at_another)
-{
-    weir_pool p;
-    struct gate g;
-    int ran = 0;
-    const weir_job_opt opt = {.priority = WEIR_JOB_HIGH};
-    start_full(&p, &g, &ran, WEIR_OVERFLOW_REJECT, NULL);
-    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, &opt), 0);
-    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, &opt), EAGAIN);
-    end(&p, &g);
-    CHECK_INT(ran, 2);
-}
-
-TEST(no_room_the_newest_is_dropped_reported_and_counted)
-{
-    weir_pool p;
-    struct gate g;
-    int ran = 0;
-    weir_job_result result = {0};
-    const weir_job_opt opt = {.id = 7, .overflow = WEIR_OVERFLOW_DROP_NEWEST, .done = keeps, .done_arg = &result};
-    start_full(&p, &g, &ran, 0, NULL);
-    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, &opt), 0);
-    CHECK(result.id == 7 && result.error == EOVERFLOW && !result.ran && result.output == &ran);
-    CHECK_INT(tally_of(&p).dropped_newest, 1);
-    end(&p, &g);
-    CHECK_INT(ran, 1);
-}
-
-TEST(no_room_the_oldest_is_dropped_reported_and_counted)
-{
-    weir_pool p;
-    struct gate g;
-    int old = 0, ran = 0;
-    weir_job_result result = {0};
-    const weir_job_opt queued = {.id = 8, .done = keeps, .done_arg = &result},
-                       opt = {.overflow = WEIR_OVERFLOW_DROP_OLDEST};
-    start_full(&p, &g, &old, 0, &queued);
-    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, &opt), 0);
-    CHECK(result.id == 8 && result.error == EOVERFLOW && !result.ran);
-    CHECK_INT(tally_of(&p).dropped_oldest, 1);
-    end(&p, &g);
-    CHECK(old == 0 && ran == 1);
-}
-
-static int notes_thread(weir_ctx *ctx, void *arg)
-{
-    (void)ctx;
-    *(pthread_t *)arg = pthread_self();
-    return 0;
-}
-
-TEST(no_room_the_caller_runs_it)
-{
-    weir_pool p;
-    struct gate g;
-    int ran = 0;
-    pthread_t by;
-    memset(&by, 0, sizeof by);
-    start_full(&p, &g, &ran, WEIR_OVERFLOW_CALLER, NULL);
-    CHECK_INT(weir_pool_submit(NULL, &p, notes_thread, &by, NULL), 0);
-    CHECK(pthread_equal(by, pthread_self()));
-    CHECK_INT(tally_of(&p).caller_ran, 1);
-    end(&p, &g);
-    CHECK_INT(ran, 1);
-}
-
-TEST(no_room_waiting_for_it_ends_with_the_context)
-{
-    weir_pool p;
-    struct gate g;
-    int ran = 0;
-    weir_ctx ctx;
-    start_full(&p, &g, &ran, 0, NULL);
-    weir_ctx_init_timeout(&ctx, NULL, WEIR_MS(1));
-    CHECK_INT(weir_pool_submit(&ctx, &p, counts, &ran, NULL), ETIMEDOUT);
-    weir_ctx_free(&ctx);
-    weir_ctx_init(&ctx, NULL);
-    weir_ctx_cancel(&ctx, 0);
-    CHECK_INT(weir_pool_submit(&ctx, &p, counts, &ran, NULL), ECANCELED);
-    weir_ctx_free(&ctx);
-    end(&p, &g);
-    CHECK_INT(ran, 1);
-}
-
-static void submits_one(void *arg)
-{
-    void **both = (void **)arg;
-    CHECK_INT(weir_pool_submit(NULL, (weir_pool *)both[0], counts, both[1], NULL), 0);
-}
-
-TEST(no_room_waiting_for_it_goes_on_when_a_job_is_taken)
-{
-    weir_pool p;
-    struct gate g;
-    int ran = 0;
-    void *both[] = {&p, &ran};
-    start_full(&p, &g, &ran, 0, NULL);
-    struct test_team *team = test_start(1, submits_one, both, sizeof both);
-    EVENTUALLY(weir__waitq_sleepers(&p.queue.level[WEIR__JOB_NORMAL_LEVEL]->senders) == 1);
-    gate_open(&g);
-    test_join(team);
-    end(&p, &g);
-    CHECK_INT(ran, 2);
-}
-
-/* A job that submits as many more as the pool has not room for. */
-static weir_pool *inner;
-static int submits_many(weir_ctx *ctx, void *arg)
-{
-    for (int i = 0; i < 100; i++)
-        CHECK_INT(weir_pool_submit(ctx, inner, counts, arg, NULL), 0);
-    return 0;
-}
-
-TEST(a_job_that_submits_never_waits_for_room)
-{
-    weir_pool p;
-    int ran = 0;
-    const weir_pool_opt opt = {.min = 2, .queue = 1};
-    REQUIRE(weir_pool_start(&p, NULL, &opt) == 0);
-    inner = &p;
-    for (int i = 0; i < 10; i++)
-        CHECK_INT(weir_pool_submit(NULL, &p, submits_many, &ran, NULL), 0);
-    EVENTUALLY(counted(&ran) == 1000);
-    CHECK(tally_of(&p).caller_ran > 0);
-    CHECK_INT(weir_pool_free(&p), 0);
-}
-
-/* Two pools whose jobs submit to the other. */
-static weir_pool crossed[2];
-struct crossing {
-    int at, *ran;
-};
-static int crosses(weir_ctx *ctx, void *arg)
-{
-    struct crossing *c = (struct crossing *)arg;
-    for (int i = 0; i < 20; i++)
-        CHECK_INT(weir_pool_submit(ctx, &crossed[!c->at], counts, c->ran, NULL), 0);
-    return 0;
-}
-
-TEST(jobs_of_two_pools_that_submit_to_each_other_do_not_wait)
-{
-    int ran = 0;
-    const weir_pool_opt opt = {.min = 1, .queue = 1};
-    struct crossing to[] = {{0, &ran}, {1, &ran}};
-    REQUIRE(weir_pool_start(&crossed[0], NULL, &opt) == 0 && weir_pool_start(&crossed[1], NULL, &opt) == 0);
-    for (int i = 0; i < 20; i++)
-        CHECK_INT(weir_pool_submit(NULL, &crossed[i % 2], crosses, &to[i % 2], NULL), 0);
-    EVENTUALLY(counted(&ran) == 400);
-    CHECK_INT(weir_pool_free(&crossed[0]), 0);
-    CHECK_INT(weir_pool_free(&crossed[1]), 0);
 }
 
 /* ---- order ---- */
@@ -347,12 +123,6 @@ TEST(a_job_whose_deadline_passes_in_the_queue_is_not_run)
     CHECK_INT(ran, 1);
     CHECK(result.id == 1 && result.error == ETIMEDOUT && !result.ran && result.queued > 0 && result.running == 0);
     CHECK(future_result.id == 2 && future_result.error == 0 && future_result.ran);
-}
-
-static int until_ended(weir_ctx *ctx, void *arg)
-{
-    (void)arg;
-    return weir_sleep(ctx, WEIR_FOREVER);
 }
 
 TEST(a_job_that_runs_sees_its_timeout_and_its_deadline)
@@ -490,6 +260,22 @@ TEST(a_job_fails_from_any_depth_and_is_cleaned_up)
 }
 
 /* A job that fails in its caller, which is a job, ends itself alone. */
+TEST(outside_of_a_job_a_cleanup_runs_when_it_is_asked_to_and_failing_does_nothing)
+{
+    weir_job_cleanup cleanup;
+    int code = 5;
+    cleanups = 0;
+    weir_job_defer(&cleanup, cleans, &code);
+    weir_job_fail(EIO);
+    CHECK_INT(cleanups, 0);
+    weir_job_undefer(&cleanup, true);
+    CHECK_INT(cleanups, 1);
+    weir_job_defer(&cleanup, cleans, &code);
+    weir_job_undefer(&cleanup, false);
+    CHECK_INT(cleanups, 1);
+}
+
+static weir_pool *inner;
 static int fails_inside(weir_ctx *ctx, void *arg)
 {
     int code = EIO;
@@ -516,241 +302,6 @@ TEST(a_job_that_fails_in_a_job_that_ran_it_ends_alone)
     CHECK_INT(weir_pool_free(&other), 0);
     end(&p, &g);
     CHECK_INT(ran, 2);
-}
-
-/* ---- growing and shrinking ---- */
-
-TEST(it_grows_with_the_queue_and_shrinks_when_idle)
-{
-    weir_pool p;
-    struct gate g = {0, 0};
-    int ran = 0;
-    const weir_pool_opt opt = {.min = 1, .max = 4, .idle = WEIR_US(100)};
-    REQUIRE(weir_pool_start(&p, NULL, &opt) == 0);
-    for (int i = 0; i < 6; i++)
-        CHECK_INT(weir_pool_submit(NULL, &p, stands, &g, NULL), 0);
-    gate_await(&g, 4); /* never one waits while a worker could be started */
-    CHECK_INT(tally_of(&p).workers, 4);
-    CHECK_INT(tally_of(&p).grown, 3);
-    CHECK_INT(tally_of(&p).queued, 2);
-    gate_open(&g);
-    EVENTUALLY(tally_of(&p).workers == 1);
-    CHECK_INT(tally_of(&p).shrunk, 3);
-    CHECK_INT(tally_of(&p).most_workers, 4);
-    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, NULL), 0);
-    EVENTUALLY(counted(&ran) == 1);
-    CHECK_INT(weir_pool_free(&p), 0);
-}
-
-TEST(it_grows_when_a_job_has_waited_long)
-{
-    weir_pool p;
-    struct gate g = {0, 0};
-    const weir_pool_opt opt = {.min = 1, .max = 2, .grow_depth = 100, .grow_wait = WEIR_US(10)};
-    REQUIRE(weir_pool_start(&p, NULL, &opt) == 0);
-    CHECK_INT(weir_pool_submit(NULL, &p, stands, &g, NULL), 0);
-    gate_await(&g, 1);
-    for (weir_ns at = weir_now(); weir_now() < at + WEIR_US(20);)
-        sched_yield();
-    CHECK_INT(weir_pool_submit(NULL, &p, stands, &g, NULL), 0);
-    gate_await(&g, 2);
-    CHECK_INT(tally_of(&p).grown, 1);
-    gate_open(&g);
-    CHECK_INT(weir_pool_free(&p), 0);
-}
-
-TEST(it_does_not_grow_before)
-{
-    weir_pool p;
-    struct gate g = {0, 0};
-    int ran = 0;
-    const weir_pool_opt opt = {.min = 1, .max = 2, .grow_depth = 3, .grow_wait = WEIR_FOREVER};
-    REQUIRE(weir_pool_start(&p, NULL, &opt) == 0);
-    CHECK_INT(weir_pool_submit(NULL, &p, stands, &g, NULL), 0);
-    gate_await(&g, 1);
-    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, NULL), 0);
-    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, NULL), 0);
-    CHECK_INT(tally_of(&p).workers, 1);
-    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, NULL), 0);
-    EVENTUALLY(counted(&ran) == 3);
-    CHECK_INT(tally_of(&p).workers, 2);
-    gate_open(&g);
-    CHECK_INT(weir_pool_free(&p), 0);
-}
-
-/* A worker that has taken a job, and still counts as waiting, is not taken for one that will take the next. */
-TEST(it_grows_for_a_job_that_comes_while_a_worker_takes_another)
-{
-    weir_pool p;
-    struct gate g = {0, 0};
-    const weir_pool_opt opt = {.min = 1, .max = 2};
-    if (weir__ring_of(WEIR__MPMC) == WEIR_RING_CK)
-        SKIP("a ck ring has no moment between claim and release");
-    REQUIRE(weir_pool_start(&p, NULL, &opt) == 0);
-    held_at = "recv claimed";
-    __atomic_store_n(&held, 1, __ATOMIC_SEQ_CST);
-    CHECK_INT(weir_pool_submit(NULL, &p, stands, &g, NULL), 0);
-    EVENTUALLY(__atomic_load_n(&held, __ATOMIC_SEQ_CST) == 2);
-    CHECK_INT(weir_pool_submit(NULL, &p, stands, &g, NULL), 0);
-    CHECK_INT(tally_of(&p).workers, 1);
-    __atomic_store_n(&held, 0, __ATOMIC_SEQ_CST);
-    gate_await(&g, 2);
-    CHECK_INT(tally_of(&p).workers, 2);
-    gate_open(&g);
-    CHECK_INT(weir_pool_free(&p), 0);
-}
-
-TEST(a_refused_thread_is_counted_and_its_job_waits)
-{
-    weir_pool p;
-    struct gate g = {0, 0};
-    const weir_pool_opt opt = {.min = 1, .max = 2};
-    REQUIRE(weir_pool_start(&p, NULL, &opt) == 0);
-    CHECK_INT(weir_pool_submit(NULL, &p, stands, &g, NULL), 0);
-    gate_await(&g, 1);
-    fail_thread = 0;
-    CHECK_INT(weir_pool_submit(NULL, &p, stands, &g, NULL), 0);
-    CHECK_INT(weir_pool_resize(&p, 2, 2), EAGAIN);
-    fail_thread = -1;
-    CHECK_INT(tally_of(&p).refused, 2);
-    CHECK_INT(tally_of(&p).workers, 1);
-    gate_open(&g);
-    CHECK_INT(weir_pool_drain(NULL, &p), 0);
-    CHECK_INT(tally_of(&p).done, 2);
-    CHECK_INT(weir_pool_free(&p), 0);
-}
-
-TEST(its_bounds_change_while_it_runs)
-{
-    weir_pool p;
-    struct gate g = {0, 0};
-    const weir_pool_opt opt = {.min = 2, .name = "resized", .idle = WEIR_SEC(1000)};
-    REQUIRE(weir_pool_start(&p, NULL, &opt) == 0);
-    EVENTUALLY(printed("in idle on \"resized\""));
-    CHECK_INT(weir_pool_resize(&p, 5, 5), 0);
-    for (int i = 0; i < 5; i++)
-        CHECK_INT(weir_pool_submit(NULL, &p, stands, &g, NULL), 0);
-    gate_await(&g, 5);
-    CHECK_INT(weir_pool_resize(&p, 1, 3), 0);
-    gate_open(&g);
-    EVENTUALLY(tally_of(&p).workers == 3);
-    EVENTUALLY(weir__waitq_sleepers(&p.queue.idle) == 3);
-    CHECK_INT(weir_pool_resize(&p, 1, 1), 0);
-    EVENTUALLY(tally_of(&p).workers == 1);
-    CHECK_INT(weir_pool_drain(NULL, &p), 0);
-    CHECK_INT(weir_pool_resize(&p, 1, 1), EPIPE);
-    CHECK_INT(weir_pool_free(&p), 0);
-}
-
-/* A worker that has seen the old bounds, and is about to sleep, does not sleep over the new ones. */
-TEST(its_bounds_change_while_a_worker_goes_to_sleep)
-{
-    weir_pool p;
-    struct gate g;
-    const weir_pool_opt opt = {.idle = WEIR_SEC(1000)};
-    start_blocked(&p, &g, &opt);
-    held_at = "worker parks";
-    __atomic_store_n(&held, 1, __ATOMIC_SEQ_CST);
-    CHECK_INT(weir_pool_resize(&p, 2, 2), 0);
-    EVENTUALLY(__atomic_load_n(&held, __ATOMIC_SEQ_CST) == 2);
-    CHECK_INT(weir_pool_resize(&p, 1, 1), 0);
-    __atomic_store_n(&held, 0, __ATOMIC_SEQ_CST);
-    EVENTUALLY(tally_of(&p).workers == 1); /* the other stands behind the gate */
-    end(&p, &g);
-}
-
-/* ---- ending ---- */
-
-TEST(stop_ends_what_runs_and_reports_what_waits)
-{
-    weir_pool p;
-    int ran = 0;
-    weir_job_result run = {0}, waited = {0};
-    const weir_pool_opt one = {.min = 1};
-    const weir_job_opt a = {.done = keeps, .done_arg = &run, .name = "endless"},
-                       b = {.done = keeps, .done_arg = &waited};
-    REQUIRE(weir_pool_start(&p, NULL, &one) == 0);
-    CHECK_INT(weir_pool_submit(NULL, &p, until_ended, NULL, &a), 0);
-    EVENTUALLY(tally_of(&p).queued == 0);
-    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, &b), 0);
-    for (int i = 0; i < 3; i++)
-        CHECK_INT(weir_pool_stop(&p), 0);
-    CHECK(run.error == ECANCELED && run.ran);
-    CHECK(waited.error == ECANCELED && !waited.ran && ran == 0);
-    CHECK_INT(tally_of(&p).cancelled, 1);
-    CHECK_INT(weir_pool_drain(NULL, &p), 0);
-    CHECK_INT(weir_pool_free(&p), 0);
-}
-
-TEST(stop_with_a_deadline_leaves_what_runs_named_on_the_roll)
-{
-    weir_pool p;
-    struct gate g = {0, 0};
-    const weir_pool_opt one = {.min = 1, .name = "abc"};
-    const weir_job_opt opt = {.name = "stubborn"};
-    REQUIRE(weir_pool_start(&p, NULL, &one) == 0);
-    CHECK_INT(weir_pool_submit(NULL, &p, stands, &g, &opt), 0);
-    gate_await(&g, 1);
-    CHECK_INT(weir_pool_stop_until(&p, weir_now()), ETIMEDOUT);
-    CHECK(printed("abc-0"));
-    CHECK(printed("runs stubborn"));
-    weir_ctx ctx;
-    weir_ctx_init_timeout(&ctx, NULL, 0);
-    CHECK_INT(weir_pool_drain(&ctx, &p), ETIMEDOUT);
-    weir_ctx_free(&ctx);
-    gate_open(&g);
-    CHECK_INT(weir_pool_stop_until(&p, weir_now() + WEIR_SEC(50)), 0);
-    CHECK_INT(weir_pool_free(&p), 0);
-}
-
-TEST(a_context_that_ends_with_work_queued_leaves_nobody_waiting)
-{
-    weir_pool p;
-    struct gate g = {0, 0};
-    int ran = 0;
-    weir_ctx parent;
-    weir_job_future future;
-    weir_job_result result = {0};
-    const weir_pool_opt one = {.min = 1, .queue = 1};
-    weir_ctx_init(&parent, NULL);
-    REQUIRE(weir_future_make(&future) == 0);
-    REQUIRE(weir_pool_start(&p, &parent, &one) == 0);
-    const weir_job_opt opt = {.future = future};
-    CHECK_INT(weir_pool_submit(NULL, &p, stands, &g, NULL), 0);
-    gate_await(&g, 1);
-    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, &opt), 0);
-    weir_ctx_cancel(&parent, 0);
-    gate_open(&g);
-    CHECK_INT(weir_future_get(NULL, future, &result), 0);
-    CHECK(result.error == ECANCELED && !result.ran);
-    for (int i = 0; i < 10; i++) /* more than there is room for */
-        CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, NULL), 0);
-    CHECK_INT(weir_pool_drain(NULL, &p), 0);
-    CHECK_INT(ran, 0);
-    CHECK_INT(tally_of(&p).cancelled, 11);
-    CHECK_INT(weir_pool_free(&p), 0);
-    weir_ctx_free(&parent);
-    weir_future_free(&future);
-}
-
-static int ends_its_pool(weir_ctx *ctx, void *arg)
-{
-    CHECK_INT(weir_pool_drain(ctx, inner), EBUSY);
-    CHECK_INT(weir_pool_stop(inner), EBUSY);
-    CHECK_INT(weir_pool_free(inner), EBUSY);
-    return counts(ctx, arg);
-}
-
-TEST(a_job_may_begin_the_end_of_its_pool)
-{
-    weir_pool p;
-    int ran = 0;
-    inner = &p;
-    REQUIRE(weir_pool_start(&p, NULL, NULL) == 0);
-    CHECK_INT(weir_pool_submit(NULL, &p, ends_its_pool, &ran, NULL), 0);
-    EVENTUALLY(counted(&ran) == 1);
-    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, NULL), EPIPE);
-    CHECK_INT(weir_pool_free(&p), 0);
 }
 
 /* ---- as a runner ---- */

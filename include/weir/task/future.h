@@ -40,8 +40,8 @@ typedef int weir_future_fn(weir_ctx *ctx, void *arg, void *value);
 typedef struct weir_future_opt {
     const char *name;    /* on the roll of threads, and of the thread that runs it; "future" */
     weir_runner *runner; /* where it runs; NULL: on a thread of its own */
-    void *
-        memory; /* the caller's, WEIR_FUTURE_BYTES(T) of it; NULL: allocated. It outlives a function that runs, detached or not */
+    /* the caller's, WEIR_FUTURE_BYTES(T) of it; NULL: allocated. It outlives a function that runs, detached or not */
+    void *memory;
     size_t memory_size;
 } weir_future_opt;
 

@@ -61,7 +61,10 @@ typedef struct weir_job_opt {
     int overflow;     /* a weir_overflow */
     weir_ns deadline; /* a point in time: of its context, and it is not begun after; 0: none */
     weir_ns timeout;  /* of its context, from when it begins; 0: none */
-    const char *name; /* what the roll of threads says that its thread runs; outlives the job */
+    /* what the roll of threads and a trace say that its thread runs; outlives the job, and the trace */
+    const char *name;
+    /* its context carries this id (obs/correlation.h); 0: that of the context it was submitted with, if the pool correlates */
+    uint64_t correlation;
     /* Called once, by the thread that has run the job or found that it will not be run: a worker, or one that submits. */
     void (*done)(const weir_job_result *result, void *arg);
     void *done_arg;

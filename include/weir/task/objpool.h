@@ -79,8 +79,8 @@ typedef struct weir__seat {
     weir__atomic_u32 asked;
     weir__lock lock; /* of stolen */
     uint64_t stolen;
-    WEIR__PADDED weir__atomic_u64
-        object[WEIR__SEAT_ROOM]; /* addresses: a number would cost a multiplication and a load in each pair */
+    /* addresses: a number would cost a multiplication and a load in each pair */
+    WEIR__PADDED weir__atomic_u64 object[WEIR__SEAT_ROOM];
 } weir__seat;
 
 typedef struct weir_objpool {

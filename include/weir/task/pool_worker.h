@@ -19,91 +19,16 @@
  *   second submit sees that the worker has gone to work, or the worker sees the second job.
  *   A worker that wants to leave makes the number smaller, and then looks at the queue once more, with (L) between, as (A) and (B): either it sees the job that has
  *   just come, and stays, or who has submitted that sees that there may be a worker more.
- *   The lock is not held while the thread starts. Whoever finds a start in progress leaves it at that: the new worker will look when it takes a job.
+ *   The lock is not held while the thread starts. Whoever finds a start in progress leaves it at that, also the new worker, which may have taken a job before its
+ *   starter is back: so the starter looks again, under the lock, until all is well.
  *
  * Threads end as in a group: one that ends joins the one that ended before it; who waits for the end joins the last.
  */
 #ifndef WEIR_TASK_POOL_WORKER_H
 #define WEIR_TASK_POOL_WORKER_H
 
-#include "../sync/line.h"
-#include "pool_queue.h"
+#include "pool_job.h"
 
-/* Zero means the default, for each. */
-typedef struct weir_pool_opt {
-    unsigned min,
-        max;      /* workers; one of them 0: as the other; both: as many as there are CPUs for the calling thread */
-    size_t queue; /* room for so many jobs that wait, at each priority; 256 */
-    int overflow; /* a weir_overflow, for jobs that do not say; BLOCK */
-    unsigned age; /* a lower priority gets a turn after so many jobs of higher ones, in each worker; 16 */
-    unsigned grow_depth; /* a worker more when so many jobs wait that no worker waits for; 1 */
-    weir_ns grow_wait;   /* or when one does, and so long none was taken; 1 ms */
-    weir_ns idle;        /* a worker above min that has waited so long ends; 10 s */
-    int wait;            /* how workers wait: a weir_wait_strategy. One that never parks never ends for being idle. */
-    const char *name;    /* of the threads, with a number, and on the roll; outlives the pool; "pool" */
-    const int *
-        cpus; /* workers are pinned to these in turn, those that this process may not use left out; NULL: they are not pinned */
-    size_t cpus_count;
-} weir_pool_opt;
-
-enum {
-    WEIR__POOL_DONE,
-    WEIR__POOL_FAILED,
-    WEIR__POOL_EXPIRED,
-    WEIR__POOL_CANCELLED,
-    WEIR__POOL_REJECTED,
-    WEIR__POOL_DROPPED_NEWEST,
-    WEIR__POOL_DROPPED_OLDEST,
-    WEIR__POOL_CALLER_RAN,
-    WEIR__POOL_UNREPORTED,
-    WEIR__POOL_COUNTS
-};
-
-typedef struct weir_pool weir_pool;
-
-/* Lies on its thread's stack; linked in the pool, under the pool's lock. */
-typedef struct weir__pool_worker {
-    weir_pool *pool;
-    struct weir__pool_worker *next, *prev;
-    weir__atomic_u32 waits; /* 1: for a job */
-    weir__atomic_u64 took;  /* when it last took one, if jobs carry times */
-    weir__atomic_u64 count[WEIR__POOL_COUNTS];
-    weir__pool_turns turns;
-    const char *task; /* what the roll says that it runs */
-} weir__pool_worker;
-
-typedef struct weir__pool_runner {
-    weir_runner base;
-    weir_pool *pool;
-} weir__pool_runner;
-
-struct weir_pool {
-    weir__pool_queue queue;
-    weir__pool_runner runner;
-    weir_pool_opt opt;
-    weir__atomic_u32 min, max, threads; /* written under the lock, read by all */
-    weir__atomic_u32 timed;             /* jobs carry the time at which they were submitted */
-    uint32_t forks;
-    unsigned char apart[WEIR_CACHE_PAD];
-    weir_ctx ctx; /* of the jobs */
-    weir__atomic_u64 count[WEIR__POOL_COUNTS];
-    weir__lock lock; /* of all that follows */
-    weir__pool_worker *workers;
-    weir__waiter_list for_end;
-    unsigned listed, numbered, most;
-    uint64_t grown, shrunk, refused;
-    bool ending, growing, has_ended_thread;
-    weir__thread ended_thread; /* nobody has joined it yet */
-};
-
-/* The worker that the calling thread is, of whichever pool; or NULL. */
-WEIR_API weir__pool_worker *weir__pool_worker_self(void);
-/* Sees to a job that was taken from the queue, or never was in it: runs or reports it. */
-WEIR_API void weir__pool_see_to(weir_pool *p, const weir__job *job);
-/* Counts one of these. */
-WEIR_API void weir__pool_note(weir_pool *p, int what);
-/* Tells whoever wants to know that a job has ended with `error`. */
-WEIR_API void weir__pool_report(weir_pool *p, const weir__job *job, int error, bool ran, weir_ns begun, weir_ns ended);
 /* Starts a worker if the queue is long. */
 WEIR_API void weir__pool_consider(weir_pool *p);
 /* Starts a worker. 0, EAGAIN. Called and returns locked, and is not in between. */
@@ -113,118 +38,6 @@ WEIR_API int weir__pool_grow(weir_pool *p);
 
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_TASK_POOL_WORKER_IMPLEMENTED)
 #define WEIR_TASK_POOL_WORKER_IMPLEMENTED
-
-#ifndef WEIR__POOL_WORKER_SELF /* the model's threads have no thread-locals */
-static WEIR_THREAD_LOCAL weir__pool_worker *weir__pool_worker_own;
-#define WEIR__POOL_WORKER_SELF() (&weir__pool_worker_own)
-#endif
-
-WEIR_API weir__pool_worker *weir__pool_worker_self(void)
-{
-    return *WEIR__POOL_WORKER_SELF();
-}
-
-/* A worker counts for itself, so that no line is fought for; relaxed: numbers. */
-WEIR_API void weir__pool_note(weir_pool *p, int what)
-{
-    weir__pool_worker *w = weir__pool_worker_self();
-    if (w != NULL && w->pool == p)
-        weir__store_rlx(&w->count[what], weir__load_rlx(&w->count[what]) + 1);
-    else
-        (void)weir__add_rlx(&p->count[what], 1);
-}
-
-/* ---- a job ---- */
-
-WEIR_API void weir__pool_report(weir_pool *p, const weir__job *job, int error, bool ran, weir_ns begun, weir_ns ended)
-{
-    const weir__pool_worker *w = weir__pool_worker_self();
-    weir_job_result result;
-    int rc = 0;
-    if (job->done == NULL && job->results == NULL && job->future == NULL)
-        return;
-    result.id = job->id;
-    result.output = job->arg;
-    result.error = error;
-    result.ran = ran;
-    result.queued = begun - job->queued_at;
-    result.running = ended - begun;
-    if (job->done != NULL)
-        job->done(&result, job->done_arg);
-    if (job->future != NULL)
-        (void)weir__future_set(job->future, &result, 0); /* EINVAL: the program has set it */
-    if (job->results != NULL)
-        rc = weir__try_send_slow(job->results, &result);
-    if (rc == EAGAIN && w != NULL && w->pool == p)
-        rc = weir__send_slow(&p->ctx, job->results, &result, WEIR_FOREVER);
-    if (rc != 0)
-        weir__pool_note(p, WEIR__POOL_UNREPORTED);
-}
-
-/* For a runner: no job, so weir_job_fail does nothing in it, and never leaves through whoever called it. */
-static void weir__pool_run_plain(weir_pool *p, const weir__job *job)
-{
-    weir__job_frame **frame = WEIR__JOB_FRAME(), *outer = *frame;
-    *frame = NULL;
-    job->fn.plain(job->arg);
-    *frame = outer;
-    weir__pool_note(p, WEIR__POOL_DONE);
-}
-
-/* Calls the job, in a context of its own if it has a time limit. What it returns. */
-static int weir__pool_call(weir_pool *p, const weir__job *job, weir_ns now)
-{
-    weir_ctx own;
-    weir_ns until = job->deadline == 0 ? WEIR_FOREVER : job->deadline;
-    int rc;
-    if (job->deadline == 0 && job->timeout == 0)
-        return weir__job_call(job->fn.task, job->guard, &p->ctx, job->arg);
-    if (job->timeout != 0 && weir_time_add(now, job->timeout) < until)
-        until = weir_time_add(now, job->timeout);
-    weir_ctx_init_deadline(&own, &p->ctx, until);
-    rc = weir__job_call(job->fn.task, job->guard, &own, job->arg);
-    weir_ctx_free(&own);
-    return rc;
-}
-
-/* The same, and says on the roll what is running. */
-static int weir__pool_call_named(weir_pool *p, const weir__job *job, weir_ns now)
-{
-    weir__pool_worker *w = weir__pool_worker_self();
-    const char *outer = w == NULL ? NULL : w->task;
-    int rc;
-    if (w == NULL || job->name == NULL)
-        return weir__pool_call(p, job, now);
-    w->task = job->name;
-    weir_thread_task(job->name);
-    rc = weir__pool_call(p, job, now);
-    w->task = outer;
-    weir_thread_task(outer);
-    return rc;
-}
-
-WEIR_API void weir__pool_see_to(weir_pool *p, const weir__job *job)
-{
-    const bool timed = job->queued_at != 0 || job->deadline != 0 || job->timeout != 0;
-    const weir_ns begun = timed ? weir_now() : 0;
-    int rc;
-    if (job->is_plain) {
-        weir__pool_run_plain(p, job);
-        return;
-    }
-    rc = weir_ctx_err(&p->ctx);
-    if (WEIR_UNLIKELY(rc != 0)) {
-        weir__pool_note(p, WEIR__POOL_CANCELLED);
-        weir__pool_report(p, job, rc, false, begun, begun);
-    } else if (WEIR_UNLIKELY(job->deadline != 0 && begun >= job->deadline)) {
-        weir__pool_note(p, WEIR__POOL_EXPIRED);
-        weir__pool_report(p, job, ETIMEDOUT, false, begun, begun);
-    } else {
-        rc = weir__pool_call_named(p, job, begun);
-        weir__pool_note(p, rc == 0 ? WEIR__POOL_DONE : WEIR__POOL_FAILED);
-        weir__pool_report(p, job, rc, true, begun, timed ? weir_now() : 0);
-    }
-}
 
 /* ---- how many workers ---- */
 
@@ -241,6 +54,7 @@ WEIR_API int weir__pool_grow(weir_pool *p)
     p->growing = true;
     weir__lock_release(&p->lock);
     rc = weir__roll_start(&thread, weir__pool_worker_thread, p);
+    WEIR_HOOK("worker started");
     weir__lock_take(&p->lock);
     p->growing = false;
     if (rc == 0)
@@ -276,8 +90,8 @@ WEIR_API void weir__pool_consider(weir_pool *p)
     if (weir__pool_queue_len(&p->queue) == 0)
         return;
     weir__lock_take(&p->lock);
-    if (!p->ending && !p->growing && weir__load_rlx(&p->threads) < weir__load_rlx(&p->max) && weir__pool_is_short(p) &&
-        weir__pool_grow(p) == 0)
+    while (!p->ending && !p->growing && weir__load_rlx(&p->threads) < weir__load_rlx(&p->max) &&
+           weir__pool_is_short(p) && weir__pool_grow(p) == 0)
         p->grown++;
     weir__lock_release(&p->lock);
 }
@@ -312,11 +126,18 @@ static bool weir__pool_worker_park(weir__pool_worker *w, bool owes, weir_ns unti
     return owes || weir__load_rlx(&parker.state) == WEIR__TICKET_QUEUE; /* relaxed: nobody knows of it any more */
 }
 
+/* A spin that found a job is worth another one of full length; one that did not is cut by half, down to a turn or two. With more threads than cores the one
+ * that would submit a job waits for the core on which a worker spins: with two workers and a submitter on one core a sixth of all time went there. */
+static inline void weir__pool_worker_learn(weir__pool_worker *w, bool found)
+{
+    w->unspun = found ? 0 : (w->unspun + WEIR_SPIN_TURNS) / 2;
+}
+
 /* Waits for a job. 0; EPIPE: there will be none; EAGAIN: the worker may end if there are enough others. */
 static int weir__pool_worker_wait(weir__pool_worker *w, weir__job *job)
 {
     weir_pool *p = w->pool;
-    weir__backoff turns = {p->opt.wait, 0};
+    weir__backoff turns = {p->opt.wait, w->unspun};
     bool owes = false, late = false;
     weir_ns since = 0;
     int rc = EAGAIN;
@@ -337,8 +158,9 @@ static int weir__pool_worker_wait(weir__pool_worker *w, weir__job *job)
         else if (since == 0 || since == WEIR_FOREVER)
             since = weir_now();
         owes = weir__pool_worker_park(w, owes, weir_time_add(since, p->opt.idle), &late);
-        turns.turn = 0;
+        turns.turn = w->unspun;
     }
+    weir__pool_worker_learn(w, rc == 0 && weir__backoff_spinning(&turns));
     if (rc == EPIPE)
         weir__waitq_wake(&p->queue.idle, WEIR__WAKE_ALL);
     else if (owes)

@@ -174,6 +174,9 @@ MODEL(limiter_map_forgets, .setup = map_setup, .finish = accounts_hold, .preempt
       .threads = {asks_1_twice, asks_2})
 MODEL(limiter_map_three_keys, .setup = map_setup, .finish = accounts_hold, .preemptions = 2, .stale = 1,
       .threads = {asks_1, asks_2_and_3, asks_1})
+/* Whoever finds the key that another has just brought in finds its full bucket, too. */
+MODEL(limiter_map_new_key_found, .setup = map_setup, .finish = accounts_hold, .preemptions = 2, .stale = 4,
+      .threads = {asks_2, asks_2})
 MODEL(limiter_map_changes, .setup = map_setup, .finish = accounts_hold, .preemptions = 2, .stale = 1,
       .threads = {asks_1, asks_2, map_changes})
 

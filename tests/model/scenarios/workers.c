@@ -51,6 +51,10 @@ THREAD(setup_one, setup_with(1, 1, 1))
 THREAD(setup_two, setup_with(2, 2, 2))
 THREAD(setup_meeting, setup_with(2, 2, 2); meeting = true)
 THREAD(setup_idle, setup_with(2, 1, 1))
+/* One of the two is no thread here: it is listed, and busy with a job that lasts until the next one has run. */
+THREAD(setup_busy, setup_with(2, 1, 1); pool.opt.grow_depth = 1; pool.listed = 1)
+/* One worker, and room for another. */
+THREAD(setup_growing, setup_with(2, 1, 2); pool.threads = 1; pool.opt.grow_depth = 1; meeting = true)
 
 THREAD(works, (void)weir__pool_worker_thread(&pool))
 static void work_once(void)
@@ -107,8 +111,17 @@ THREAD(rejects_0, submit(0, WEIR_OVERFLOW_REJECT, true))
 THREAD(rejects_1, submit(1, WEIR_OVERFLOW_REJECT, true))
 THREAD(drops_for_0, submit(0, WEIR_OVERFLOW_DROP_OLDEST, true))
 THREAD(drops_for_1, submit(1, WEIR_OVERFLOW_DROP_OLDEST, true))
-THREAD(drains, MODEL_CHECK(weir_pool_drain(NULL, &pool) == 0))
-THREAD(stops, MODEL_CHECK(weir_pool_stop(&pool) == 0))
+/* What was accepted has been seen to when they return, and no worker is left. */
+MODEL_OUTSIDE static void all_is_over(int rc)
+{
+    MODEL_CHECK(rc == 0 && pool.threads == 0);
+    for (int i = 0; i < JOBS; i++)
+        MODEL_CHECK(!accepted[i] || reported[i]);
+}
+THREAD(drains, all_is_over(weir_pool_drain(NULL, &pool)))
+THREAD(stops, all_is_over(weir_pool_stop(&pool)))
+/* Who drops a job sees to it, maybe a little later. */
+THREAD(stops_beside_who_drops, MODEL_CHECK(weir_pool_stop(&pool) == 0))
 
 /* Nothing but the submit may wake a worker until the jobs have run. */
 static void submit_and_see(int first, int n)
@@ -121,6 +134,18 @@ static void submit_and_see(int first, int n)
 }
 THREAD(sees_one_done, submit_and_see(0, 1))
 THREAD(sees_two_done, submit_and_see(0, 2))
+static void see_beside_who_is_busy(void)
+{
+    submit(0, WEIR_OVERFLOW_BLOCK, false);
+    while (!done_with(1))
+        model_wait();
+    weir__lock_take(&pool.lock);
+    weir__store_rlx(&pool.threads, weir__load_rlx(&pool.threads) - 1);
+    pool.listed--;
+    weir__lock_release(&pool.lock);
+    MODEL_CHECK(weir_pool_drain(NULL, &pool) == 0);
+}
+THREAD(sees_one_done_beside_who_is_busy, see_beside_who_is_busy())
 
 MODEL_OUTSIDE static void all_seen_to(void)
 {
@@ -175,7 +200,7 @@ MODEL(workers_last_place, .setup = setup_none, .finish = one_is_refused, .preemp
 MODEL(workers_last_place_for_newest, .setup = setup_none, .finish = one_is_queued, .preemptions = 3, .stale = 2,
       .threads = {drops_for_0, drops_for_1})
 MODEL(workers_last_place_fought_for, .setup = setup_one, .finish = all_seen_to, .preemptions = 1, .stale = 1,
-      .threads = {works, drops_for_0, drops_for_1, stops})
+      .threads = {works, drops_for_0, drops_for_1, stops_beside_who_drops})
 MODEL(workers_wait_for_room, .setup = setup_one, .finish = all_seen_to, .preemptions = 1, .stale = 1,
       .threads = {works, submits_0, submits_1, drains})
 MODEL(workers_woken, .setup = setup_one, .finish = one_ran, .preemptions = 3, .stale = 2,
@@ -188,3 +213,37 @@ MODEL(workers_that_meet, .setup = setup_meeting, .finish = both_met, .preemption
 /* One of the two may end for being idle while the job comes; a worker is left for it. */
 MODEL(workers_woken_while_one_ends, .setup = setup_idle, .finish = one_ran, .preemptions = 1, .ticks = 1,
       .threads = {works, works, sees_one_done})
+/* The idle one leaves, and the busy one cannot take the job that comes: either it stays, or who submits starts another. */
+MODEL(workers_one_leaves_while_the_other_is_busy, .setup = setup_busy, .finish = one_ran, .preemptions = 2, .stale = 1,
+      .ticks = 1, .threads = {works, sees_one_done_beside_who_is_busy})
+/* Two jobs that wait for each other come to one worker: it sees the second, or who submits that sees that it has gone to work. */
+MODEL(workers_one_more_is_started, .setup = setup_growing, .finish = both_ran, .preemptions = 1, .stale = 1,
+      .threads = {works, sees_two_done})
+
+/* ---- an array: what the helpers share is freed once, by the last who has it ---- */
+
+static int halves[2], doubled[2];
+static int doubles(weir_ctx *ctx, void *arg, const void *in, void *out)
+{
+    (void)ctx;
+    (void)arg;
+    *(int *)out += 2 * *(const int *)in; /* plain: each element belongs to one thread, and then to the caller */
+    return 0;
+}
+MODEL_OUTSIDE static void setup_array(void)
+{
+    setup_with(1, 1, 1);
+    for (int i = 0; i < 2; i++) {
+        halves[i] = i + 1;
+        doubled[i] = 0;
+    }
+}
+static void map_both(void)
+{
+    MODEL_CHECK(weir_pool_map(NULL, &pool, doubles, NULL, halves, doubled, 2, NULL) == 0);
+    MODEL_CHECK(doubled[0] == 2 && doubled[1] == 4);
+    MODEL_CHECK(weir_pool_drain(NULL, &pool) == 0);
+}
+THREAD(maps, map_both())
+MODEL(workers_share_an_array, .setup = setup_array, .finish = all_seen_to, .preemptions = 3, .stale = 1,
+      .threads = {works, maps})

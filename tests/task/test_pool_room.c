@@ -1,0 +1,173 @@
+/* tests/task/test_pool_room.c: what becomes of a job for which a pool has no room. */
+#include "harness.h"
+
+#include "pool.h"
+
+TEST(no_room_reject_is_told_and_counted)
+{
+    weir_pool p;
+    struct gate g;
+    int ran = 0;
+    start_full(&p, &g, &ran, WEIR_OVERFLOW_REJECT, NULL);
+    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, NULL), EAGAIN);
+    CHECK_INT(weir_pool_try_submit(&p, counts, &ran, NULL), EAGAIN);
+    CHECK_INT(tally_of(&p).rejected, 2);
+    CHECK_INT(tally_of(&p).queued, 1);
+    CHECK_INT(tally_of(&p).running, 1);
+    end(&p, &g);
+    CHECK_INT(ran, 1);
+}
+
+TEST(no_room_at_one_priority_is_room_at_another)
+{
+    weir_pool p;
+    struct gate g;
+    int ran = 0;
+    const weir_job_opt opt = {.priority = WEIR_JOB_HIGH};
+    start_full(&p, &g, &ran, WEIR_OVERFLOW_REJECT, NULL);
+    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, &opt), 0);
+    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, &opt), EAGAIN);
+    end(&p, &g);
+    CHECK_INT(ran, 2);
+}
+
+TEST(no_room_the_newest_is_dropped_reported_and_counted)
+{
+    weir_pool p;
+    struct gate g;
+    int ran = 0;
+    weir_job_result result = {0};
+    const weir_job_opt opt = {.id = 7, .overflow = WEIR_OVERFLOW_DROP_NEWEST, .done = keeps, .done_arg = &result};
+    start_full(&p, &g, &ran, 0, NULL);
+    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, &opt), 0);
+    CHECK(result.id == 7 && result.error == EOVERFLOW && !result.ran && result.output == &ran);
+    CHECK_INT(tally_of(&p).dropped_newest, 1);
+    end(&p, &g);
+    CHECK_INT(ran, 1);
+}
+
+TEST(no_room_the_oldest_is_dropped_reported_and_counted)
+{
+    weir_pool p;
+    struct gate g;
+    int old = 0, ran = 0;
+    weir_job_result result = {0};
+    const weir_job_opt queued = {.id = 8, .done = keeps, .done_arg = &result},
+                       opt = {.overflow = WEIR_OVERFLOW_DROP_OLDEST};
+    start_full(&p, &g, &old, 0, &queued);
+    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, &opt), 0);
+    CHECK(result.id == 8 && result.error == EOVERFLOW && !result.ran);
+    CHECK_INT(tally_of(&p).dropped_oldest, 1);
+    end(&p, &g);
+    CHECK(old == 0 && ran == 1);
+}
+
+static int notes_thread(weir_ctx *ctx, void *arg)
+{
+    (void)ctx;
+    *(pthread_t *)arg = pthread_self();
+    return 0;
+}
+
+TEST(no_room_the_caller_runs_it)
+{
+    weir_pool p;
+    struct gate g;
+    int ran = 0;
+    pthread_t by;
+    memset(&by, 0, sizeof by);
+    start_full(&p, &g, &ran, WEIR_OVERFLOW_CALLER, NULL);
+    CHECK_INT(weir_pool_submit(NULL, &p, notes_thread, &by, NULL), 0);
+    CHECK(pthread_equal(by, pthread_self()));
+    CHECK_INT(tally_of(&p).caller_ran, 1);
+    end(&p, &g);
+    CHECK_INT(ran, 1);
+}
+
+TEST(no_room_waiting_for_it_ends_with_the_context)
+{
+    weir_pool p;
+    struct gate g;
+    int ran = 0;
+    weir_ctx ctx;
+    start_full(&p, &g, &ran, 0, NULL);
+    weir_ctx_init_timeout(&ctx, NULL, WEIR_MS(1));
+    CHECK_INT(weir_pool_submit(&ctx, &p, counts, &ran, NULL), ETIMEDOUT);
+    weir_ctx_free(&ctx);
+    weir_ctx_init(&ctx, NULL);
+    weir_ctx_cancel(&ctx, 0);
+    CHECK_INT(weir_pool_submit(&ctx, &p, counts, &ran, NULL), ECANCELED);
+    weir_ctx_free(&ctx);
+    end(&p, &g);
+    CHECK_INT(ran, 1);
+}
+
+static void submits_one(void *arg)
+{
+    void **both = (void **)arg;
+    CHECK_INT(weir_pool_submit(NULL, (weir_pool *)both[0], counts, both[1], NULL), 0);
+}
+
+TEST(no_room_waiting_for_it_goes_on_when_a_job_is_taken)
+{
+    weir_pool p;
+    struct gate g;
+    int ran = 0;
+    void *both[] = {&p, &ran};
+    start_full(&p, &g, &ran, 0, NULL);
+    struct test_team *team = test_start(1, submits_one, both, sizeof both);
+    EVENTUALLY(weir__waitq_sleepers(&p.queue.level[WEIR__JOB_NORMAL_LEVEL]->senders) == 1);
+    gate_open(&g);
+    test_join(team);
+    end(&p, &g);
+    CHECK_INT(ran, 2);
+}
+
+/* A job that submits as many more as the pool has not room for. */
+static weir_pool *inner;
+static int submits_many(weir_ctx *ctx, void *arg)
+{
+    for (int i = 0; i < 100; i++)
+        CHECK_INT(weir_pool_submit(ctx, inner, counts, arg, NULL), 0);
+    return 0;
+}
+
+TEST(a_job_that_submits_never_waits_for_room)
+{
+    weir_pool p;
+    int ran = 0;
+    const weir_pool_opt opt = {.min = 2, .queue = 1};
+    REQUIRE(weir_pool_start(&p, NULL, &opt) == 0);
+    inner = &p;
+    for (int i = 0; i < 10; i++)
+        CHECK_INT(weir_pool_submit(NULL, &p, submits_many, &ran, NULL), 0);
+    EVENTUALLY(counted(&ran) == 1000);
+    CHECK(tally_of(&p).caller_ran > 0);
+    CHECK_INT(weir_pool_free(&p), 0);
+}
+
+/* Two pools whose jobs submit to the other. */
+static weir_pool crossed[2];
+struct crossing {
+    int at, *ran;
+};
+static int crosses(weir_ctx *ctx, void *arg)
+{
+    struct crossing *c = (struct crossing *)arg;
+    for (int i = 0; i < 20; i++)
+        CHECK_INT(weir_pool_submit(ctx, &crossed[!c->at], counts, c->ran, NULL), 0);
+    return 0;
+}
+
+TEST(jobs_of_two_pools_that_submit_to_each_other_do_not_wait)
+{
+    int ran = 0;
+    const weir_pool_opt opt = {.min = 1, .queue = 1};
+    struct crossing to[] = {{0, &ran}, {1, &ran}};
+    REQUIRE(weir_pool_start(&crossed[0], NULL, &opt) == 0 && weir_pool_start(&crossed[1], NULL, &opt) == 0);
+    for (int i = 0; i < 20; i++)
+        CHECK_INT(weir_pool_submit(NULL, &crossed[i % 2], crosses, &to[i % 2], NULL), 0);
+    EVENTUALLY(counted(&ran) == 400);
+    CHECK_INT(weir_pool_free(&crossed[0]), 0);
+    CHECK_INT(weir_pool_free(&crossed[1]), 0);
+}
