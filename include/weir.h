@@ -5418,8 +5418,8 @@ typedef struct weir_limiter_map {
     weir__atomic_u64 most; /* the burst, in tokens; UINT64_MAX: no limit */
     weir__atomic_u32 lock; /* guards all below, and who is in the table */
     weir__atomic_u64 used; /* keys; read by anybody */
-    weir__atomic_u64
-        none_before; /* a time: before it no bucket will be full, the last search has found. A cancel, without the lock, makes it 0 */
+    /* a time: before it no bucket will be full, the last search has found. A cancel, without the lock, makes it 0 */
+    weir__atomic_u64 none_before;
     uint64_t capacity, hand; /* hand: where the search for full buckets goes on */
     uint64_t salt;           /* how many keys have come in */
     double rate;
@@ -5921,7 +5921,7 @@ static inline int weir_sliding_window_wait(weir_ctx *ctx, weir_sliding_window *w
  *   In both the limit grows only where it was used: at least half of the samples were admitted when no more than an eighth of the places was free. So
  *   neither bursts with idleness between, nor little load, inflate it. The gradient shrinks only where half of it was in use.
  *
- * What is promised, and tested by simulation (tests/guard/test_adaptive.c)
+ * What is promised, and tested by simulation (tests/guard/test_adaptive_server.c)
  *   gradient, a server with steady service times, callers who always want more, capacities of 5 to 1000: 10 round trips (of S) after the capacity has
  *   halved, or recovered, the limit is within 20 % of it (or one place, where that is more) and stays there. Windows that measure come on top, and do
  *   not count. After all service times have become longer for good the limit falls to a third or so, and is back in 40 round trips. From the
@@ -5976,8 +5976,8 @@ enum { WEIR_ADAPTIVE_OK, WEIR_ADAPTIVE_FAILED, WEIR_ADAPTIVE_DROPPED }; /* outco
 /* Zero means the default, for each. */
 typedef struct weir_adaptive_config {
     int method; /* WEIR_ADAPTIVE_GRADIENT */
-    int64_t initial, min,
-        max; /* limits: 20, 1, 1000; 1 … WEIR_ADAPTIVE_MAX. gradient: `initial` comes after the first window, which measures */
+    /* limits: 20, 1, 1000; 1 … WEIR_ADAPTIVE_MAX. gradient: `initial` comes after the first window, which measures */
+    int64_t initial, min, max;
     int tolerance; /* gradient: percent of the latency without a queue that are still taken for none; 105, 100 … 1000 */
     int backoff;   /* percent of the limit that remain after a drop; 90, 1 … 99 */
     int measure; /* gradient: windows from one measuring of the latency without a queue to the next, in the end; 256. -1: only the first */
@@ -6005,8 +6005,8 @@ typedef struct weir_adaptive {
     weir__adaptive_sums sums[2];
     /* Of whoever has ended a window; handed on by `window`. */
     int64_t kept, most; /* the limit to go on with after measuring; the greatest since */
-    uint64_t unloaded, spread,
-        recent; /* latencies: without a queue; mean - least when that was measured; of the last windows */
+    /* latencies: without a queue; mean - least when that was measured; of the last windows */
+    uint64_t unloaded, spread, recent;
     int until_measuring, interval; /* windows; below 0: never; the next but one */
 } weir_adaptive;
 
@@ -6231,6 +6231,7 @@ struct weir_policy_next {
     weir_task_fn *fn;
     void *arg;
     int refused_by; /* of the last weir_policy_go; -1: the task, or a layer's own doing */
+    void *told;     /* what functions of the program's that a layer asks get as their arg: the task's, as a rule */
 };
 
 typedef struct weir_policy_report {
@@ -6241,6 +6242,10 @@ typedef struct weir_policy_report {
 /* Runs fn within the layers. What the first layer returns; with none, fn. EINVAL: count is negative. report: may be NULL. */
 WEIR_API int weir_policy_call(weir_ctx *ctx, const weir_policy_layer *layers, int count, weir_task_fn *fn, void *arg,
                               weir_policy_report *report);
+
+/* For who calls a function of the program's by a task of the library's own: told is what the program has given. */
+WEIR_API int weir__policy_call(weir_ctx *ctx, const weir_policy_layer *layers, int count, weir_task_fn *fn, void *arg,
+                               void *told, weir_policy_report *report);
 
 /* For layers: calls all that is inside of this one. */
 WEIR_API int weir_policy_go(weir_ctx *ctx, weir_policy_next *next);
@@ -14647,16 +14652,22 @@ WEIR_API int weir_policy_go(weir_ctx *ctx, weir_policy_next *next)
     return rc;
 }
 
-WEIR_API int weir_policy_call(weir_ctx *ctx, const weir_policy_layer *layers, int count, weir_task_fn *fn, void *arg,
-                              weir_policy_report *report)
+WEIR_API int weir__policy_call(weir_ctx *ctx, const weir_policy_layer *layers, int count, weir_task_fn *fn, void *arg,
+                               void *told, weir_policy_report *report)
 {
-    weir_policy_next next = {layers, 0, count, fn, arg, -1};
+    weir_policy_next next = {layers, 0, count, fn, arg, -1, told};
     int rc = count < 0 ? EINVAL : weir_policy_go(ctx, &next);
     if (report != NULL) {
         report->refused_by = next.refused_by;
         report->name = next.refused_by < 0 ? NULL : layers[next.refused_by].name;
     }
     return rc;
+}
+
+WEIR_API int weir_policy_call(weir_ctx *ctx, const weir_policy_layer *layers, int count, weir_task_fn *fn, void *arg,
+                              weir_policy_report *report)
+{
+    return weir__policy_call(ctx, layers, count, fn, arg, arg, report);
 }
 
 /* ---- retry: which of the attempts it was whose result counts ---- */
@@ -14680,7 +14691,7 @@ static bool weir__policy_retryable(int code, void *arg)
 {
     const weir__policy_attempts *attempts = (const weir__policy_attempts *)arg;
     const weir_retry_config *config = (const weir_retry_config *)attempts->next->layers[attempts->next->at - 1].guard;
-    return config->retryable(code, attempts->next->arg);
+    return config->retryable(code, attempts->next->told);
 }
 
 WEIR_API int weir__policy_retry(weir_ctx *ctx, const weir_policy_layer *layer, weir_policy_next *next)

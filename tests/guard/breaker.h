@@ -79,4 +79,13 @@ static inline int trip(struct bench *t)
     return n;
 }
 
+/* Open, and its time has come. */
+static inline void bench_begin_due(struct bench *t, weir_breaker_config config)
+{
+    config.consecutive = 1;
+    bench_begin(t, config);
+    CHECK_INT(fail(t), 0);
+    hand_move(&t->hand, OPEN_TIME);
+}
+
 #endif /* WEIR_TEST_GUARD_BREAKER_H */

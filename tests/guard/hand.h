@@ -53,4 +53,17 @@ static inline void hand_move(struct hand *h, weir_ns by)
     __atomic_add_fetch(&h->at, by, __ATOMIC_ACQ_REL);
 }
 
+/* So many attempts with the default pauses, without jitter, for either of these two codes. */
+static inline weir_retry_config hand_retries(struct hand *h, int attempts, const int (*codes)[2])
+{
+    weir_retry_config c;
+    memset(&c, 0, sizeof c);
+    c.attempts = attempts;
+    c.codes = *codes;
+    c.n_codes = 2;
+    c.jitter = WEIR_JITTER_NONE;
+    c.clock = &h->clock;
+    return c;
+}
+
 #endif /* WEIR_TEST_GUARD_HAND_H */

@@ -1,4 +1,6 @@
 /* tests/guard/test_limiter_map.c: a limiter for each key: room, forgetting, changes, and races between those who decide and those who move in. */
+#include "../faults/failing.h"
+
 #include "guard/hand.h"
 
 static struct hand hand;
@@ -132,6 +134,61 @@ TEST(waiting_and_giving_back)
     CHECK_INT(weir_limiter_map_allow(&m, 3, 1), 0);
     CHECK_INT(weir_limiter_map_cancel(&m, 99, &r), EAGAIN);
     weir_limiter_map_free(&m);
+}
+
+/* The map has computed that none will be full for long. In so large a table the new key's own places hardly ever hold the one that has become so. */
+TEST(what_is_given_back_makes_room_before_the_time_that_a_search_has_found)
+{
+    enum { MANY = 1000, TIMES = 20 };
+    weir_reservation r[TIMES];
+    begin(1, 2, MANY);
+    for (uint64_t key = 0; key < MANY; key++)
+        if (key < TIMES)
+            CHECK_INT(weir_limiter_map_reserve(&m, key, 2, &r[key]), 0);
+        else
+            CHECK_INT(weir_limiter_map_allow(&m, key, 2), 0);
+    for (uint64_t i = 0; i < TIMES; i++) {
+        CHECK_INT(weir_limiter_map_allow(&m, MANY + i, 2), EOVERFLOW);
+        CHECK_INT(weir_limiter_map_cancel(&m, i, &r[i]), 0);
+        CHECK_INT(weir_limiter_map_allow(&m, MANY + i, 2), 0);
+    }
+    CHECK_INT(weir_limiter_map_count(&m), MANY);
+    weir_limiter_map_free(&m);
+}
+
+TEST(without_memory_or_room_it_says_so)
+{
+    weir_reservation r;
+    weir_ctx ctx;
+    fail_allocation = 0;
+    CHECK_INT(weir_limiter_map_init(&m, 1, 1, 10, NULL), ENOMEM);
+    fail_allocation = -1;
+    weir_limiter_map_free(&m);
+    begin(10, 2, 1);
+    CHECK_INT(weir_limiter_map_allow(&m, 1, 2), 0);
+    CHECK_INT(weir_limiter_map_reserve(&m, 2, 1, &r), EOVERFLOW);
+    CHECK_INT(weir_limiter_map_wait(NULL, &m, 2, 1), EOVERFLOW);
+    CHECK_INT(weir_limiter_map_cancel(&m, 2, &r), EAGAIN);
+    /* Too late: its time has come. Nor is anything given back to a key that has been forgotten. */
+    CHECK_INT(weir_limiter_map_reserve(&m, 1, 1, &r), 0);
+    hand_move(&hand, WEIR_MS(101));
+    CHECK_INT(weir_limiter_map_cancel(&m, 1, &r), EAGAIN);
+    weir_limiter_map_free(&m);
+    begin(10, 2, 1);
+    CHECK_INT(weir_limiter_map_reserve(&m, 1, 2, &r), 0);
+    hand_move(&hand, WEIR_SEC(1));
+    CHECK_INT(weir_limiter_map_allow(&m, 2, 1), 0);
+    hand.at = r.when;
+    CHECK_INT(weir_limiter_map_cancel(&m, 1, &r), EAGAIN);
+    weir_limiter_map_free(&m);
+    /* What never comes is not waited for. */
+    begin(0, 1, 1);
+    weir_ctx_init_timeout(&ctx, NULL, WEIR_SEC(1000));
+    CHECK_INT(weir_limiter_map_wait(&ctx, &m, 1, 1), 0);
+    CHECK_INT(weir_limiter_map_wait(&ctx, &m, 1, 1), ETIMEDOUT);
+    weir_ctx_free(&ctx);
+    weir_limiter_map_free(&m);
+    CHECK_INT(allocations, 0);
 }
 
 /* ---- races ---- */

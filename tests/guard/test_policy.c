@@ -16,18 +16,6 @@ static int works(weir_ctx *ctx, void *arg)
     return ++w->calls <= w->fails ? w->code : 0;
 }
 
-static weir_retry_config retries(int attempts)
-{
-    weir_retry_config c;
-    memset(&c, 0, sizeof c);
-    c.attempts = attempts;
-    c.codes = passing;
-    c.n_codes = 2;
-    c.jitter = WEIR_JITTER_NONE;
-    c.clock = &hand.clock;
-    return c;
-}
-
 TEST(without_layers_the_task_is_called)
 {
     struct work w = {0, 9, EIO, 0};
@@ -103,7 +91,7 @@ static void begin(int attempts, uint32_t consecutive, double rate, int64_t burst
     c.consecutive = consecutive;
     c.open_time = WEIR_SEC(10);
     c.clock = &hand.clock;
-    retry = retries(attempts);
+    retry = hand_retries(&hand, attempts, &passing);
     REQUIRE(weir_breaker_init(&breaker, &c) == 0 && weir_limiter_init(&limiter, rate, burst, &hand.clock) == 0);
 }
 
@@ -211,6 +199,23 @@ TEST(a_function_that_decides_gets_the_programs_arg)
 
 /* ---- the others ---- */
 
+/* Two units, of which the first call keeps one: whoever is next does not wait, so it is the count that tells. */
+static int looks_at_the_bulkhead(weir_ctx *ctx, void *arg)
+{
+    (void)ctx;
+    return (int)weir_sem_available((weir_sem *)arg) + 100;
+}
+
+TEST(a_bulkhead_has_its_unit_back_whatever_the_call_returns)
+{
+    weir_sem sem = WEIR_SEM_INIT(2);
+    const weir_policy_layer layers[] = {weir_policy_bulkhead(&sem), {"gate", says_no, NULL, EPERM}};
+    CHECK_INT(weir_policy_call(NULL, layers, 1, looks_at_the_bulkhead, &sem, NULL), 101);
+    CHECK_INT(weir_sem_available(&sem), 2);
+    CHECK_INT(weir_policy_call(NULL, layers, 2, looks_at_the_bulkhead, &sem, NULL), EPERM);
+    CHECK_INT(weir_sem_available(&sem), 2);
+}
+
 TEST(bulkhead_windows_and_adaptive_limit)
 {
     struct work w = {0, 0, 0, 0};
@@ -290,7 +295,7 @@ TEST(of_two_attempts_at_once_the_report_is_the_winners)
     for (int round = 0; round < 20; round++) {
         weir_policy_report report;
         hand_init(&hand, WEIR_SEC(100));
-        retry = retries(2);
+        retry = hand_retries(&hand, 2, &passing);
         retry.hedge = WEIR_US(100);
         {
             const weir_policy_layer layers[] = {weir_policy_retry(&retry), {"second", refuses_the_second, NULL, EPERM}};

@@ -32,15 +32,8 @@ static int works(weir_ctx *ctx, void *arg)
 
 static weir_retry_config plain(int attempts)
 {
-    weir_retry_config c;
-    memset(&c, 0, sizeof c);
-    c.attempts = attempts;
-    c.codes = passing;
-    c.n_codes = 2;
-    c.jitter = WEIR_JITTER_NONE;
-    c.clock = &hand.clock;
     hand_init(&hand, WEIR_SEC(5));
-    return c;
+    return hand_retries(&hand, attempts, &passing);
 }
 
 TEST(it_calls_again_until_it_succeeds)

@@ -23,7 +23,7 @@
  *   In both the limit grows only where it was used: at least half of the samples were admitted when no more than an eighth of the places was free. So
  *   neither bursts with idleness between, nor little load, inflate it. The gradient shrinks only where half of it was in use.
  *
- * What is promised, and tested by simulation (tests/guard/test_adaptive.c)
+ * What is promised, and tested by simulation (tests/guard/test_adaptive_server.c)
  *   gradient, a server with steady service times, callers who always want more, capacities of 5 to 1000: 10 round trips (of S) after the capacity has
  *   halved, or recovered, the limit is within 20 % of it (or one place, where that is more) and stays there. Windows that measure come on top, and do
  *   not count. After all service times have become longer for good the limit falls to a third or so, and is back in 40 round trips. From the
@@ -80,8 +80,8 @@ enum { WEIR_ADAPTIVE_OK, WEIR_ADAPTIVE_FAILED, WEIR_ADAPTIVE_DROPPED }; /* outco
 /* Zero means the default, for each. */
 typedef struct weir_adaptive_config {
     int method; /* WEIR_ADAPTIVE_GRADIENT */
-    int64_t initial, min,
-        max; /* limits: 20, 1, 1000; 1 … WEIR_ADAPTIVE_MAX. gradient: `initial` comes after the first window, which measures */
+    /* limits: 20, 1, 1000; 1 … WEIR_ADAPTIVE_MAX. gradient: `initial` comes after the first window, which measures */
+    int64_t initial, min, max;
     int tolerance; /* gradient: percent of the latency without a queue that are still taken for none; 105, 100 … 1000 */
     int backoff;   /* percent of the limit that remain after a drop; 90, 1 … 99 */
     int measure; /* gradient: windows from one measuring of the latency without a queue to the next, in the end; 256. -1: only the first */
@@ -109,8 +109,8 @@ typedef struct weir_adaptive {
     weir__adaptive_sums sums[2];
     /* Of whoever has ended a window; handed on by `window`. */
     int64_t kept, most; /* the limit to go on with after measuring; the greatest since */
-    uint64_t unloaded, spread,
-        recent; /* latencies: without a queue; mean - least when that was measured; of the last windows */
+    /* latencies: without a queue; mean - least when that was measured; of the last windows */
+    uint64_t unloaded, spread, recent;
     int until_measuring, interval; /* windows; below 0: never; the next but one */
 } weir_adaptive;
 

@@ -48,8 +48,8 @@ typedef struct weir_limiter_map {
     weir__atomic_u64 most; /* the burst, in tokens; UINT64_MAX: no limit */
     weir__atomic_u32 lock; /* guards all below, and who is in the table */
     weir__atomic_u64 used; /* keys; read by anybody */
-    weir__atomic_u64
-        none_before; /* a time: before it no bucket will be full, the last search has found. A cancel, without the lock, makes it 0 */
+    /* a time: before it no bucket will be full, the last search has found. A cancel, without the lock, makes it 0 */
+    weir__atomic_u64 none_before;
     uint64_t capacity, hand; /* hand: where the search for full buckets goes on */
     uint64_t salt;           /* how many keys have come in */
     double rate;

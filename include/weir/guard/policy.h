@@ -46,6 +46,7 @@ struct weir_policy_next {
     weir_task_fn *fn;
     void *arg;
     int refused_by; /* of the last weir_policy_go; -1: the task, or a layer's own doing */
+    void *told;     /* what functions of the program's that a layer asks get as their arg: the task's, as a rule */
 };
 
 typedef struct weir_policy_report {
@@ -56,6 +57,10 @@ typedef struct weir_policy_report {
 /* Runs fn within the layers. What the first layer returns; with none, fn. EINVAL: count is negative. report: may be NULL. */
 WEIR_API int weir_policy_call(weir_ctx *ctx, const weir_policy_layer *layers, int count, weir_task_fn *fn, void *arg,
                               weir_policy_report *report);
+
+/* For who calls a function of the program's by a task of the library's own: told is what the program has given. */
+WEIR_API int weir__policy_call(weir_ctx *ctx, const weir_policy_layer *layers, int count, weir_task_fn *fn, void *arg,
+                               void *told, weir_policy_report *report);
 
 /* For layers: calls all that is inside of this one. */
 WEIR_API int weir_policy_go(weir_ctx *ctx, weir_policy_next *next);
@@ -148,16 +153,22 @@ WEIR_API int weir_policy_go(weir_ctx *ctx, weir_policy_next *next)
     return rc;
 }
 
-WEIR_API int weir_policy_call(weir_ctx *ctx, const weir_policy_layer *layers, int count, weir_task_fn *fn, void *arg,
-                              weir_policy_report *report)
+WEIR_API int weir__policy_call(weir_ctx *ctx, const weir_policy_layer *layers, int count, weir_task_fn *fn, void *arg,
+                               void *told, weir_policy_report *report)
 {
-    weir_policy_next next = {layers, 0, count, fn, arg, -1};
+    weir_policy_next next = {layers, 0, count, fn, arg, -1, told};
     int rc = count < 0 ? EINVAL : weir_policy_go(ctx, &next);
     if (report != NULL) {
         report->refused_by = next.refused_by;
         report->name = next.refused_by < 0 ? NULL : layers[next.refused_by].name;
     }
     return rc;
+}
+
+WEIR_API int weir_policy_call(weir_ctx *ctx, const weir_policy_layer *layers, int count, weir_task_fn *fn, void *arg,
+                              weir_policy_report *report)
+{
+    return weir__policy_call(ctx, layers, count, fn, arg, arg, report);
 }
 
 /* ---- retry: which of the attempts it was whose result counts ---- */
@@ -181,7 +192,7 @@ static bool weir__policy_retryable(int code, void *arg)
 {
     const weir__policy_attempts *attempts = (const weir__policy_attempts *)arg;
     const weir_retry_config *config = (const weir_retry_config *)attempts->next->layers[attempts->next->at - 1].guard;
-    return config->retryable(code, attempts->next->arg);
+    return config->retryable(code, attempts->next->told);
 }
 
 WEIR_API int weir__policy_retry(weir_ctx *ctx, const weir_policy_layer *layer, weir_policy_next *next)
