@@ -89,9 +89,25 @@
  *   guard/budget.h       retries stay under a share of the requests
  *   guard/retry.h        called again, when it fails in a way that may pass
  *   guard/policy.h       guards around a call, in the order listed
+ *   flow/dead_letter.h   where a stage puts the items that have failed for good
+ *   flow/option.h        what a stage can be told: threads, order, guards, errors
+ *   flow/desk.h          where a worker of a stage works: what is counted and guarded
  *   flow/loop.h          generate, map, sink, fan-out, fan-in as inline loops
+ *   flow/room.h          the desks of a stage, the rooms of a pipeline
  *   flow/pipeline.h      the threads of a pipeline, and how it ends
+ *   flow/stage.h         what every stage is made of; order among several workers
  *   flow/stages.h        the stages of a pipeline, one call each
+ *   flow/filter.h        filter and flat-map: fewer values, or more
+ *   flow/fuse.h          several maps in one thread
+ *   flow/throttle.h      a limiter as a stage
+ *   flow/tee.h           every value to each output
+ *   flow/partition.h     by key: same key, same worker
+ *   flow/merge.h         many inputs, each as often; or by order of their values
+ *   flow/batch.h         so many values at a time, or what has come in time
+ *   flow/window.h        a result for each span of values, or of time
+ *   flow/progress.h      how far a pipeline is, and which stage holds it up
+ *   flow/bar.h           that as a line, on a terminal
+ *   flow/metrics.h       that for Prometheus
  *   flow/generator.h     a lazy sequence
  *   run/signal.h         signals, counted in a word
  *   run/shutdown.h       how a program stops: signals, phases, a report
@@ -6319,6 +6335,326 @@ static inline weir_policy_layer weir_policy_adaptive(weir_adaptive *adaptive)
 
 #endif /* WEIR_GUARD_POLICY_H */
 
+/* ==== weir/flow/dead_letter.h ==== */
+
+/* weir/flow/dead_letter.h: where a stage puts the items that have failed for good.
+ *
+ *     typedef weir_dead(struct order) dead_order;               { weir_dead_letter why; struct order item; }
+ *     typedef weir_chan(dead_order) dead_orders;
+ *
+ *     weir_stage_opt opt = {.name = "book", .on_error = WEIR_ON_ERROR_DEAD_LETTER, .dead = WEIR_DEAD_LETTERS(orders, dead)};
+ *     weir_map(&p, orders, booked, book, NULL, &opt);
+ *     weir_sink(&p, dead, write_down, &journal, NULL);           or a thread of the program's own: weir_recv(ctx, dead, &letter)
+ *
+ * Meaning
+ *   WEIR_DEAD_LETTERS(ch, dead): what flows through the channel ch goes to the channel dead. ch is the stage's input; for a generator, its
+ *   output: the item is then what the generator had left in its value (zeros, where it had written nothing). That the item has the type of ch's
+ *   elements is checked when this is compiled; that the stage is one of such elements, by size, when it is started.
+ *   Any number of stages may use one dead-letter channel of the same element type. It is a channel of the caller's: of a kind that allows as many
+ *   senders as there are workers of all these stages (EINVAL where the kind allows one, and there are more, or another stage).
+ *   Full: the worker waits for room, as at its output, until the pipeline ends; the item counts as abandoned then. Closed by those who
+ *   read it: the item's error ends the pipeline, for there is nobody left to be told.
+ *   It is closed by the pipeline, when the last stage that uses it has ended, but not before weir_pipeline_started or weir_pipeline_wait has been
+ *   called: until then another stage may come that uses it.
+ */
+#ifndef WEIR_FLOW_DEAD_LETTER_H
+#define WEIR_FLOW_DEAD_LETTER_H
+
+
+/* Why an item is where it is. */
+typedef struct weir_dead_letter {
+    int error;              /* what the stage function returned at last, or the guard that refused to call it */
+    int calls;              /* of the stage function, for this item */
+    const char *stage;      /* its name */
+    const char *refused_by; /* the guard whose refusal `error` is; NULL: none */
+    uint64_t id;            /* weir_correlation of the context that the stage function got */
+} weir_dead_letter;
+
+/* The element type of a dead-letter channel. Name it by typedef. */
+#define weir_dead(T)                                                                                                   \
+    struct {                                                                                                           \
+        weir_dead_letter why;                                                                                          \
+        T item;                                                                                                        \
+    }
+
+/* weir_stage_opt.dead; made by WEIR_DEAD_LETTERS. */
+typedef struct weir_dead_letters {
+    weir__chan *chan;
+    int kind;
+    size_t size, item_at, item_size;
+} weir_dead_letters;
+
+#define WEIR_DEAD_LETTERS(ch, dead)                                                                                    \
+    weir__dead_letters(WEIR__CHAN(dead), WEIR__KIND((dead).core), sizeof *(dead).elem,                                 \
+                       __builtin_offsetof(__typeof__(*(dead).elem), item) +                                            \
+                           0 * sizeof(1 ? &(dead).elem->why : (weir_dead_letter *)0),                                  \
+                       sizeof *(ch).elem + 0 * sizeof(1 ? &(dead).elem->item : (ch).elem))
+
+static inline weir_dead_letters weir__dead_letters(weir__chan *chan, int kind, size_t size, size_t item_at,
+                                                   size_t item_size)
+{
+    weir_dead_letters letters;
+    letters.chan = chan;
+    letters.kind = kind;
+    letters.size = size;
+    letters.item_at = item_at;
+    letters.item_size = item_size;
+    return letters;
+}
+
+#endif /* WEIR_FLOW_DEAD_LETTER_H */
+
+/* ==== weir/flow/option.h ==== */
+
+/* weir/flow/option.h: what a stage of a pipeline can be told: threads, order, and what happens to an item that fails.
+ *
+ * Guards and errors
+ *   `guards` stand around each call of the stage function (guard/policy.h): retry, breaker, limiter, timeout; the first is the outermost. What the
+ *   outermost returns at last decides: 0, and the item goes on; else it has failed for good, whether the function failed or a guard
+ *   refused to call it, and on_error says what becomes of it:
+ *       WEIR_ON_ERROR_FAIL          the error ends the pipeline
+ *       WEIR_ON_ERROR_SKIP          the item is counted and forgotten
+ *       WEIR_ON_ERROR_DEAD_LETTER   it is sent to `dead` (flow/dead_letter.h)
+ *   What a function has written to its output before it failed is not sent. EPIPE from a function is no failure, and no guard sees it: it ends the
+ *   stage. If the pipeline's own context has ended when a function fails, then the item has not failed: it is abandoned, and no letter is sent.
+ *   A generator that fails is called again, under the two latter; it has to move on by itself.
+ *   Guards may not hedge (EINVAL): two calls for one item would write to one place. A layer of the program's own calls what is inside one at a time;
+ *   one that returns 0 although the last call failed, or without a call, makes an item fail with ENODATA: there is nothing to send.
+ */
+#ifndef WEIR_FLOW_OPTION_H
+#define WEIR_FLOW_OPTION_H
+
+
+#define WEIR__STAGE_NAME "stage"
+
+enum { WEIR_ON_ERROR_FAIL, WEIR_ON_ERROR_SKIP, WEIR_ON_ERROR_DEAD_LETTER };
+
+/* Zero means the default, for each. */
+typedef struct weir_stage_opt {
+    const char *name; /* of its threads, for people; kept as a pointer. "stage" */
+    unsigned workers; /* threads that run the task at once; 1 */
+    bool ordered;     /* keep the order of the input, whatever the number of workers */
+    const int *cpus;  /* worker i is pinned to cpus[i % cpu_count]; copied. Not pinned */
+    size_t cpu_count;
+    size_t queue; /* values that a queue inside of the stage takes: an ordered stage has two for each worker; 64 */
+    weir_wait_strategy wait; /* how the stage waits at them; as at the channel beside them */
+    /* The following are for stages with a function of the program's own, those of flow/stages.h. */
+    int on_error;                    /* WEIR_ON_ERROR_FAIL */
+    weir_dead_letters dead;          /* for WEIR_ON_ERROR_DEAD_LETTER: WEIR_DEAD_LETTERS(ch, dead) */
+    const weir_policy_layer *guards; /* around each call; kept as a pointer until weir_pipeline_wait has returned */
+    int guard_count;
+    /* The correlation id of an item: weir_correlation(ctx) in the stage function, of what runs below it, and in a trace. The pipeline's own */
+    uint64_t (*correlate)(const void *item);
+} weir_stage_opt;
+
+#endif /* WEIR_FLOW_OPTION_H */
+
+/* ==== weir/flow/desk.h ==== */
+
+/* weir/flow/desk.h: where a worker of a stage works: all that its loop does beside the stage function goes through here.
+ *
+ *     weir__desk_recv     the next value of the input
+ *     weir__desk_send     a value for the output
+ *     weir__desk_call     the stage function, under the guards of the stage
+ *     weir__desk_failed   what becomes of an item whose stage function has failed
+ *
+ * A desk of NULL, as the loops of flow/loop.h have, counts nothing and guards nothing, and folds away. A worker has a desk only if its pipeline is
+ * watched or traced, or its stage has guards, an error policy or correlation ids (flow/room.h).
+ *
+ * Counting
+ *   Each desk has lines of its own. Its worker alone writes there, without read-modify-writes; any thread reads. What has become of an item is
+ *   stored with release after `in`, which counted it; who reads the outcomes first (acquire) and `in` last never finds more outcomes than items.
+ *       in = out + dropped + skipped + dead + fatal + abandoned, and the one in hand                     where each item in makes one out
+ *   Time is only read when a channel makes the worker wait, twice for each time.
+ */
+#ifndef WEIR_FLOW_DESK_H
+#define WEIR_FLOW_DESK_H
+
+
+/* One end of a stage: a channel with what the compiler knows of it. */
+typedef struct weir__port {
+    weir__chan *chan;
+    int kind;
+    size_t size;
+} weir__port;
+
+/* ---- a watch that one thread starts and stops, and any thread reads --------------------------------------------------------- */
+
+/* Twice the time so far; while it runs: twice (the time so far - when it was started), plus 1. All of it in one word, modulo 2^64, so that nobody
+ * reads one half before a change and the other after it. */
+typedef weir__atomic_u64 weir__stopwatch;
+
+static inline void weir__stopwatch_start(weir__stopwatch *w, weir_ns now)
+{
+    weir__store_rlx(w, (weir__load_rlx(w) - 2 * (uint64_t)now) | 1);
+}
+static inline void weir__stopwatch_stop(weir__stopwatch *w, weir_ns now)
+{
+    weir__store_rlx(w, (weir__load_rlx(w) & ~(uint64_t)1) + 2 * (uint64_t)now);
+}
+/* now: read after the clock of whoever has started it, or a moment before: then it is 0 rather than less. */
+static inline weir_ns weir__stopwatch_read(const weir__stopwatch *w, weir_ns now)
+{
+    const uint64_t word = weir__load_rlx(w);
+    const int64_t twice = (int64_t)((word & 1) != 0 ? (word & ~(uint64_t)1) + 2 * (uint64_t)now : word);
+    return twice < 0 ? 0 : twice / 2;
+}
+
+/* ---- the desk --------------------------------------------------------------------------------------------------------------- */
+
+/* What the desks of a stage have in common: flow/room.h makes it. Only read while the stage runs, but for what room.h says. */
+typedef struct weir__room weir__room;
+
+typedef struct WEIR__PADDED weir__desk {
+    weir__atomic_u64 in, out, dropped, skipped, dead, fatal, abandoned;
+    weir__stopwatch life, blocked_in, blocked_out;
+    weir__room *room;
+    /* The rest is the worker's own. */
+    weir_ctx own;     /* under the pipeline's context: carries the id of the item in hand */
+    const void *item; /* in hand */
+    uint64_t id;
+    int calls;              /* of the stage function, for the item in hand */
+    const char *refused_by; /* the guard that has refused it */
+    unsigned char *letter;  /* room for one */
+} weir__desk;
+
+/* By the worker: before its first item, and after its last. */
+WEIR_API void weir__desk_open(weir__desk *desk, weir_ctx *ctx);
+WEIR_API void weir__desk_close(weir__desk *desk);
+
+/* Release: pairs with the acquire loads of weir__desk_read, in flow/progress.h. */
+static inline void weir__desk_count(weir__atomic_u64 *counter)
+{
+    weir__store_rel(counter, weir__load_rlx(counter) + 1);
+}
+
+/* The same, when the channel was not ready at once. */
+WEIR_API int weir__desk_recv_slow(weir__desk *desk, weir_ctx *ctx, weir__port in, void *value, weir_ns deadline);
+WEIR_API int weir__desk_send_slow(weir__desk *desk, weir_ctx *ctx, weir__port out, const void *value);
+
+/* The next value: 0; EPIPE at the end of the input; or why the context has ended. _until: at most until a point on weir's clock: then ETIMEDOUT
+ * too. */
+WEIR_INLINE int weir__desk_recv_until(weir__desk *desk, weir_ctx *ctx, weir__port in, void *value, weir_ns deadline)
+{
+    int rc = weir__ctx_ended(ctx);
+    if (WEIR_UNLIKELY(rc != 0))
+        return rc;
+    if (desk == NULL)
+        return weir__recv(ctx, in.chan, in.kind, value, in.size, deadline);
+    if (WEIR_UNLIKELY(!weir__chan_pop(in.chan, in.kind, value, in.size, &rc)))
+        rc = weir__desk_recv_slow(desk, ctx, in, value, deadline);
+    if (WEIR_LIKELY(rc == 0)) {
+        desk->item = value;
+        weir__desk_count(&desk->in);
+    }
+    return rc;
+}
+WEIR_INLINE int weir__desk_recv(weir__desk *desk, weir_ctx *ctx, weir__port in, void *value)
+{
+    return weir__desk_recv_until(desk, ctx, in, value, WEIR_FOREVER);
+}
+
+/* 0; EPIPE: nobody wants more; or why the context has ended: the item in hand is abandoned. */
+WEIR_INLINE int weir__desk_send(weir__desk *desk, weir_ctx *ctx, weir__port out, const void *value)
+{
+    int rc;
+    if (desk == NULL)
+        return weir__send(ctx, out.chan, out.kind, value, out.size, WEIR_FOREVER);
+    if (WEIR_UNLIKELY(!weir__chan_push(out.chan, out.kind, value, out.size, &rc)))
+        rc = weir__desk_send_slow(desk, ctx, out, value);
+    weir__desk_count(WEIR_LIKELY(rc == 0) ? &desk->out : &desk->abandoned);
+    return rc;
+}
+
+/* Calls fn(ctx, arg), for the item that was received last, under the guards of the stage. 0; EPIPE from fn; or the error of the item. */
+WEIR_API int weir__desk_guarded(weir__desk *desk, weir_ctx *ctx, weir_task_fn *fn, void *arg);
+WEIR_INLINE int weir__desk_call(weir__desk *desk, weir_ctx *ctx, weir_task_fn *fn, void *arg)
+{
+    return desk == NULL ? fn(ctx, arg) : weir__desk_guarded(desk, ctx, fn, arg);
+}
+
+/* The stage function has failed on *item with rc. 0: it has been dealt with, go on with the next one; else the error that ends the stage. */
+WEIR_API int weir__desk_given_up(weir__desk *desk, weir_ctx *ctx, int rc, const void *item);
+WEIR_INLINE int weir__desk_failed(weir__desk *desk, weir_ctx *ctx, int rc, const void *item)
+{
+    return desk == NULL ? rc : weir__desk_given_up(desk, ctx, rc, item);
+}
+
+/* Before a generator is called: its item will be *value, which is all that a dead letter would hold if it writes nothing. */
+WEIR_API void weir__desk_blank(weir__desk *desk, void *value);
+
+/* ---- for stages that go on in another way ------------------------------------------------------------------------------------ */
+
+/* Without waiting: EAGAIN: nothing there, no room. */
+WEIR_INLINE int weir__desk_try_recv(weir__desk *desk, weir__port in, void *value)
+{
+    const int rc = weir__try_recv(in.chan, in.kind, value, in.size);
+    if (desk != NULL && rc == 0) {
+        desk->item = value;
+        weir__desk_count(&desk->in);
+    }
+    return rc;
+}
+WEIR_INLINE int weir__desk_try_send(weir__desk *desk, weir__port out, const void *value)
+{
+    const int rc = weir__try_send(out.chan, out.kind, value, out.size);
+    if (desk != NULL && rc == 0)
+        weir__desk_count(&desk->out);
+    return rc;
+}
+
+/* A value has come, has gone, by a select of the stage's own; is not to be sent; will not be sent. */
+WEIR_INLINE void weir__desk_took(weir__desk *desk)
+{
+    if (desk != NULL)
+        weir__desk_count(&desk->in);
+}
+WEIR_INLINE void weir__desk_gave(weir__desk *desk)
+{
+    if (desk != NULL)
+        weir__desk_count(&desk->out);
+}
+WEIR_INLINE void weir__desk_dropped(weir__desk *desk)
+{
+    if (desk != NULL)
+        weir__desk_count(&desk->dropped);
+}
+WEIR_INLINE void weir__desk_abandoned(weir__desk *desk)
+{
+    if (desk != NULL)
+        weir__desk_count(&desk->abandoned);
+}
+
+/* The worker begins to wait, or has waited, by a call of the stage's own: for input, or for room at an output. */
+WEIR_API void weir__desk_waits(weir__desk *desk, bool for_input);
+WEIR_API void weir__desk_goes_on(weir__desk *desk, bool for_input);
+
+struct weir__room {
+    weir__room *next; /* in the order in which the stages were started */
+    const char *name;
+    unsigned workers;
+    weir__atomic_u32 running; /* workers that have not returned */
+    weir__desk *desks;
+    /* What was asked for. */
+    int on_error, guard_count;
+    const weir_policy_layer *guards;
+    uint64_t (*correlate)(const void *item);
+    weir_dead_letters dead;
+    size_t item_size; /* of what a letter holds */
+    void *told;       /* what guards that ask functions of the program's tell them */
+    weir_trace *trace;
+    weir_clock *clock; /* of the times that a worker is blocked */
+    bool timed, makes; /* whether those are measured; whether the stage is a generator */
+    /* The channels beside it, for progress: compared, and only queue is looked into, which is NULL once the stages are gone. Guarded by the lock of
+     * weir__rooms. */
+    const weir__chan **ins, **outs;
+    size_t in_count, out_count;
+    weir__chan *queue;
+    bool aside; /* what it takes has already been counted as failed */
+};
+
+#endif /* WEIR_FLOW_DESK_H */
+
 /* ==== weir/flow/loop.h ==== */
 
 /* weir/flow/loop.h: what a stage does, as a loop in the calling thread.
@@ -6360,13 +6696,6 @@ typedef int weir_generate_fn(weir_ctx *ctx, void *arg, void *value);
 typedef int weir_map_fn(weir_ctx *ctx, void *arg, const void *in, void *out);
 typedef int weir_sink_fn(weir_ctx *ctx, void *arg, const void *value);
 
-/* One end of a stage: a channel with what the compiler knows of it. */
-typedef struct weir__port {
-    weir__chan *chan;
-    int kind;
-    size_t size;
-} weir__port;
-
 WEIR_INLINE weir__port weir__port_of(weir__chan *c, int kind, size_t size)
 {
     weir__port p;
@@ -6374,6 +6703,12 @@ WEIR_INLINE weir__port weir__port_of(weir__chan *c, int kind, size_t size)
     p.kind = kind;
     p.size = size;
     return p;
+}
+/* The port, where a check of types has come to 0. */
+WEIR_INLINE weir__port weir__port_if(weir__port port, size_t zero)
+{
+    port.size += zero;
+    return port;
 }
 #define WEIR__PORT(ch) weir__port_of(WEIR__CHAN(ch), WEIR__KIND((ch).core), sizeof *(ch).elem)
 #define WEIR__FITS(ch) WEIR__REQUIRE(sizeof *(ch).elem <= WEIR_LOOP_BYTES)
@@ -6396,18 +6731,6 @@ typedef union weir__loop_value {
     unsigned char align __attribute__((aligned(64)));
 } weir__loop_value;
 
-WEIR_INLINE int weir__port_send(weir_ctx *ctx, weir__port out, const void *value)
-{
-    return weir__send(ctx, out.chan, out.kind, value, out.size, WEIR_FOREVER);
-}
-
-/* The next value: 0; EPIPE at the end of the input; or why the context has ended. */
-WEIR_INLINE int weir__port_recv(weir_ctx *ctx, weir__port in, void *value)
-{
-    const int err = weir__ctx_ended(ctx);
-    return WEIR_UNLIKELY(err != 0) ? err : weir__recv(ctx, in.chan, in.kind, value, in.size, WEIR_FOREVER);
-}
-
 /* Channel i of an array of handles, each of which is one pointer. */
 WEIR_INLINE weir__port weir__port_at(weir__port like, const void *handles, size_t i)
 {
@@ -6421,58 +6744,140 @@ WEIR_INLINE int weir__loop_end(int rc)
     return rc == EPIPE ? 0 : rc;
 }
 
-WEIR_INLINE int weir__generate_body(weir_ctx *ctx, weir__port out, weir_generate_fn *fn, void *arg, void *value)
+/* ---- calls of stage functions: where there is no desk, nothing but the call ------------------------------------------------- */
+
+typedef struct weir__loop_call {
+    union {
+        weir_generate_fn *generate;
+        weir_map_fn *map;
+        weir_sink_fn *sink;
+    } fn;
+    void *arg;
+    const void *in;
+    void *out;
+} weir__loop_call;
+
+static inline int weir__loop_generated(weir_ctx *ctx, void *arg)
+{
+    const weir__loop_call *call = (const weir__loop_call *)arg;
+    return call->fn.generate(ctx, call->arg, call->out);
+}
+static inline int weir__loop_mapped(weir_ctx *ctx, void *arg)
+{
+    const weir__loop_call *call = (const weir__loop_call *)arg;
+    return call->fn.map(ctx, call->arg, call->in, call->out);
+}
+static inline int weir__loop_sunk(weir_ctx *ctx, void *arg)
+{
+    const weir__loop_call *call = (const weir__loop_call *)arg;
+    return call->fn.sink(ctx, call->arg, call->in);
+}
+
+WEIR_INLINE int weir__loop_generate(weir__desk *desk, weir_ctx *ctx, weir_generate_fn *fn, void *arg, void *value)
+{
+    weir__loop_call call;
+    int rc;
+    if (desk == NULL)
+        return fn(ctx, arg, value);
+    call.fn.generate = fn;
+    call.arg = arg;
+    call.in = NULL;
+    call.out = value;
+    weir__desk_blank(desk, value);
+    rc = weir__desk_guarded(desk, ctx, weir__loop_generated, &call);
+    if (rc == 0)
+        weir__desk_count(&desk->in);
+    return rc;
+}
+WEIR_INLINE int weir__loop_map(weir__desk *desk, weir_ctx *ctx, weir_map_fn *fn, void *arg, const void *in, void *out)
+{
+    weir__loop_call call;
+    if (desk == NULL)
+        return fn(ctx, arg, in, out);
+    call.fn.map = fn;
+    call.arg = arg;
+    call.in = in;
+    call.out = out;
+    return weir__desk_guarded(desk, ctx, weir__loop_mapped, &call);
+}
+WEIR_INLINE int weir__loop_sink(weir__desk *desk, weir_ctx *ctx, weir_sink_fn *fn, void *arg, const void *value)
+{
+    weir__loop_call call;
+    int rc;
+    if (desk == NULL)
+        return fn(ctx, arg, value);
+    call.fn.sink = fn;
+    call.arg = arg;
+    call.in = value;
+    call.out = NULL;
+    rc = weir__desk_guarded(desk, ctx, weir__loop_sunk, &call);
+    if (rc == 0 || rc == EPIPE) /* EPIPE: this one it has taken */
+        weir__desk_count(&desk->out);
+    return rc;
+}
+
+/* ---- the loops -------------------------------------------------------------------------------------------------------------- */
+
+WEIR_INLINE int weir__generate_body(weir__desk *desk, weir_ctx *ctx, weir__port out, weir_generate_fn *fn, void *arg,
+                                    void *value)
 {
     for (;;) {
         int rc = weir__ctx_ended(ctx);
         if (WEIR_UNLIKELY(rc != 0))
             return rc;
-        rc = fn(ctx, arg, value);
-        if (WEIR_UNLIKELY(rc != 0))
-            return weir__loop_end(rc);
-        rc = weir__port_send(ctx, out, value);
-        if (WEIR_UNLIKELY(rc != 0))
-            return rc;
-    }
-}
-
-WEIR_INLINE int weir__map_body(weir_ctx *ctx, weir__port in, weir__port out, weir_map_fn *fn, void *arg, void *from,
-                               void *to)
-{
-    for (;;) {
-        int rc = weir__port_recv(ctx, in, from);
-        if (WEIR_UNLIKELY(rc != 0))
-            return weir__loop_end(rc);
-        rc = fn(ctx, arg, from, to);
-        if (WEIR_LIKELY(rc == 0))
-            rc = weir__port_send(ctx, out, to);
+        rc = weir__loop_generate(desk, ctx, fn, arg, value);
+        if (WEIR_UNLIKELY(rc != 0)) {
+            rc = rc == EPIPE ? rc : weir__desk_failed(desk, ctx, rc, value);
+            if (desk == NULL || rc != 0)
+                return weir__loop_end(rc);
+            continue;
+        }
+        rc = weir__desk_send(desk, ctx, out, value);
         if (WEIR_UNLIKELY(rc != 0))
             return rc;
     }
 }
 
-WEIR_INLINE int weir__sink_body(weir_ctx *ctx, weir__port in, weir_sink_fn *fn, void *arg, void *value)
+WEIR_INLINE int weir__map_body(weir__desk *desk, weir_ctx *ctx, weir__port in, weir__port out, weir_map_fn *fn,
+                               void *arg, void *from, void *to)
 {
     for (;;) {
-        int rc = weir__port_recv(ctx, in, value);
+        int rc = weir__desk_recv(desk, ctx, in, from);
         if (WEIR_UNLIKELY(rc != 0))
             return weir__loop_end(rc);
-        rc = fn(ctx, arg, value);
+        rc = weir__loop_map(desk, ctx, fn, arg, from, to);
+        rc = WEIR_LIKELY(rc == 0) ? weir__desk_send(desk, ctx, out, to) : weir__desk_failed(desk, ctx, rc, from);
         if (WEIR_UNLIKELY(rc != 0))
             return rc;
+    }
+}
+
+WEIR_INLINE int weir__sink_body(weir__desk *desk, weir_ctx *ctx, weir__port in, weir_sink_fn *fn, void *arg,
+                                void *value)
+{
+    for (;;) {
+        int rc = weir__desk_recv(desk, ctx, in, value);
+        if (WEIR_UNLIKELY(rc != 0))
+            return weir__loop_end(rc);
+        rc = weir__loop_sink(desk, ctx, fn, arg, value);
+        if (WEIR_UNLIKELY(rc != 0)) {
+            rc = rc == EPIPE ? rc : weir__desk_failed(desk, ctx, rc, value);
+            if (desk == NULL || rc != 0)
+                return rc;
+        }
     }
 }
 
 /* Moves values from in to out, each the next of its array in turn; an array of one is a plain channel. */
-WEIR_INLINE int weir__deal_body(weir_ctx *ctx, weir__port in, const void *ins, size_t in_count, weir__port out,
-                                const void *outs, size_t out_count, void *value)
+WEIR_INLINE int weir__deal_body(weir__desk *desk, weir_ctx *ctx, weir__port in, const void *ins, size_t in_count,
+                                weir__port out, const void *outs, size_t out_count, void *value)
 {
     size_t i = 0, o = 0;
     for (;;) {
-        int rc = weir__port_recv(ctx, ins == NULL ? in : weir__port_at(in, ins, i), value);
+        int rc = weir__desk_recv(desk, ctx, ins == NULL ? in : weir__port_at(in, ins, i), value);
         if (WEIR_UNLIKELY(rc != 0))
             return weir__loop_end(rc);
-        rc = weir__port_send(ctx, outs == NULL ? out : weir__port_at(out, outs, o), value);
+        rc = weir__desk_send(desk, ctx, outs == NULL ? out : weir__port_at(out, outs, o), value);
         if (WEIR_UNLIKELY(rc != 0))
             return rc;
         i = i + 1 < in_count ? i + 1 : 0;
@@ -6483,34 +6888,107 @@ WEIR_INLINE int weir__deal_body(weir_ctx *ctx, weir__port in, const void *ins, s
 WEIR_INLINE int weir__generate_loop(weir_ctx *ctx, weir__port out, weir_generate_fn *fn, void *arg)
 {
     weir__loop_value value;
-    return weir__generate_body(ctx, out, fn, arg, value.bytes);
+    return weir__generate_body(NULL, ctx, out, fn, arg, value.bytes);
 }
 
 WEIR_INLINE int weir__map_loop(weir_ctx *ctx, weir__port in, weir__port out, weir_map_fn *fn, void *arg)
 {
     weir__loop_value from, to;
-    return weir__map_body(ctx, in, out, fn, arg, from.bytes, to.bytes);
+    return weir__map_body(NULL, ctx, in, out, fn, arg, from.bytes, to.bytes);
 }
 
 WEIR_INLINE int weir__sink_loop(weir_ctx *ctx, weir__port in, weir_sink_fn *fn, void *arg)
 {
     weir__loop_value value;
-    return weir__sink_body(ctx, in, fn, arg, value.bytes);
+    return weir__sink_body(NULL, ctx, in, fn, arg, value.bytes);
 }
 
 WEIR_INLINE int weir__fan_out_loop(weir_ctx *ctx, weir__port in, weir__port out, const void *outs, size_t n)
 {
     weir__loop_value value;
-    return n == 0 ? EINVAL : weir__deal_body(ctx, in, NULL, 1, out, outs, n, value.bytes);
+    return n == 0 ? EINVAL : weir__deal_body(NULL, ctx, in, NULL, 1, out, outs, n, value.bytes);
 }
 
 WEIR_INLINE int weir__fan_in_loop(weir_ctx *ctx, weir__port in, const void *ins, size_t n, weir__port out)
 {
     weir__loop_value value;
-    return n == 0 ? EINVAL : weir__deal_body(ctx, in, ins, n, out, NULL, 1, value.bytes);
+    return n == 0 ? EINVAL : weir__deal_body(NULL, ctx, in, ins, n, out, NULL, 1, value.bytes);
 }
 
 #endif /* WEIR_FLOW_LOOP_H */
+
+/* ==== weir/flow/room.h ==== */
+
+/* weir/flow/room.h: the desks of a stage's workers, and the rooms of a pipeline: who counts what, and who closes a dead-letter channel.
+ *
+ * Overview
+ *   A stage has a room, with a desk (flow/desk.h) for each of its workers, if its pipeline is watched or traced when it is started, or if it has
+ *   guards, an error policy or correlation ids of its own; else it has none, and its workers have no desks. A room is one allocation, made when the
+ *   stage is started.
+ *   Rooms stay until all threads have been joined; those of a watched pipeline stay longer, so that what they have counted can be read:
+ *   until weir_pipeline_unwatch.
+ *
+ * Who may call what at once: all of it any thread, but for weir__rooms_end and weir__rooms_free: one, when no worker runs any more. The list,
+ * `aside` and `queue` are guarded by the lock; a room that is in the list does not move, and its `next` changes once, so whoever has found the last
+ * one may walk up to it without the lock.
+ *
+ * All of it is private, but for weir_watch_opt.
+ */
+#ifndef WEIR_FLOW_ROOM_H
+#define WEIR_FLOW_ROOM_H
+
+
+/* Zero means the default, for each. What is pointed to is kept as a pointer. */
+typedef struct weir_watch_opt {
+    uint64_t total; /* how many items there will be; not known */
+    /* progress is what the stage of this name has finished; what the last stages have (flow/progress.h) */
+    const char *stage;
+    weir_ns window;    /* the rate is that of so long; 10 s */
+    weir_clock *clock; /* of rates and shares; the monotonic one. A test's own */
+} weir_watch_opt;
+
+/* What was done when: enough of it for the rate of the window. */
+#define WEIR__RATE_SAMPLES 16
+typedef struct weir__rate {
+    weir_ns at[WEIR__RATE_SAMPLES];
+    uint64_t done[WEIR__RATE_SAMPLES];
+    unsigned first, count; /* a ring */
+} weir__rate;
+
+typedef struct weir__rooms {
+    weir__lock lock;
+    weir__room *first, *last;
+    bool all_started; /* no stage is to come that uses dead letters */
+    bool ended;       /* all threads have been joined */
+    bool watched;
+    weir_ns begun, over; /* when the pipeline began to be watched, and when it had ended; on the watch's clock */
+    weir_trace *trace;
+    weir_watch_opt watch;
+    weir__rate rate;
+} weir__rooms;
+
+/* What the stage is, for its room. */
+typedef struct weir__room_plan {
+    unsigned workers;
+    size_t item_size; /* of what can fail: what it takes, or what it makes */
+    weir__chan *const *ins;
+    const weir__chan *const *outs;
+    size_t in_count, out_count;
+    void *told; /* what the stage function gets as its arg */
+} weir__room_plan;
+
+/* *room: NULL where none is needed. opt: with name set. 0; ENOMEM; EINVAL: options that make no sense. */
+WEIR_API int weir__room_new(weir__rooms *rooms, const weir_stage_opt *opt, const weir__room_plan *plan,
+                            weir__room **room);
+/* A worker will work no more. */
+WEIR_API void weir__room_leave(weir__rooms *rooms, weir__room *room);
+/* Dead-letter channels may be closed from now on. */
+WEIR_API void weir__rooms_all_started(weir__rooms *rooms);
+/* All threads have been joined. */
+WEIR_API void weir__rooms_end(weir__rooms *rooms);
+WEIR_API void weir__rooms_free(weir__rooms *rooms);
+
+#endif /* WEIR_FLOW_ROOM_H */
 
 /* ==== weir/flow/pipeline.h ==== */
 
@@ -6532,7 +7010,7 @@ WEIR_INLINE int weir__fan_in_loop(weir_ctx *ctx, weir__port in, const void *ins,
  *   drains what is left and ends too, down to the last.
  *   On an error: the first task that returns one decides what weir_pipeline_wait returns; the pipeline's context is cancelled with it
  *   as the cause, which ends every wait in every stage. EPIPE is no error: it says that whoever reads the output wants no more,
- *   and the stage ends as at the end of its input.
+ *   and the stage ends as at the end of its input. A stage may keep the errors of its items to itself, and try again first (flow/option.h).
  *   From outside: when the parent context ends; tasks then return its error, and so does weir_pipeline_wait.
  *   In each case wait returns only when every thread has been joined: what the tasks were given may live on the caller's stack.
  *
@@ -6541,15 +7019,6 @@ WEIR_INLINE int weir__fan_in_loop(weir_ctx *ctx, weir__port in, const void *ins,
 #ifndef WEIR_FLOW_PIPELINE_H
 #define WEIR_FLOW_PIPELINE_H
 
-
-/* Zero means the default, for each. */
-typedef struct weir_stage_opt {
-    const char *name; /* of its threads, for people; kept as a pointer. "stage" */
-    unsigned workers; /* threads that run the task at once; 1 */
-    bool ordered;     /* weir_map, weir_fan_in: keep the order of the input */
-    const int *cpus;  /* worker i is pinned to cpus[i % cpu_count]; copied. Not pinned */
-    size_t cpu_count;
-} weir_stage_opt;
 
 /* A channel to close, of any type and kind: weir_closer c[] = { WEIR_CLOSER(ch) }. */
 typedef struct weir_closer {
@@ -6560,11 +7029,20 @@ typedef struct weir_closer {
         WEIR__CHAN(ch)                                                                                                 \
     }
 
+/* What is to be done when all stages have been joined, before they are released; it frees itself. */
+typedef struct weir__pipeline_end weir__pipeline_end;
+struct weir__pipeline_end {
+    void (*fn)(weir__pipeline_end *end);
+    weir__pipeline_end *next;
+};
+
 typedef struct weir_pipeline {
     weir_ctx ctx;
     weir__lock lock;
     struct weir__stage *stages; /* all that were started, newest first; guarded by lock */
     weir__atomic_u32 first_error;
+    weir__rooms rooms;
+    weir__pipeline_end *ends; /* guarded by lock */
 } weir_pipeline;
 
 /* parent may be NULL; it outlives the pipeline. */
@@ -6576,24 +7054,176 @@ static inline weir_ctx *weir_pipeline_ctx(weir_pipeline *p)
     return &p->ctx;
 }
 
+/* Records each call of a stage function in the trace, by the stage's name, with the correlation id of its item. Before the stages that it is for are
+ * started; trace outlives them. NULL: none. */
+WEIR_API void weir_pipeline_trace(weir_pipeline *p, weir_trace *trace);
+
+/* Says that all stages that use dead-letter channels have been started: those channels are closed from now on, when the last such stage ends. For who
+ * drains such a channel before it calls weir_pipeline_wait, which says the same. */
+WEIR_API void weir_pipeline_started(weir_pipeline *p);
+
 /* Starts a stage: task(ctx, arg) on opt->workers threads; opt may be NULL. After the last of them has returned, closes the close_count
- * channels of `closes` (copied). 0; ENOMEM: nothing was started, and the channels are closed; EAGAIN: the system refused a thread, and EINVAL: a
- * CPU that is none: the pipeline is cancelled and wait will say so. */
+ * channels of `closes` (copied). 0; ENOMEM, or EINVAL for a NULL channel (a WEIR_CLOSER that was written before its channel was made): nothing was started,
+ * and the channels are closed; EAGAIN: the system refused a thread, and EINVAL: a CPU that is none: in each case the pipeline is cancelled and wait will
+ * say so. */
 WEIR_API int weir_pipeline_go(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg,
                               const weir_closer *closes, size_t close_count);
 
-/* For flow/stages.h. weir_pipeline_go, for a task whose argument the pipeline is to release, and which is released too when this
- * fails; and a stage without workers, which only has something to release at the very end. */
+/* For flow/stage.h. weir_pipeline_go, for a task whose argument the pipeline is to release, at the very end, or when this fails. */
 WEIR_API int weir__pipeline_start(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg,
                                   const weir_closer *closes, size_t close_count, void (*release)(void *arg));
-WEIR_API int weir__pipeline_keep(weir_pipeline *p, void *arg, void (*release)(void *arg));
 /* The pipeline has failed with rc, unless that is 0 or EPIPE. */
 WEIR_API void weir__pipeline_fail(weir_pipeline *p, int rc);
+
+WEIR_API void weir__pipeline_at_end(weir_pipeline *p, weir__pipeline_end *end);
 
 /* Joins every thread, frees the stages, returns the first error; the pipeline is then as before init. */
 WEIR_API int weir_pipeline_wait(weir_pipeline *p);
 
 #endif /* WEIR_FLOW_PIPELINE_H */
+
+/* ==== weir/flow/stage.h ==== */
+
+/* weir/flow/stage.h: what every stage of a pipeline is made of: a body, the channels beside it, and each worker's memory.
+ *
+ * Overview
+ *   A stage is a weir__flow: one allocation, which the pipeline keeps until every thread has been joined. A module that adds a stage writes
+ *   its body, the loop of one worker, and starts it:
+ *
+ *       weir__flow *f = weir__flow_new(body, in, 1, out, 1, weir__flow_workers(opt), sizeof(struct plan));
+ *       if (f != NULL) fill in f->ins, f->outs beyond the first, f->arg, and f->plan, which is zero
+ *       return weir__flow_run(p, f, opt);
+ *
+ *   body(desk, ctx, f, worker, from, to) takes values from weir__flow_in(f, worker), sends to weir__flow_out(f, worker), both over the desk
+ *   (flow/desk.h), and returns as the loops of flow/loop.h do. from and to are its own memory for one value in and one out.
+ *
+ * Who closes what
+ *   A worker that returns closes the inputs it has taken from: nobody reads them any more, and whoever sends there finds out. The outputs are
+ *   closed once, after the last worker. A worker that has an input or an output of its own (own_in, own_out) closes that one.
+ *
+ * Order, in a stage of several workers
+ *
+ *       in ──deal──► queue i ──worker i──► queue i ──collect──► out
+ *
+ *   One thread deals the values out in turn, one collects in the same turn, over queues that are made for the stage (weir_stage_opt.queue,
+ *   .wait). What a worker sends is marked, because a turn need not make one value: HAS_VALUE, and ENDS_TURN on the last of a
+ *   turn. So a value that vanishes, and one that becomes many, keep the turn of their input. A body that may be ordered sends by
+ *   weir__send_turn alone, and ends one turn for each value it takes, whatever became of it.
+ *
+ * All of it is private.
+ */
+#ifndef WEIR_FLOW_STAGE_H
+#define WEIR_FLOW_STAGE_H
+
+
+/* Values that a queue inside of a stage takes, where weir_stage_opt does not say. */
+#ifndef WEIR_MAP_QUEUE
+#define WEIR_MAP_QUEUE 64
+#endif
+
+typedef struct weir__flow weir__flow;
+typedef int weir__flow_body(weir__desk *desk, weir_ctx *ctx, weir__flow *f, uint32_t worker, void *from, void *to);
+
+struct weir__flow {
+    weir__flow_body *body;
+    weir__port in, out; /* kind and size; with arrays, the chan is the array's */
+    weir__chan **ins;
+    weir_closer *outs; /* closed at the end */
+    size_t in_count, out_count;
+    void *arg;
+    void *plan; /* what the stage knows besides */
+    weir_pipeline *pipeline;
+    weir__room *room; /* where its workers' desks stand; NULL: they have none */
+    weir__atomic_u32 next_worker;
+    unsigned char *values;     /* per worker: from_room bytes, then to_room */
+    size_t from_room, to_room; /* a value of in, one of out with its mark; multiples of 64 */
+    bool own_in, own_out;      /* worker i alone takes from ins[i], sends to outs[i] */
+    bool marked;               /* what is sent is marked */
+    bool owns_ins, owns_outs;  /* they were made for the stage */
+    bool helper;               /* deals to another stage's workers, or collects from them */
+};
+
+/* Where a stage has no input, or no output. */
+static inline weir__port weir__port_none(void)
+{
+    return weir__port_of(NULL, WEIR__MPMC, 0);
+}
+
+static inline unsigned weir__flow_workers(const weir_stage_opt *opt)
+{
+    return opt == NULL || opt->workers == 0 ? 1 : opt->workers;
+}
+static inline weir__port weir__flow_in(const weir__flow *f, uint32_t worker)
+{
+    return weir__port_at(f->in, f->ins, f->own_in ? worker : 0);
+}
+static inline weir__port weir__flow_out(const weir__flow *f, uint32_t worker)
+{
+    return weir__port_at(f->out, f->outs, f->own_out ? worker : 0);
+}
+
+#define weir__flow_new WEIR__RINGED(weir__flow_new)
+#define weir__flow_start WEIR__RINGED(weir__flow_start)
+#define weir__flow_room WEIR__RINGED(weir__flow_room)
+#define weir__flow_run WEIR__RINGED(weir__flow_run)
+#define weir__flow_refuse WEIR__RINGED(weir__flow_refuse)
+#define weir__flow_deal WEIR__RINGED(weir__flow_deal)
+#define weir__flow_queues WEIR__RINGED(weir__flow_queues)
+
+/* NULL: no memory. plan_size bytes at f->plan are zero; ins[0] and outs[0] are those of the ports; there is room for as many of each as the
+ * count says, and as there are workers. */
+WEIR_API weir__flow *weir__flow_new(weir__flow_body *body, weir__port in, size_t in_count, weir__port out,
+                                    size_t out_count, unsigned workers, size_t plan_size);
+/* Starts f with that many workers; f is the pipeline's from here on, also on failure. f may be NULL: ENOMEM. EINVAL: an output
+ * that has not been made, more workers than a channel allows. */
+WEIR_API int weir__flow_start(weir_pipeline *p, weir__flow *f, const weir_stage_opt *opt, unsigned workers);
+/* Gives f a room, if it needs one: before its channels become others than those that the program has given. weir__flow_start does, else. */
+WEIR_API int weir__flow_room(weir_pipeline *p, weir__flow *f, const weir_stage_opt *opt, unsigned workers);
+/* The same for a stage of one input and one output (or none of either) with the workers of opt, in order if opt says so. */
+WEIR_API int weir__flow_run(weir_pipeline *p, weir__flow *f, const weir_stage_opt *opt);
+/* The stage cannot be: releases f (NULL: nothing) and fails the pipeline with rc, which it returns. */
+WEIR_API int weir__flow_refuse(weir_pipeline *p, weir__flow *f, int rc);
+/* Deals from in_count channels to out_count, each in turn, in one thread; helper: for the workers of another stage. */
+WEIR_API int weir__flow_deal(weir_pipeline *p, weir__port in, const void *ins, size_t in_count, weir__port out,
+                             const void *outs, size_t out_count, const weir_stage_opt *opt, bool helper);
+/* n queues for one sender and one receiver each, with handles at `handles`; wait and name are those of `beside` (may be NULL) where opt does not
+ * say. 0; ENOMEM, EINVAL, EOVERFLOW, with NULL for what has not been made. */
+WEIR_API int weir__flow_queues(void *handles, size_t n, size_t size, const weir__chan *beside,
+                               const weir_stage_opt *opt);
+
+/* ---- marks ------------------------------------------------------------------------------------------------------------------ */
+
+enum { WEIR__HAS_VALUE = 1, WEIR__ENDS_TURN = 2 };
+
+/* The size of a marked value; the mark stands behind it. */
+static inline size_t weir__marked_size(size_t plain)
+{
+    return (plain + 7) / 8 * 8 + 8;
+}
+
+/* Sends what lies at `to`, with marks: a value, the end of a turn, or both. Where nothing is marked an end is nothing. */
+WEIR_INLINE int weir__send_turn(weir__desk *desk, weir_ctx *ctx, bool marked, weir__port out, void *to, int marks)
+{
+    const uint64_t mark = (uint64_t)marks;
+    if (marked)
+        memcpy((unsigned char *)to + out.size - sizeof mark, &mark, sizeof mark);
+    if ((marks & WEIR__HAS_VALUE) != 0)
+        return weir__desk_send(desk, ctx, out, to);
+    return marked ? weir__send(ctx, out.chan, out.kind, to, out.size, WEIR_FOREVER) : 0; /* no value: not counted */
+}
+
+/* What follows a stage function that has returned rc for the value at `from`: what lies at `to` is sent, with these marks; or the value has failed,
+ * and its turn ends. 0, or what ends the stage. */
+WEIR_INLINE int weir__flow_answer(weir__desk *desk, weir_ctx *ctx, const weir__flow *f, weir__port out, int rc,
+                                  const void *from, void *to, int marks)
+{
+    if (WEIR_LIKELY(rc == 0))
+        return weir__send_turn(desk, ctx, f->marked, out, to, marks);
+    rc = weir__desk_failed(desk, ctx, rc, from);
+    return rc != 0 ? rc : weir__send_turn(desk, ctx, f->marked, out, to, WEIR__ENDS_TURN);
+}
+
+#endif /* WEIR_FLOW_STAGE_H */
 
 /* ==== weir/flow/stages.h ==== */
 
@@ -6605,6 +7235,8 @@ WEIR_API int weir_pipeline_wait(weir_pipeline *p);
  *     int weir_fan_out(p, in, outs, n, opt)       value k goes to outs[k % n]
  *     int weir_fan_in(p, ins, n, out, opt)        opt->ordered: takes from ins[k % n] in turn; else each input as it comes
  *
+ * More stages, called alike: flow/filter.h (filter, flat-map), batch.h, window.h, fuse.h, throttle.h, tee.h, partition.h (by key), merge.h.
+ *
  * p: a weir_pipeline; opt: a weir_stage_opt or NULL; ins, outs: arrays of n handles of one type (copied). Stage functions are those of
  * flow/loop.h. Each call starts the stage's threads and returns. When a stage ends it closes its outputs, once, after its last
  * worker; and its inputs, so that nobody goes on sending to it if it ended early.
@@ -6612,7 +7244,7 @@ WEIR_API int weir_pipeline_wait(weir_pipeline *p);
  * A channel has one stage at each end. With opt->workers above 1 the channels beside it are of kinds that allow that many at once;
  * EINVAL otherwise. Except for an ordered map: there one thread deals the values out to the workers in turn, over channels of its own, and one
  * collects the results in the same turn, so the order is kept without numbering, and any kind will do. (A slow value holds up
- * those behind it; each worker's queue takes WEIR_MAP_QUEUE of them meanwhile.)
+ * those behind it; each worker's queues take opt->queue of them meanwhile.)
  *
  * Returns 0, ENOMEM, EAGAIN (no thread to be had), EINVAL. After an error the pipeline is cancelled: weir_pipeline_wait is still
  * owed, and returns that error.
@@ -6624,10 +7256,6 @@ WEIR_API int weir_pipeline_wait(weir_pipeline *p);
 #define WEIR_FLOW_STAGES_H
 
 
-#ifndef WEIR_MAP_QUEUE
-#define WEIR_MAP_QUEUE 64
-#endif
-
 #define weir_generate(p, out, fn, arg, opt) weir__flow_generate((p), WEIR__PORT(out), (fn), (arg), (opt))
 #define weir_map(p, in, out, fn, arg, opt) weir__flow_map((p), WEIR__PORT(in), WEIR__PORT(out), (fn), (arg), (opt))
 #define weir_sink(p, in, fn, arg, opt) weir__flow_sink((p), WEIR__PORT(in), (fn), (arg), (opt))
@@ -6638,6 +7266,7 @@ WEIR_API int weir_pipeline_wait(weir_pipeline *p);
 
 #define weir__flow_generate WEIR__RINGED(weir__flow_generate)
 #define weir__flow_map WEIR__RINGED(weir__flow_map)
+#define weir__flow_map_new WEIR__RINGED(weir__flow_map_new)
 #define weir__flow_sink WEIR__RINGED(weir__flow_sink)
 #define weir__flow_fan_out WEIR__RINGED(weir__flow_fan_out)
 #define weir__flow_fan_in WEIR__RINGED(weir__flow_fan_in)
@@ -6651,8 +7280,784 @@ WEIR_API int weir__flow_fan_out(weir_pipeline *p, weir__port in, weir__port out,
                                 const weir_stage_opt *opt);
 WEIR_API int weir__flow_fan_in(weir_pipeline *p, weir__port in, const void *ins, size_t n, weir__port out,
                                const weir_stage_opt *opt);
+/* A map that has not been started (flow/stage.h). */
+WEIR_API weir__flow *weir__flow_map_new(weir__port in, weir__port out, weir_map_fn *fn, void *arg,
+                                        const weir_stage_opt *opt);
 
 #endif /* WEIR_FLOW_STAGES_H */
+
+/* ==== weir/flow/filter.h ==== */
+
+/* weir/flow/filter.h: stages that send fewer values than they take, or more.
+ *
+ *     int weir_filter(p, in, out, fn, arg, opt)      int fn(weir_ctx *ctx, void *arg, const void *value, bool *keep)
+ *     int weir_flat_map(p, in, out, fn, arg, opt)    int fn(weir_ctx *ctx, void *arg, const void *in, weir_emitter *e)
+ *     int weir_filter_loop(ctx, in, out, fn, arg), weir_flat_map_loop(ctx, in, out, fn, arg)      in the calling thread
+ *
+ * A filter passes on the values of which fn says *keep = true; it is false before fn is called. A flat map sends whatever fn hands to
+ * weir_emit, any number of values for one, and waits there as long as the output is full: it holds one value of each channel, no more.
+ *
+ * Calls, results, workers and closing as for weir_map (flow/stages.h, flow/loop.h). With opt->ordered and several workers the
+ * values come out in the order of what they were made from: those of one input together, in the order they were emitted in.
+ *
+ * A flat map that fails has sent what it had emitted before. Whoever has fn called again then (a retry) gets those twice.
+ */
+#ifndef WEIR_FLOW_FILTER_H
+#define WEIR_FLOW_FILTER_H
+
+
+typedef struct weir_emitter weir_emitter;
+typedef int weir_filter_fn(weir_ctx *ctx, void *arg, const void *value, bool *keep);
+typedef int weir_flat_map_fn(weir_ctx *ctx, void *arg, const void *in, weir_emitter *e);
+
+#define weir_filter(p, in, out, fn, arg, opt)                                                                          \
+    weir__flow_filter((p), weir__port_if(WEIR__PORT(in), WEIR__SAME(in, out)), WEIR__PORT(out), (fn), (arg), (opt))
+#define weir_flat_map(p, in, out, fn, arg, opt)                                                                        \
+    weir__flow_flat_map((p), WEIR__PORT(in), WEIR__PORT(out), (fn), (arg), (opt))
+#define weir_filter_loop(ctx, in, out, fn, arg)                                                                        \
+    weir__filter_loop((ctx), weir__port_if(WEIR__LOOP_PORT(in), WEIR__SAME(in, out)), WEIR__LOOP_PORT(out), (fn), (arg))
+#define weir_flat_map_loop(ctx, in, out, fn, arg)                                                                      \
+    weir__flat_map_loop((ctx), WEIR__LOOP_PORT(in), WEIR__LOOP_PORT(out), (fn), (arg))
+
+/* Where a flat map's values go. Belongs to the call of fn that was given it. */
+struct weir_emitter {
+    weir__desk *desk;
+    weir_ctx *ctx;
+    weir__port out;
+    size_t size; /* of a value */
+    void *to;    /* where a marked value is put together; NULL: nothing is marked */
+    int rc;      /* why no more can be sent, or 0 */
+};
+
+/* Sends *value, of the output's type, waiting for room. 0; EPIPE: nobody wants more; ECANCELED, ETIMEDOUT: the context has ended. After an error all
+ * further calls return it, and fn need not: the stage knows. By the thread that was given e. Progress: as weir_send. */
+WEIR_INLINE int weir_emit(weir_emitter *e, const void *value)
+{
+    if (WEIR_UNLIKELY(e->rc != 0))
+        return e->rc;
+    if (e->to == NULL)
+        return e->rc = weir__desk_send(e->desk, e->ctx, e->out, value);
+    memcpy(e->to, value, e->size);
+    return e->rc = weir__send_turn(e->desk, e->ctx, true, e->out, e->to, WEIR__HAS_VALUE);
+}
+
+typedef struct weir__filter_call {
+    weir_filter_fn *fn;
+    void *arg;
+    const void *value;
+    bool keep;
+} weir__filter_call;
+
+WEIR_INLINE int weir__filter_once(weir_ctx *ctx, void *arg)
+{
+    weir__filter_call *c = (weir__filter_call *)arg;
+    c->keep = false;
+    return c->fn(ctx, c->arg, c->value, &c->keep);
+}
+
+WEIR_INLINE int weir__filter_body(weir__desk *desk, weir_ctx *ctx, bool marked, weir__port in, weir__port out,
+                                  weir_filter_fn *fn, void *arg, void *value)
+{
+    weir__filter_call call;
+    call.fn = fn;
+    call.arg = arg;
+    call.value = value;
+    for (;;) {
+        int rc = weir__desk_recv(desk, ctx, in, value);
+        if (WEIR_UNLIKELY(rc != 0))
+            return weir__loop_end(rc);
+        rc = weir__desk_call(desk, ctx, weir__filter_once, &call);
+        if (WEIR_UNLIKELY(rc != 0)) {
+            call.keep = false;
+            rc = weir__desk_failed(desk, ctx, rc, value);
+        } else if (!call.keep) {
+            weir__desk_dropped(desk);
+        }
+        if (WEIR_LIKELY(rc == 0))
+            rc = weir__send_turn(desk, ctx, marked, out, value, (call.keep ? WEIR__HAS_VALUE : 0) | WEIR__ENDS_TURN);
+        if (WEIR_UNLIKELY(rc != 0))
+            return rc;
+    }
+}
+
+typedef struct weir__flat_map_call {
+    weir_flat_map_fn *fn;
+    void *arg;
+    const void *in;
+    weir_emitter *e;
+} weir__flat_map_call;
+
+WEIR_INLINE int weir__flat_map_once(weir_ctx *ctx, void *arg)
+{
+    const weir__flat_map_call *c = (const weir__flat_map_call *)arg;
+    return c->fn(ctx, c->arg, c->in, c->e);
+}
+
+/* to: NULL where nothing is marked. */
+WEIR_INLINE int weir__flat_map_body(weir__desk *desk, weir_ctx *ctx, weir__port in, weir__port out, size_t size,
+                                    weir_flat_map_fn *fn, void *arg, void *from, void *to)
+{
+    weir_emitter e;
+    weir__flat_map_call call;
+    e.desk = desk;
+    e.ctx = ctx;
+    e.out = out;
+    e.size = size;
+    e.to = to;
+    e.rc = 0;
+    call.fn = fn;
+    call.arg = arg;
+    call.in = from;
+    call.e = &e;
+    for (;;) {
+        int rc = weir__desk_recv(desk, ctx, in, from);
+        if (WEIR_UNLIKELY(rc != 0))
+            return weir__loop_end(rc);
+        rc = weir__desk_call(desk, ctx, weir__flat_map_once, &call);
+        if (WEIR_UNLIKELY(e.rc != 0))
+            return e.rc; /* whatever fn made of it */
+        if (WEIR_UNLIKELY(rc != 0))
+            rc = weir__desk_failed(desk, ctx, rc, from);
+        if (WEIR_LIKELY(rc == 0))
+            rc = weir__send_turn(desk, ctx, to != NULL, out, to, WEIR__ENDS_TURN);
+        if (WEIR_UNLIKELY(rc != 0))
+            return rc;
+    }
+}
+
+WEIR_INLINE int weir__filter_loop(weir_ctx *ctx, weir__port in, weir__port out, weir_filter_fn *fn, void *arg)
+{
+    weir__loop_value value;
+    return weir__filter_body(NULL, ctx, false, in, out, fn, arg, value.bytes);
+}
+
+WEIR_INLINE int weir__flat_map_loop(weir_ctx *ctx, weir__port in, weir__port out, weir_flat_map_fn *fn, void *arg)
+{
+    weir__loop_value from;
+    return weir__flat_map_body(NULL, ctx, in, out, out.size, fn, arg, from.bytes, NULL);
+}
+
+#define weir__flow_filter WEIR__RINGED(weir__flow_filter)
+#define weir__flow_flat_map WEIR__RINGED(weir__flow_flat_map)
+
+WEIR_API int weir__flow_filter(weir_pipeline *p, weir__port in, weir__port out, weir_filter_fn *fn, void *arg,
+                               const weir_stage_opt *opt);
+WEIR_API int weir__flow_flat_map(weir_pipeline *p, weir__port in, weir__port out, weir_flat_map_fn *fn, void *arg,
+                                 const weir_stage_opt *opt);
+
+#endif /* WEIR_FLOW_FILTER_H */
+
+/* ==== weir/flow/fuse.h ==== */
+
+/* weir/flow/fuse.h: consecutive maps in one thread, with no channel between them.
+ *
+ *     static const weir_map_step steps[] = {{parse, NULL, sizeof(struct row)}, {price, &book, sizeof(struct quote)}, {round_up, NULL, 0}};
+ *     weir_map_fused(p, lines, quotes, steps, 3, NULL);
+ *
+ * Like one weir_map whose function calls the steps in order (functions as weir_map's, flow/loop.h): what one makes is the next one's input, in
+ * memory of the worker's own. A channel between two maps costs a copy in, a copy out and often a cache line's way to another core; it pays
+ * when the two have enough to do for a core each. The steps are copied; what their arg points to outlives the pipeline.
+ *
+ * The first error of a step ends the value's way. To the stage the steps are one function: guards are asked once, and a retry begins at the first.
+ * opt as weir_map's, workers and ordered among it. Returns as weir_map; EINVAL too for no steps, and for a last one that makes values of a size that
+ * is not the output's.
+ *
+ * Not here: a loop to be inlined (flow/loop.h). A function that calls two others is that.
+ */
+#ifndef WEIR_FLOW_FUSE_H
+#define WEIR_FLOW_FUSE_H
+
+
+typedef struct weir_map_step {
+    weir_map_fn *fn;
+    void *arg;
+    size_t size; /* bytes of what it makes; 0 for the last: those of the output */
+} weir_map_step;
+
+#define weir_map_fused(p, in, out, steps, n, opt)                                                                      \
+    weir__flow_fused((p), WEIR__PORT(in), WEIR__PORT(out), (steps), (n), (opt))
+
+#define weir__flow_fused WEIR__RINGED(weir__flow_fused)
+WEIR_API int weir__flow_fused(weir_pipeline *p, weir__port in, weir__port out, const weir_map_step *steps, size_t n,
+                              const weir_stage_opt *opt);
+
+#endif /* WEIR_FLOW_FUSE_H */
+
+/* ==== weir/flow/throttle.h ==== */
+
+/* weir/flow/throttle.h: a stage that passes values on as fast as a limiter lets it.
+ *
+ *     weir_limiter_init(&l, 1000.0, 50, NULL);
+ *     weir_throttle(p, in, out, &l, opt);               weir_throttle_loop(ctx, in, out, &l): in the calling thread
+ *
+ * A value is taken first, then its token is waited for (weir_limiter_wait), then it is sent: no token is spent while there is nothing to send, and
+ * one value is in hand meanwhile. Stages may share a limiter; the limiter outlives the pipeline, and its rate may be changed while it runs.
+ *
+ * What the limiter refuses for ever (a burst of 0), or for longer than the context's deadline allows (ETIMEDOUT, at once), is a failure of that
+ * value, and as any other ends the stage unless its policy says otherwise. in, out, opt, the result: as weir_map's; both channels of one type.
+ */
+#ifndef WEIR_FLOW_THROTTLE_H
+#define WEIR_FLOW_THROTTLE_H
+
+
+#define weir_throttle(p, in, out, limiter, opt)                                                                        \
+    weir__flow_throttle((p), weir__port_if(WEIR__PORT(in), WEIR__SAME(in, out)), WEIR__PORT(out), (limiter), (opt))
+#define weir_throttle_loop(ctx, in, out, limiter)                                                                      \
+    weir__throttle_loop((ctx), weir__port_if(WEIR__LOOP_PORT(in), WEIR__SAME(in, out)), WEIR__LOOP_PORT(out), (limiter))
+
+WEIR_INLINE int weir__throttle_body(weir__desk *desk, weir_ctx *ctx, bool marked, weir__port in, weir__port out,
+                                    weir_limiter *limiter, void *value)
+{
+    for (;;) {
+        int rc = weir__desk_recv(desk, ctx, in, value), marks = WEIR__HAS_VALUE | WEIR__ENDS_TURN;
+        if (WEIR_UNLIKELY(rc != 0))
+            return weir__loop_end(rc);
+        rc = weir_limiter_wait(ctx, limiter, 1);
+        if (WEIR_UNLIKELY(rc != 0)) {
+            rc = weir__desk_failed(desk, ctx, rc, value);
+            marks = WEIR__ENDS_TURN;
+        }
+        if (WEIR_LIKELY(rc == 0))
+            rc = weir__send_turn(desk, ctx, marked, out, value, marks);
+        if (WEIR_UNLIKELY(rc != 0))
+            return rc;
+    }
+}
+
+WEIR_INLINE int weir__throttle_loop(weir_ctx *ctx, weir__port in, weir__port out, weir_limiter *limiter)
+{
+    weir__loop_value value;
+    return weir__throttle_body(NULL, ctx, false, in, out, limiter, value.bytes);
+}
+
+#define weir__flow_throttle WEIR__RINGED(weir__flow_throttle)
+WEIR_API int weir__flow_throttle(weir_pipeline *p, weir__port in, weir__port out, weir_limiter *limiter,
+                                 const weir_stage_opt *opt);
+
+#endif /* WEIR_FLOW_THROTTLE_H */
+
+/* ==== weir/flow/tee.h ==== */
+
+/* weir/flow/tee.h: every value to each of several outputs.
+ *
+ *     weir_tee_side sides[] = {{0}, {.drop = true}};
+ *     weir_tee(p, in, outs, 2, sides, opt);            sides NULL: none drops
+ *
+ * The slowest output decides how fast values are taken: the next one is, when the last has gone to every output. Except to those that `drop`: where
+ * one of these is full the value is not sent there, and counted. A value goes to whichever outputs have room first, so stages behind
+ * two of them may wait for each other in any order.
+ *
+ * An output that its reader has closed gets no more, and the others go on; the stage ends when none is left.
+ *
+ * in: as other stages'; outs: n handles of one type, copied. One thread; opt->workers and .ordered mean nothing. sides are kept as a pointer and
+ * outlive the pipeline. Returns as the calls of flow/stages.h; EINVAL for n = 0.
+ */
+#ifndef WEIR_FLOW_TEE_H
+#define WEIR_FLOW_TEE_H
+
+
+typedef struct weir_tee_side {
+    bool drop;
+    weir__atomic_u64 dropped; /* weir_tee_dropped */
+} weir_tee_side;
+
+/* How many values were not sent there. Any thread, at any time; wait-free. */
+static inline uint64_t weir_tee_dropped(weir_tee_side *side)
+{
+    return weir__load_rlx(&side->dropped);
+}
+
+#define weir_tee(p, in, outs, n, sides, opt)                                                                           \
+    weir__flow_tee((p), WEIR__PORT(in), WEIR__PORT((outs)[0]), (outs), (n) + WEIR__SAME((outs)[0], in), (sides), (opt))
+
+#define weir__flow_tee WEIR__RINGED(weir__flow_tee)
+WEIR_API int weir__flow_tee(weir_pipeline *p, weir__port in, weir__port out, const void *outs, size_t n,
+                            weir_tee_side *sides, const weir_stage_opt *opt);
+
+#endif /* WEIR_FLOW_TEE_H */
+
+/* ==== weir/flow/partition.h ==== */
+
+/* weir/flow/partition.h: by key: values of one key go to one worker, in their order.
+ *
+ *     static const void *symbol(void *arg, const void *value, size_t *size)      what its key is: some bytes, in the value or beside it
+ *     {
+ *         const struct order *o = value;
+ *         *size = sizeof o->symbol;
+ *         return &o->symbol;
+ *     }
+ *     weir_key by_symbol = {.fn = symbol};
+ *     weir_partition(p, in, outs, n, &by_symbol, opt)         to one of n outputs
+ *     weir_map_keyed(p, in, out, &by_symbol, fn, arg, opt)    a weir_map whose workers have a queue each, by key
+ *
+ * Which of the n it is says SipHash of the key's bytes (core/hash.h) under the seed; the same for equal bytes, so a key has no padding in it, and
+ * no pointer unless the pointer is the key. Without a seed each call draws one, which nobody outside can aim at; two partitions that are to agree
+ * get the same.
+ *
+ * Keys are spread by chance: with few of them some workers may have nothing to do. A worker that is busy holds up, once its queue (opt->queue, 64)
+ * is full, all that come behind, other keys among them: memory stays bounded.
+ *
+ * weir_partition: one thread; when a reader has closed its output the stage ends with the next value for it. weir_map_keyed: opt->workers, queue,
+ * wait as an ordered map's; values of one key come out in their order, of different ones in any. It has no other order: .ordered is EINVAL. key is
+ * copied. All else as in flow/stages.h; EINVAL for n = 0.
+ */
+#ifndef WEIR_FLOW_PARTITION_H
+#define WEIR_FLOW_PARTITION_H
+
+
+/* Returns where the key of *value lies, and its *size; it is looked at before the next call. By one thread at a time. */
+typedef const void *weir_key_fn(void *arg, const void *value, size_t *size);
+
+typedef struct weir_key {
+    weir_key_fn *fn;
+    void *arg;
+    uint64_t seed[2]; /* zeros: drawn */
+} weir_key;
+
+#define weir_partition(p, in, outs, n, key, opt)                                                                       \
+    weir__flow_partition((p), WEIR__PORT(in), WEIR__PORT((outs)[0]), (outs), (n) + WEIR__SAME((outs)[0], in), (key),   \
+                         (opt))
+#define weir_map_keyed(p, in, out, key, fn, arg, opt)                                                                  \
+    weir__flow_map_keyed((p), WEIR__PORT(in), WEIR__PORT(out), (key), (fn), (arg), (opt))
+
+/* Where, of n, *value belongs, with key->seed as it is; n > 0. */
+WEIR_API size_t weir_key_place(const weir_key *key, const void *value, size_t n);
+
+#define weir__flow_partition WEIR__RINGED(weir__flow_partition)
+#define weir__flow_map_keyed WEIR__RINGED(weir__flow_map_keyed)
+WEIR_API int weir__flow_partition(weir_pipeline *p, weir__port in, weir__port out, const void *outs, size_t n,
+                                  const weir_key *key, const weir_stage_opt *opt);
+WEIR_API int weir__flow_map_keyed(weir_pipeline *p, weir__port in, weir__port out, const weir_key *key, weir_map_fn *fn,
+                                  void *arg, const weir_stage_opt *opt);
+
+#endif /* WEIR_FLOW_PARTITION_H */
+
+/* ==== weir/flow/merge.h ==== */
+
+/* weir/flow/merge.h: any number of inputs into one output, in one thread.
+ *
+ *     weir_merge(p, ins, n, out, opt)                      as they come, each as often
+ *     weir_merge_sorted(p, ins, n, out, before, arg, opt)      inputs that rise into an output that rises
+ *
+ * weir_merge takes one value from each input that has one, in turn, and sleeps on all of them when none has. So no input starves: when the output is
+ * the bottleneck, inputs that always have something get equal shares, to within one value; an input whose value has come waits for one
+ * value of each other at most. An input that has ended is left out.
+ *
+ * weir_merge_sorted waits until it knows the next value of every input that has not ended, and sends the first of them: bool before(arg, a, b) says
+ * that a comes before b. Of equal ones that of the input listed first goes first. It holds one value of each input, and the output rises if each of
+ * them does; an input that is silent holds up all.
+ *
+ * Beside weir_fan_in (flow/stages.h): that one has a thread for each input, so the inputs move at once and the output's queue decides whose turn it
+ * is; and with .ordered it takes apart what weir_fan_out has dealt.
+ *
+ * ins: n handles of one type, copied; opt->workers, .ordered mean nothing. Nothing is allocated once it runs. Returns as the calls of flow/stages.h;
+ * EINVAL for n = 0 and n > 2^20.
+ */
+#ifndef WEIR_FLOW_MERGE_H
+#define WEIR_FLOW_MERGE_H
+
+
+typedef bool weir_before_fn(void *arg, const void *a, const void *b);
+
+#define weir_merge(p, ins, n, out, opt)                                                                                \
+    weir__flow_merge((p), WEIR__PORT((ins)[0]), (ins), (n) + WEIR__SAME((ins)[0], out), WEIR__PORT(out), (opt))
+#define weir_merge_sorted(p, ins, n, out, before, arg, opt)                                                            \
+    weir__flow_merge_sorted((p), WEIR__PORT((ins)[0]), (ins), (n) + WEIR__SAME((ins)[0], out), WEIR__PORT(out),        \
+                            (before), (arg), (opt))
+
+#define weir__flow_merge WEIR__RINGED(weir__flow_merge)
+#define weir__flow_merge_sorted WEIR__RINGED(weir__flow_merge_sorted)
+WEIR_API int weir__flow_merge(weir_pipeline *p, weir__port in, const void *ins, size_t n, weir__port out,
+                              const weir_stage_opt *opt);
+WEIR_API int weir__flow_merge_sorted(weir_pipeline *p, weir__port in, const void *ins, size_t n, weir__port out,
+                                     weir_before_fn *before, void *arg, const weir_stage_opt *opt);
+
+#endif /* WEIR_FLOW_MERGE_H */
+
+/* ==== weir/flow/batch.h ==== */
+
+/* weir/flow/batch.h: so many values at a time, or what has come in time, whichever is first.
+ *
+ *     typedef weir_batch_of(struct row, 100) row_batch;        struct { struct row item[100]; size_t n; }
+ *     typedef weir_chan(row_batch) batch_chan;
+ *     weir_batch_rules rules = {.count = 50, .within = WEIR_MS(5)};
+ *     weir_batch(p, rows, batches, &rules, opt)                rules NULL: by count alone, as many as the type holds
+ *     weir_batch_loop(ctx, rows, batches, &batch, &rules)      in the calling thread, in memory of the caller's
+ *
+ * The output's values are batches: the first n of item[], in the order they came in; what is behind them means nothing. The type of item is checked
+ * against the input's. A batch is copied as a whole: for large values send pointers.
+ *
+ * A batch goes out
+ *   when it has rules.count values (0: as many as the type holds; more is EINVAL);
+ *   when rules.within has passed since its first value was taken (0: no limit), never empty. A value that comes later begins the next batch;
+ *   at the end of the input, with what there is.
+ * When the context ends, what has been gathered is gone, as whatever is in the channels. While the output is full nothing is taken, and the time of
+ * a batch that is ready means nothing any more.
+ *
+ * rules.clock: NULL, or the clock that says when (guard/clock.h). It is looked at whenever a value comes, and when as much time as is left has
+ * passed on weir's own clock, which is what the wait goes by.
+ *
+ * With several workers each gathers batches of its own. .ordered with more than one is EINVAL: there is no order to keep. All else as in
+ * flow/stages.h.
+ */
+#ifndef WEIR_FLOW_BATCH_H
+#define WEIR_FLOW_BATCH_H
+
+
+/* item first: so its place and that of n follow from their sizes. */
+#define weir_batch_of(T, most)                                                                                         \
+    struct {                                                                                                           \
+        T item[most];                                                                                                  \
+        size_t n;                                                                                                      \
+    }
+
+/* Zero means the default, for each. */
+typedef struct weir_batch_rules {
+    size_t count;      /* values in a batch; as many as the type holds */
+    weir_ns within;    /* how long a batch waits for more, from its first value on; for ever */
+    weir_clock *clock; /* weir's own */
+} weir_batch_rules;
+
+/* What of a batch the compiler knows. */
+typedef struct weir__batch_shape {
+    size_t most, n_at;
+} weir__batch_shape;
+WEIR_INLINE weir__batch_shape weir__batch_shape_of(size_t item, size_t items, size_t zero)
+{
+    weir__batch_shape s;
+    s.most = items / item + zero;
+    s.n_at = (items + sizeof(size_t) - 1) / sizeof(size_t) * sizeof(size_t);
+    return s;
+}
+/* And diagnostics where the input has other items, or the output no batches. */
+#define WEIR__BATCH_SHAPE(in, out)                                                                                     \
+    weir__batch_shape_of(sizeof *(in).elem, sizeof(out).elem->item,                                                    \
+                         0 * sizeof(1 ? (in).elem : (out).elem->item) + 0 * sizeof(1 ? &(out).elem->n : (size_t *)0))
+
+#define weir_batch(p, in, out, rules, opt)                                                                             \
+    weir__flow_batch((p), WEIR__PORT(in), WEIR__PORT(out), WEIR__BATCH_SHAPE(in, out), (rules), (opt))
+#define weir_batch_loop(ctx, in, out, batch, rules)                                                                    \
+    weir__batch_loop((ctx), WEIR__PORT(in), WEIR__PORT(out), WEIR__BATCH_SHAPE(in, out), (rules),                      \
+                     WEIR__ELEM(out, batch))
+
+/* A batch that is being gathered. */
+typedef struct weir__batch {
+    weir_batch_rules rules;
+    weir__batch_shape shape;
+    unsigned char *memory;
+    size_t n;
+    weir_ns now, due; /* on the rules' clock: when it was last looked at; when the batch goes out */
+} weir__batch;
+
+/* 0, or EINVAL. */
+WEIR_INLINE int weir__batch_init(weir__batch *b, const weir_batch_rules *rules, weir__batch_shape shape, void *memory)
+{
+    memset(b, 0, sizeof *b);
+    if (rules != NULL)
+        b->rules = *rules;
+    if (b->rules.count == 0)
+        b->rules.count = shape.most;
+    b->shape = shape;
+    b->memory = (unsigned char *)memory;
+    return b->rules.count > shape.most || b->rules.within < 0 ? EINVAL : 0;
+}
+
+WEIR_INLINE int weir__batch_send(weir__desk *desk, weir_ctx *ctx, weir__port out, weir__batch *b)
+{
+    if (b->n == 0)
+        return 0;
+    memcpy(b->memory + b->shape.n_at, &b->n, sizeof b->n);
+    b->n = 0;
+    return weir__desk_send(desk, ctx, out, b->memory);
+}
+
+/* Waits for the next value, behind those that have been gathered, at most until they are due. */
+WEIR_INLINE int weir__batch_recv(weir__desk *desk, weir_ctx *ctx, weir__port in, const weir__batch *b)
+{
+    void *at = b->memory + b->n * in.size;
+    weir_ns until = b->due;
+    if (b->n == 0 || b->rules.within == 0)
+        return weir__desk_recv(desk, ctx, in, at);
+    if (b->rules.clock != NULL)
+        until = weir_time_add(weir_now(), b->due - b->now);
+    return weir__desk_recv_until(desk, ctx, in, at, until);
+}
+
+/* A value lies behind those that have been gathered. If their time has come they go first. */
+WEIR_INLINE int weir__batch_add(weir__desk *desk, weir_ctx *ctx, weir__port in, weir__port out, weir__batch *b)
+{
+    int rc = 0;
+    if (b->rules.within != 0) {
+        b->now = weir__clock_now(b->rules.clock);
+        if (b->n > 0 && b->now >= b->due) {
+            const unsigned char *value = b->memory + b->n * in.size;
+            rc = weir__batch_send(desk, ctx, out, b);
+            memmove(b->memory, value, in.size);
+        }
+        if (b->n == 0)
+            b->due = weir_time_add(b->now, b->rules.within);
+    }
+    b->n++;
+    return rc == 0 && b->n == b->rules.count ? weir__batch_send(desk, ctx, out, b) : rc;
+}
+
+WEIR_INLINE int weir__batch_body(weir__desk *desk, weir_ctx *ctx, weir__port in, weir__port out, weir__batch *b)
+{
+    for (;;) {
+        int rc = weir__batch_recv(desk, ctx, in, b);
+        if (WEIR_LIKELY(rc == 0)) {
+            rc = weir__batch_add(desk, ctx, in, out, b);
+        } else if (rc == ETIMEDOUT && b->n > 0 && weir_ctx_err(ctx) == 0) {
+            b->now = weir__clock_now(b->rules.clock);
+            rc = b->now >= b->due ? weir__batch_send(desk, ctx, out, b) : 0;
+        } else {
+            const int sent = rc == EPIPE ? weir__batch_send(desk, ctx, out, b) : 0;
+            return sent != 0 ? sent : weir__loop_end(rc);
+        }
+        if (WEIR_UNLIKELY(rc != 0))
+            return rc;
+    }
+}
+
+WEIR_INLINE int weir__batch_loop(weir_ctx *ctx, weir__port in, weir__port out, weir__batch_shape shape,
+                                 const weir_batch_rules *rules, void *batch)
+{
+    weir__batch b;
+    const int rc = weir__batch_init(&b, rules, shape, batch);
+    return rc != 0 ? rc : weir__batch_body(NULL, ctx, in, out, &b);
+}
+
+#define weir__flow_batch WEIR__RINGED(weir__flow_batch)
+WEIR_API int weir__flow_batch(weir_pipeline *p, weir__port in, weir__port out, weir__batch_shape shape,
+                              const weir_batch_rules *rules, const weir_stage_opt *opt);
+
+#endif /* WEIR_FLOW_BATCH_H */
+
+/* ==== weir/flow/window.h ==== */
+
+/* weir/flow/window.h: a result for each window of values: the last hundred, each minute.
+ *
+ *     static int mean(weir_ctx *ctx, void *arg, const weir_window_span *span, const void *value, void *result)
+ *     {
+ *         struct mean *m = result;                                   zero when the window begins
+ *         if (value != NULL) m->sum += *(const double *)value;       once for each value of the window
+ *         else m->mean = m->sum / (double)span->values;              once when it closes, before *m is sent
+ *         return 0;
+ *     }
+ *     weir_window_rules rules = {.length = WEIR_SEC(60), .every = WEIR_SEC(10), .stamp = made_at, .lateness = WEIR_SEC(2)};
+ *     weir_window(p, in, out, &rules, mean, arg, opt)                out: a channel of struct mean
+ *
+ * Windows
+ *   By count (.count): window k is the values k * every … k * every + count - 1, numbered from 0 as they come. By time (.length): those of a time in
+ *   [k * every, k * every + length), k any whole number. every 0: as long as the window, so that they tumble; less: they slide, and a value belongs
+ *   to several; more: some values belong to none. A window without values is not sent.
+ *   The time of a value is what .stamp says, or else when it came, by .clock (NULL: weir's own).
+ *
+ * When a window closes
+ *   By count: with its last value.
+ *   By arrival: when the clock says that its end has come, whether or not a value comes. (On a clock of the caller's: as flow/batch.h.)
+ *   By stamp: when a value with a stamp of at least its end + lateness has come: out of order, values may be late by lateness and miss nothing. No
+ *   clock moves it: while nothing comes, nothing closes.
+ *   At the end of the input: all, as they are; unless .whole, which leaves out those that have not been filled or whose time has not come.
+ *   Results go out in the order of their windows.
+ *
+ * A value that is late belongs to windows that have all been closed: it is left out, counted in *report, and handed to .on_late. One that still
+ * finds some of its windows open goes there, and counts as on time. The first value opens the windows that lateness allows before it.
+ *
+ * Memory: (length + lateness) / every + 2 results, at the start; never more. Each value costs a call for each window it belongs to.
+ *
+ * fn returns 0, or an error, which ends the stage; for one value its policy may say otherwise, and the windows that fn has not got to are without
+ * it. One thread: workers above 1 are EINVAL (for windows by key: flow/partition.h before it). EINVAL too: not one of count and length, more than
+ * 2^20 windows at once, lengths of more than 2^60, lateness without a stamp; from the stage, a stamp of more than ±2^62. rules are copied; report
+ * outlives the pipeline.
+ */
+#ifndef WEIR_FLOW_WINDOW_H
+#define WEIR_FLOW_WINDOW_H
+
+
+typedef struct weir_window_span {
+    int64_t begin, end; /* numbers of values, or times: [begin, end) */
+    uint64_t values;    /* that it has so far, this one among them */
+} weir_window_span;
+
+typedef int weir_window_fn(weir_ctx *ctx, void *arg, const weir_window_span *span, const void *value, void *result);
+
+typedef struct weir_window_report {
+    weir__atomic_u64 late;
+} weir_window_report;
+
+/* Zero means the default, for each; but one of count and length is needed. */
+typedef struct weir_window_rules {
+    int64_t count;
+    weir_ns length;
+    int64_t every; /* from one window's begin to the next one's, in values or ns */
+    weir_ns (*stamp)(void *arg, const void *value);
+    weir_ns lateness;
+    void (*on_late)(void *arg, const void *value);
+    bool whole;
+    weir_clock *clock;
+    weir_window_report *report;
+} weir_window_rules;
+
+/* How many values were late. Any thread, at any time; wait-free. */
+static inline uint64_t weir_window_late(weir_window_report *report)
+{
+    return weir__load_rlx(&report->late);
+}
+
+/* arg goes to fn, stamp and on_late. */
+#define weir_window(p, in, out, rules, fn, arg, opt)                                                                   \
+    weir__flow_window((p), WEIR__PORT(in), WEIR__PORT(out), (rules), (fn), (arg), (opt))
+
+#define weir__flow_window WEIR__RINGED(weir__flow_window)
+WEIR_API int weir__flow_window(weir_pipeline *p, weir__port in, weir__port out, const weir_window_rules *rules,
+                               weir_window_fn *fn, void *arg, const weir_stage_opt *opt);
+
+#endif /* WEIR_FLOW_WINDOW_H */
+
+/* ==== weir/flow/progress.h ==== */
+
+/* weir/flow/progress.h: how far a pipeline is, how fast, and which of its stages holds up the others.
+ *
+ *     weir_watch_opt watch = {.total = lines};
+ *     weir_pipeline_init(&p, NULL);
+ *     weir_pipeline_watch(&p, &watch);                   before the stages are started
+ *     …
+ *     weir_progress now;
+ *     weir_stage_progress stages[8];
+ *     weir_pipeline_progress(&p, &now, stages, 8);       any thread, at any time, also after weir_pipeline_wait
+ *     …
+ *     weir_pipeline_wait(&p);
+ *     weir_pipeline_unwatch(&p);                         frees what has been counted
+ *
+ * Meaning
+ *   Stages are those of flow/stages.h, in the order in which they were started; a task of weir_pipeline_go is the program's own, and is not listed.
+ *       in         taken from the input; for a generator: made, or failed to be made
+ *       out        sent; for a stage without an output: finished
+ *       failed     given up for good: skipped, dead letters, and those that ended the pipeline
+ *       dropped    a filter did not want it
+ *       abandoned  in hand, and neither sent nor failed, when the pipeline ended or nobody wanted more
+ *   in = out + dropped + failed + abandoned + what is in hand, in a stage that makes one item of each. No snapshot has more on the right than on
+ *   the left. The shares are those of the time that the stage's workers have lived: waiting for input, waiting for room at the output (or in a
+ *   dead-letter channel), and the rest, working. The slowest stage works all the time; those before it wait at their outputs, those behind at their
+ *   inputs. Times are read while they run: of two snapshots the later one may have a little less.
+ *   Of the whole: what comes in at stages that no other feeds, and goes out at those that feed no other. Stages that take dead letters, and what
+ *   they feed, stand aside: their items have been counted as failed.
+ *   done, for total and ETA, is out + dropped + failed + abandoned, of the whole or of the stage that the watch names. Name one where the others do
+ *   not count alike: stages that multiply, copy or batch.
+ *   The rate is that of the window that ends now (10 s); if nobody has asked within it, since somebody did, or since the beginning. After the end:
+ *   that of all.
+ *
+ * Cost: where nothing is watched, none. Else a plain store or two for each item, and two readings of the clock each time that a worker has to wait.
+ */
+#ifndef WEIR_FLOW_PROGRESS_H
+#define WEIR_FLOW_PROGRESS_H
+
+
+typedef struct weir_stage_progress {
+    const char *name;
+    unsigned workers, running;             /* threads: all, and those that have not returned */
+    uint64_t in, out, dropped;             /* items */
+    uint64_t failed, skipped, dead;        /* skipped and dead are parts of failed */
+    uint64_t abandoned;                    /* items */
+    double blocked_in, blocked_out, works; /* shares, 0 to 1; all 0 before the first worker has begun */
+    weir_ns lived, waited_in, waited_out;  /* of all workers together */
+    size_t queue;                          /* values that wait in its (first) input; 0 after the end */
+} weir_stage_progress;
+
+typedef struct weir_progress {
+    uint64_t in, out, dropped, failed, skipped, dead, abandoned;
+    uint64_t done, total; /* total: as told; 0: not known */
+    double rate;          /* of done, a second */
+    weir_ns eta;          /* until done is total at this rate; WEIR_FOREVER: not known */
+    weir_ns elapsed;      /* since weir_pipeline_watch; in all, after the end */
+    size_t stages;        /* how many there are */
+    bool ended;           /* every thread has been joined */
+} weir_progress;
+
+/* From now on stages count. Once, before the stages are started; opt may be NULL, and is copied. After it weir_pipeline_unwatch is owed. */
+WEIR_API void weir_pipeline_watch(weir_pipeline *p, const weir_watch_opt *opt);
+/* Frees what was counted. After weir_pipeline_wait, when nobody reads any more. */
+WEIR_API void weir_pipeline_unwatch(weir_pipeline *p);
+/* Where it stands: of the whole, and of the first `capacity` stages; stages may be NULL if that is 0. 0; EINVAL: it is not watched. Any thread.
+ * Takes a lock that no worker takes for its items. */
+WEIR_API int weir_pipeline_progress(weir_pipeline *p, weir_progress *progress, weir_stage_progress *stages,
+                                    size_t capacity);
+
+/* One room as it is now. */
+WEIR_API void weir__room_read(weir__room *room, weir_clock *clock, weir_stage_progress *s);
+
+#endif /* WEIR_FLOW_PROGRESS_H */
+
+/* ==== weir/flow/bar.h ==== */
+
+/* weir/flow/bar.h: the progress of a pipeline as one line of text, and a thread that keeps it on a terminal.
+ *
+ *     weir_pipeline_watch(&p, &watch);
+ *     weir_pipeline_bar(&p, stderr, NULL);               drawn until weir_pipeline_wait returns
+ *
+ *     rows [==========>             ]  43%  430/1000  2 failed  120/s  0:04 left
+ *
+ * On a terminal the line is drawn over itself, ten times a second, and ends with a newline at the end. Elsewhere, in a log, each is a line, one in
+ * ten seconds, and one at the end. A program that draws by itself has weir_progress_line.
+ */
+#ifndef WEIR_FLOW_BAR_H
+#define WEIR_FLOW_BAR_H
+
+
+#include <stdio.h>
+
+enum { WEIR_BAR_AUTO, WEIR_BAR_TERMINAL, WEIR_BAR_LINES };
+
+/* Zero means the default, for each. */
+typedef struct weir_bar_opt {
+    const char *label; /* before the line; kept as a pointer. Nothing */
+    unsigned width;    /* of what is between the brackets; 24 */
+    int style;         /* WEIR_BAR_AUTO: whether the file is a terminal */
+    weir_ns every;     /* from one drawing to the next; 100 ms on a terminal, else 10 s */
+} weir_bar_opt;
+
+/* The line, without a newline, into a buffer of `size` bytes; opt may be NULL. Without a total there is no bar and no ETA, but the time that has
+ * passed, as at the end. 0; EOVERFLOW: the buffer has only the beginning. 160 bytes are enough, beside label and bar. One thread for each buffer. */
+WEIR_API int weir_progress_line(char *buffer, size_t size, const weir_progress *progress, const weir_bar_opt *opt);
+
+/* Starts a thread that draws the pipeline's progress to the file, now and then and, by weir_pipeline_wait, at the end. opt may be NULL, and is
+ * copied. file is open until weir_pipeline_wait has returned; nobody else writes to it meanwhile, where the line is drawn over itself. What it does
+ * not take is lost. 0; EINVAL: the pipeline is not watched; ENOMEM, EAGAIN: no bar, and the pipeline goes on without. */
+WEIR_API int weir_pipeline_bar(weir_pipeline *p, FILE *file, const weir_bar_opt *opt);
+
+#endif /* WEIR_FLOW_BAR_H */
+
+/* ==== weir/flow/metrics.h ==== */
+
+/* weir/flow/metrics.h: what the stages of watched pipelines have counted, in the form that Prometheus scrapes (obs/prometheus.h).
+ *
+ *     weir_named_pipeline pipelines[] = {{"orders", &orders}, {"quotes", &quotes}};
+ *     weir_prometheus_init(&w, buffer, sizeof buffer);
+ *     weir_prometheus_pipelines(&w, pipelines, 2);
+ *     rc = weir_prometheus_end(&w, &needed);
+ *
+ * Each value has the labels pipeline, stage (its name) and number (from 0, in the order in which the stages were started: names may be alike).
+ * Meanings: flow/progress.h.
+ *     weir_stage_in_total, weir_stage_out_total, weir_stage_dropped_total, weir_stage_abandoned_total   items
+ *     weir_stage_failed_total{outcome="skipped", "dead" or "fatal"}               items
+ *     weir_stage_lived_seconds_total, weir_stage_blocked_seconds_total{side="input" or "output"}   of all its workers
+ *     weir_stage_queue_length, weir_stage_running_workers                        now
+ */
+#ifndef WEIR_FLOW_METRICS_H
+#define WEIR_FLOW_METRICS_H
+
+
+typedef struct weir_named_pipeline {
+    const char *name;
+    weir_pipeline *pipeline;
+} weir_named_pipeline;
+
+/* Writes them all. One that is not watched has no stages. 0; EINVAL: one of the names was used before for a family of another type. Any thread, one
+ * for each writer, between watch and unwatch of each pipeline. */
+WEIR_API int weir_prometheus_pipelines(weir_prometheus *w, const weir_named_pipeline *pipelines, size_t n);
+
+#endif /* WEIR_FLOW_METRICS_H */
 
 /* ==== weir/flow/generator.h ==== */
 
@@ -14785,6 +16190,385 @@ WEIR_API int weir__policy_adaptive(weir_ctx *ctx, const weir_policy_layer *layer
 
 #endif /* WEIR_GUARD_POLICY_IMPLEMENTED */
 
+/* ==== weir/flow/desk.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_FLOW_DESK_IMPLEMENTED)
+#define WEIR_FLOW_DESK_IMPLEMENTED
+
+
+WEIR_API void weir__desk_open(weir__desk *desk, weir_ctx *ctx)
+{
+    const weir__room *room = desk->room;
+    desk->id = weir_correlation(ctx);
+    if (room->correlate != NULL)
+        weir_correlation_init(&desk->own, ctx, desk->id);
+    if (room->timed)
+        weir__stopwatch_start(&desk->life, weir__clock_now(room->clock));
+}
+
+WEIR_API void weir__desk_close(weir__desk *desk)
+{
+    const weir__room *room = desk->room;
+    if (room->timed)
+        weir__stopwatch_stop(&desk->life, weir__clock_now(room->clock));
+    if (room->correlate != NULL)
+        weir_ctx_free(&desk->own);
+}
+
+WEIR_API void weir__desk_waits(weir__desk *desk, bool for_input)
+{
+    if (desk != NULL && desk->room->timed)
+        weir__stopwatch_start(for_input ? &desk->blocked_in : &desk->blocked_out, weir__clock_now(desk->room->clock));
+}
+
+WEIR_API void weir__desk_goes_on(weir__desk *desk, bool for_input)
+{
+    if (desk != NULL && desk->room->timed)
+        weir__stopwatch_stop(for_input ? &desk->blocked_in : &desk->blocked_out, weir__clock_now(desk->room->clock));
+}
+
+WEIR_API int weir__desk_recv_slow(weir__desk *desk, weir_ctx *ctx, weir__port in, void *value, weir_ns deadline)
+{
+    int rc;
+    weir__desk_waits(desk, true);
+    rc = weir__recv_slow(ctx, in.chan, value, deadline);
+    weir__desk_goes_on(desk, true);
+    return rc;
+}
+
+WEIR_API int weir__desk_send_slow(weir__desk *desk, weir_ctx *ctx, weir__port out, const void *value)
+{
+    int rc;
+    weir__desk_waits(desk, false);
+    rc = weir__send_slow(ctx, out.chan, value, WEIR_FOREVER);
+    weir__desk_goes_on(desk, false);
+    return rc;
+}
+
+/* ---- calling ---------------------------------------------------------------------------------------------------------------- */
+
+/* The guards' task. */
+typedef struct weir__desk_task {
+    weir__desk *desk;
+    weir_task_fn *fn;
+    void *arg;
+    bool ended, done; /* the last call returned EPIPE; 0 */
+} weir__desk_task;
+
+static int weir__desk_attempt(weir_ctx *ctx, void *arg)
+{
+    weir__desk_task *task = (weir__desk_task *)arg;
+    weir__desk *desk = task->desk;
+    const weir__room *room = desk->room;
+    const weir_ns begun = room->trace == NULL ? 0 : weir_now();
+    const int rc = task->fn(ctx, task->arg);
+    desk->calls++;
+    task->ended = rc == EPIPE;
+    task->done = rc == 0;
+    if (room->makes && room->correlate != NULL)
+        desk->id = rc == 0 ? room->correlate(desk->item) : weir_correlation(desk->own.parent);
+    if (room->trace != NULL)
+        weir_trace_record(room->trace, room->name, "stage", begun, weir_now(), desk->id);
+    return task->ended ? 0 : rc; /* to the guards the end of a sequence is no failure */
+}
+
+WEIR_API int weir__desk_guarded(weir__desk *desk, weir_ctx *ctx, weir_task_fn *fn, void *arg)
+{
+    weir__desk_task task = {desk, fn, arg, false, false};
+    const weir__room *room = desk->room;
+    weir_policy_report report;
+    int rc;
+    desk->calls = 0;
+    desk->refused_by = NULL;
+    if (room->correlate != NULL) {
+        if (!room->makes)
+            weir__correlation_set(&desk->own, desk->id = room->correlate(desk->item));
+        ctx = &desk->own;
+    }
+    if (room->guard_count == 0) {
+        rc = weir__desk_attempt(ctx, &task);
+    } else {
+        rc = weir__policy_call(ctx, room->guards, room->guard_count, weir__desk_attempt, &task, room->told, &report);
+        desk->refused_by = report.name;
+    }
+    if (rc == 0 && task.ended)
+        return EPIPE;
+    return rc == 0 && !task.done ? ENODATA : rc;
+}
+
+/* ---- giving up -------------------------------------------------------------------------------------------------------------- */
+
+WEIR_API void weir__desk_blank(weir__desk *desk, void *value)
+{
+    desk->item = value;
+    if (desk->room->on_error == WEIR_ON_ERROR_DEAD_LETTER)
+        memset(value, 0, desk->room->item_size);
+}
+
+/* 0: the letter is sent. */
+static int weir__desk_bury(weir__desk *desk, weir_ctx *ctx, int error, const void *item)
+{
+    const weir__room *room = desk->room;
+    weir_dead_letter why;
+    weir__port to;
+    int rc;
+    to.chan = room->dead.chan;
+    to.kind = room->dead.kind;
+    to.size = room->dead.size;
+    memset(&why, 0, sizeof why);
+    why.error = error;
+    why.calls = desk->calls;
+    why.stage = room->name;
+    why.refused_by = desk->refused_by;
+    why.id = desk->id;
+    memcpy(desk->letter, &why, sizeof why);
+    memcpy(desk->letter + room->dead.item_at, item, room->item_size);
+    if (!weir__chan_push(to.chan, to.kind, desk->letter, to.size, &rc))
+        rc = weir__desk_send_slow(desk, ctx, to, desk->letter);
+    if (rc == EPIPE && weir_ctx_err(ctx) != 0)
+        rc = weir_ctx_err(ctx); /* who reads them has left because the pipeline ends */
+    weir__desk_count(rc == 0 ? &desk->dead : rc == EPIPE ? &desk->fatal : &desk->abandoned);
+    return rc == EPIPE ? error : rc;
+}
+
+WEIR_API int weir__desk_given_up(weir__desk *desk, weir_ctx *ctx, int rc, const void *item)
+{
+    const int ended = rc == EPIPE ? 0 : weir_ctx_err(ctx);
+    const bool makes = desk->room->makes;
+    if (makes && ended == 0)
+        weir__desk_count(&desk->in); /* it has failed to make one */
+    if (rc == EPIPE || ended != 0) {
+        if (!makes) /* else there was none in hand */
+            weir__desk_count(&desk->abandoned);
+        return rc == EPIPE || desk->room->on_error == WEIR_ON_ERROR_FAIL ? rc : ended;
+    }
+    switch (desk->room->on_error) {
+    case WEIR_ON_ERROR_SKIP: weir__desk_count(&desk->skipped); return 0;
+    case WEIR_ON_ERROR_DEAD_LETTER: return weir__desk_bury(desk, ctx, rc, item);
+    default: weir__desk_count(&desk->fatal); return rc;
+    }
+}
+
+#endif /* WEIR_FLOW_DESK_IMPLEMENTED */
+
+/* ==== weir/flow/room.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_FLOW_ROOM_IMPLEMENTED)
+#define WEIR_FLOW_ROOM_IMPLEMENTED
+
+
+/* ---- making ----------------------------------------------------------------------------------------------------------------- */
+
+static bool weir__room_needed(const weir__rooms *rooms, const weir_stage_opt *opt)
+{
+    return rooms->watched || rooms->trace != NULL || opt->on_error != WEIR_ON_ERROR_FAIL || opt->guard_count != 0 ||
+           opt->correlate != NULL;
+}
+
+static bool weir__room_hedges(const weir_policy_layer *layer)
+{
+    return layer->call == weir__policy_retry && ((const weir_retry_config *)layer->guard)->hedge > 0;
+}
+
+static bool weir__room_sound(const weir_stage_opt *opt, const weir__room_plan *plan)
+{
+    if (opt->on_error < WEIR_ON_ERROR_FAIL || opt->on_error > WEIR_ON_ERROR_DEAD_LETTER || opt->guard_count < 0)
+        return false;
+    for (int i = 0; i < opt->guard_count; i++)
+        if (weir__room_hedges(&opt->guards[i]))
+            return false;
+    return opt->on_error != WEIR_ON_ERROR_DEAD_LETTER ||
+           (opt->dead.chan != NULL && opt->dead.item_size == plan->item_size &&
+            (plan->workers == 1 || weir__many_producers(opt->dead.kind)));
+}
+
+static size_t weir__room_round(size_t bytes)
+{
+    return (bytes + WEIR_CACHE_PAD - 1) / WEIR_CACHE_PAD * WEIR_CACHE_PAD;
+}
+
+static weir__room *weir__room_alloc(const weir_stage_opt *opt, const weir__room_plan *plan)
+{
+    const size_t head =
+        weir__room_round(sizeof(weir__room) + (plan->in_count + plan->out_count) * sizeof(weir__chan *));
+    const size_t letter = weir__room_round(opt->on_error == WEIR_ON_ERROR_DEAD_LETTER ? opt->dead.size : 0);
+    const size_t bytes = head + plan->workers * (sizeof(weir__desk) + letter);
+    weir__room *room = (weir__room *)WEIR_ALLOC(WEIR_CACHE_PAD, bytes);
+    if (room == NULL)
+        return NULL;
+    memset(room, 0, bytes);
+    room->ins = (const weir__chan **)(void *)(room + 1);
+    room->outs = room->ins + plan->in_count;
+    room->desks = (weir__desk *)(void *)((unsigned char *)room + head);
+    for (unsigned i = 0; i < plan->workers; i++) {
+        room->desks[i].room = room;
+        room->desks[i].letter = (unsigned char *)(room->desks + plan->workers) + i * letter;
+    }
+    return room;
+}
+
+static void weir__room_fill(weir__room *room, const weir__rooms *rooms, const weir_stage_opt *opt,
+                            const weir__room_plan *plan)
+{
+    room->name = opt->name;
+    room->running = room->workers = plan->workers;
+    room->on_error = opt->on_error;
+    room->guards = opt->guards;
+    room->guard_count = opt->guard_count;
+    room->correlate = opt->correlate;
+    room->dead = opt->dead;
+    room->item_size = plan->item_size;
+    room->told = plan->told;
+    room->trace = rooms->trace;
+    room->clock = rooms->watch.clock;
+    room->timed = rooms->watched;
+    room->makes = plan->in_count == 0;
+    room->in_count = plan->in_count;
+    room->out_count = plan->out_count;
+    for (size_t i = 0; i < plan->in_count; i++)
+        room->ins[i] = plan->ins[i];
+    for (size_t i = 0; i < plan->out_count; i++)
+        room->outs[i] = plan->outs[i];
+    room->queue = plan->in_count == 0 ? NULL : plan->ins[0];
+}
+
+/* ---- the list --------------------------------------------------------------------------------------------------------------- */
+
+static bool weir__room_uses(const weir__room *room, const weir__chan *dead)
+{
+    return room->on_error == WEIR_ON_ERROR_DEAD_LETTER && room->dead.chan == dead;
+}
+
+/* Whether a room of the list sends to `chan`: one that counts, one that is aside (what is dead is), both, none. */
+enum { WEIR__ROOM_COUNTS = 1, WEIR__ROOM_ASIDE = 2 };
+static int weir__room_senders(const weir__rooms *rooms, const weir__chan *chan)
+{
+    int senders = 0;
+    for (const weir__room *r = rooms->first; r != NULL; r = r->next) {
+        if (weir__room_uses(r, chan))
+            senders |= WEIR__ROOM_ASIDE;
+        for (size_t i = 0; i < r->out_count; i++)
+            if (r->outs[i] == chan)
+                senders |= r->aside ? WEIR__ROOM_ASIDE : WEIR__ROOM_COUNTS;
+    }
+    return senders;
+}
+
+/* Whoever takes dead letters, or what such a stage sends, is aside. Until nothing changes: a stage may be started before those that feed it. */
+static void weir__rooms_sort(weir__rooms *rooms)
+{
+    bool changed = true;
+    for (weir__room *r = rooms->first; r != NULL; r = r->next)
+        r->aside = false;
+    while (changed) {
+        changed = false;
+        for (weir__room *r = rooms->first; r != NULL; r = r->next) {
+            int senders = 0;
+            for (size_t i = 0; i < r->in_count; i++)
+                senders |= weir__room_senders(rooms, r->ins[i]);
+            if (senders == WEIR__ROOM_ASIDE && !r->aside)
+                changed = r->aside = true;
+        }
+    }
+}
+
+/* Under the lock. */
+static bool weir__rooms_use(const weir__rooms *rooms, const weir__chan *dead, bool running)
+{
+    for (const weir__room *r = rooms->first; r != NULL; r = r->next)
+        if (weir__room_uses(r, dead) && (!running || weir__load_acq(&r->running) != 0))
+            return true;
+    return false;
+}
+
+WEIR_API int weir__room_new(weir__rooms *rooms, const weir_stage_opt *opt, const weir__room_plan *plan,
+                            weir__room **made)
+{
+    weir__room *room;
+    int rc = 0;
+    *made = NULL;
+    if (!weir__room_needed(rooms, opt))
+        return 0;
+    if (!weir__room_sound(opt, plan))
+        return EINVAL;
+    room = weir__room_alloc(opt, plan);
+    if (room == NULL)
+        return ENOMEM;
+    weir__room_fill(room, rooms, opt, plan);
+    weir__lock_take(&rooms->lock);
+    if (opt->on_error == WEIR_ON_ERROR_DEAD_LETTER && !weir__many_producers(opt->dead.kind) &&
+        weir__rooms_use(rooms, opt->dead.chan, false)) {
+        rc = EINVAL;
+    } else {
+        if (rooms->last == NULL)
+            rooms->first = room;
+        else
+            rooms->last->next = room;
+        rooms->last = room;
+        weir__rooms_sort(rooms);
+    }
+    weir__lock_release(&rooms->lock);
+    if (rc == 0)
+        *made = room;
+    else
+        WEIR_FREE(room);
+    return rc;
+}
+
+/* ---- dead-letter channels --------------------------------------------------------------------------------------------------- */
+
+WEIR_API void weir__room_leave(weir__rooms *rooms, weir__room *room)
+{
+    bool close;
+    if (weir__add_ar(&room->running, 0U - 1) != 1 || room->on_error != WEIR_ON_ERROR_DEAD_LETTER)
+        return; /* acquire, release: the last one comes after all the others' letters */
+    weir__lock_take(&rooms->lock);
+    close = rooms->all_started && !weir__rooms_use(rooms, room->dead.chan, true);
+    weir__lock_release(&rooms->lock);
+    if (close)
+        (void)weir__chan_close(room->dead.chan);
+}
+
+WEIR_API void weir__rooms_all_started(weir__rooms *rooms)
+{
+    weir__lock_take(&rooms->lock);
+    rooms->all_started = true;
+    for (weir__room *r = rooms->first; r != NULL; r = r->next)
+        if (r->on_error == WEIR_ON_ERROR_DEAD_LETTER && !weir__rooms_use(rooms, r->dead.chan, true))
+            (void)weir__chan_close(r->dead.chan);
+    weir__lock_release(&rooms->lock);
+}
+
+/* ---- the end ---------------------------------------------------------------------------------------------------------------- */
+
+WEIR_API void weir__rooms_end(weir__rooms *rooms)
+{
+    weir__lock_take(&rooms->lock);
+    for (weir__room *r = rooms->first; r != NULL; r = r->next) {
+        if (r->on_error == WEIR_ON_ERROR_DEAD_LETTER) /* also where a worker could not be started, and so never left */
+            (void)weir__chan_close(r->dead.chan);
+        weir__store_rlx(&r->running, 0);
+        r->queue = NULL; /* it may be freed now */
+    }
+    rooms->ended = true;
+    rooms->over = rooms->watched ? weir__clock_now(rooms->watch.clock) : 0;
+    weir__lock_release(&rooms->lock);
+    if (!rooms->watched)
+        weir__rooms_free(rooms);
+}
+
+WEIR_API void weir__rooms_free(weir__rooms *rooms)
+{
+    weir__room *room;
+    while ((room = rooms->first) != NULL) {
+        rooms->first = room->next;
+        WEIR_FREE(room);
+    }
+    memset(rooms, 0, sizeof *rooms);
+}
+
+#endif /* WEIR_FLOW_ROOM_IMPLEMENTED */
+
 /* ==== weir/flow/pipeline.h: implementation ==== */
 
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_FLOW_PIPELINE_IMPLEMENTED)
@@ -14863,7 +16647,7 @@ static weir__stage *weir__stage_new(weir_pipeline *p, const weir_stage_opt *opt,
     s->pipeline = p;
     s->task = task;
     s->arg = arg;
-    s->name = opt->name == NULL ? "stage" : opt->name;
+    s->name = opt->name == NULL ? WEIR__STAGE_NAME : opt->name;
     s->running = s->workers = workers;
     s->worker = (weir__worker *)(void *)(s + 1);
     s->closes = (weir_closer *)(void *)(s->worker + workers);
@@ -14901,9 +16685,11 @@ static int weir__stage_start(weir__stage *s)
 WEIR_API int weir__pipeline_start(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg,
                                   const weir_closer *closes, size_t close_count, void (*release)(void *arg))
 {
-    static const weir_stage_opt none = {NULL, 0, false, NULL, 0};
-    weir__stage *s = weir__stage_new(p, opt == NULL ? &none : opt, task, arg, closes, close_count);
+    weir_stage_opt none;
+    weir__stage *s;
     int rc;
+    memset(&none, 0, sizeof none);
+    s = weir__stage_new(p, opt == NULL ? &none : opt, task, arg, closes, close_count);
     if (s == NULL) {
         weir__pipeline_fail(p, ENOMEM);
         weir__closers_close(closes, close_count);
@@ -14920,27 +16706,15 @@ WEIR_API int weir__pipeline_start(weir_pipeline *p, const weir_stage_opt *opt, w
     return rc;
 }
 
-WEIR_API int weir__pipeline_keep(weir_pipeline *p, void *arg, void (*release)(void *arg))
-{
-    static const weir_stage_opt none = {NULL, 0, false, NULL, 0};
-    weir__stage *s = weir__stage_new(p, &none, NULL, arg, NULL, 0);
-    if (s == NULL) {
-        weir__pipeline_fail(p, ENOMEM);
-        release(arg);
-        return ENOMEM;
-    }
-    s->workers = 0;
-    s->release = release;
-    weir__lock_take(&p->lock);
-    s->next = p->stages;
-    p->stages = s;
-    weir__lock_release(&p->lock);
-    return 0;
-}
-
 WEIR_API int weir_pipeline_go(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg,
                               const weir_closer *closes, size_t close_count)
 {
+    for (size_t i = 0; i < close_count; i++)
+        if (closes[i].chan == NULL) {
+            weir__pipeline_fail(p, EINVAL);
+            weir__closers_close(closes, close_count);
+            return EINVAL;
+        }
     return weir__pipeline_start(p, opt, task, arg, closes, close_count, NULL);
 }
 
@@ -14957,9 +16731,29 @@ static weir__stage *weir__pipeline_pop(weir_pipeline *p)
     return s;
 }
 
+WEIR_API void weir_pipeline_trace(weir_pipeline *p, weir_trace *trace)
+{
+    p->rooms.trace = trace;
+}
+
+WEIR_API void weir_pipeline_started(weir_pipeline *p)
+{
+    weir__rooms_all_started(&p->rooms);
+}
+
+WEIR_API void weir__pipeline_at_end(weir_pipeline *p, weir__pipeline_end *end)
+{
+    weir__lock_take(&p->lock);
+    end->next = p->ends;
+    p->ends = end;
+    weir__lock_release(&p->lock);
+}
+
 WEIR_API int weir_pipeline_wait(weir_pipeline *p)
 {
     weir__stage *s, *joined = NULL;
+    weir__pipeline_end *end, *next;
+    weir_pipeline_started(p);
     while ((s = weir__pipeline_pop(p)) != NULL) {
         for (unsigned i = 0; i < s->workers; i++)
             if (s->worker[i].started)
@@ -14967,6 +16761,12 @@ WEIR_API int weir_pipeline_wait(weir_pipeline *p)
         s->next = joined;
         joined = s;
     }
+    weir__rooms_end(&p->rooms);
+    for (end = p->ends; end != NULL; end = next) {
+        next = end->next;
+        end->fn(end);
+    }
+    p->ends = NULL;
     while ((s = joined) != NULL) { /* now that no thread is left that could use what another stage owns */
         joined = s->next;
         if (s->release != NULL)
@@ -14979,55 +16779,40 @@ WEIR_API int weir_pipeline_wait(weir_pipeline *p)
 
 #endif /* WEIR_FLOW_PIPELINE_IMPLEMENTED */
 
-/* ==== weir/flow/stages.h: implementation ==== */
+/* ==== weir/flow/stage.h: implementation ==== */
 
-#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_FLOW_STAGES_IMPLEMENTED)
-#define WEIR_FLOW_STAGES_IMPLEMENTED
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_FLOW_STAGE_IMPLEMENTED)
+#define WEIR_FLOW_STAGE_IMPLEMENTED
 
 
-enum { WEIR__FLOW_GENERATE, WEIR__FLOW_MAP, WEIR__FLOW_SINK, WEIR__FLOW_DEAL, WEIR__FLOW_PUMP };
-
-/* A stage's argument: what it moves, from where to where. Allocated with the handles of its inputs and outputs, and with room for
- * each worker's values; lives until the pipeline has been joined. */
-typedef struct weir__flow {
-    int what;
-    weir__port in, out; /* kind and size; with arrays, the chan is the array's */
-    weir__chan **ins;
-    weir_closer *outs; /* closed at the end */
-    size_t in_count, out_count;
-    union {
-        weir_generate_fn *generate;
-        weir_map_fn *map;
-        weir_sink_fn *sink;
-    } fn;
-    void *arg;
-    weir__atomic_u32 next_worker;
-    unsigned char *values; /* per worker: one of in.size and one of out.size, each on a multiple of 64 */
-    bool owns_channels;    /* ins and outs were made for this stage: an ordered map's */
-} weir__flow;
-
-static size_t weir__flow_value_bytes(const weir__port *port)
+static size_t weir__flow_round(size_t bytes)
 {
-    return (port->size + 63) / 64 * 64;
+    return (bytes + 63) / 64 * 64;
 }
 
-static weir__flow *weir__flow_new(int what, weir__port in, size_t in_count, weir__port out, size_t out_count,
-                                  unsigned workers)
+WEIR_API weir__flow *weir__flow_new(weir__flow_body *body, weir__port in, size_t in_count, weir__port out,
+                                    size_t out_count, unsigned workers, size_t plan_size)
 {
-    const size_t values = (size_t)workers * (weir__flow_value_bytes(&in) + weir__flow_value_bytes(&out));
-    const size_t head = (sizeof(weir__flow) + (in_count + out_count) * sizeof(weir__chan *) + 63) / 64 * 64;
-    weir__flow *f = (weir__flow *)WEIR_ALLOC(64, head + values);
+    const size_t in_room = in_count > workers ? in_count : workers,
+                 out_room = out_count > workers ? out_count : workers;
+    const size_t from_room = weir__flow_round(in.size), to_room = weir__flow_round(weir__marked_size(out.size));
+    const size_t head = weir__flow_round(sizeof(weir__flow) + (in_room + out_room) * sizeof(weir__chan *));
+    const size_t plan = weir__flow_round(plan_size);
+    weir__flow *f = (weir__flow *)WEIR_ALLOC(64, head + plan + workers * (from_room + to_room));
     if (f == NULL)
         return NULL;
-    memset(f, 0, sizeof *f);
-    f->what = what;
+    memset(f, 0, head + plan);
+    f->body = body;
     f->in = in;
     f->out = out;
     f->ins = (weir__chan **)(void *)(f + 1);
-    f->outs = (weir_closer *)(void *)(f->ins + in_count);
+    f->outs = (weir_closer *)(void *)(f->ins + in_room);
     f->in_count = in_count;
     f->out_count = out_count;
-    f->values = (unsigned char *)f + head;
+    f->plan = (unsigned char *)f + head;
+    f->values = (unsigned char *)f + head + plan;
+    f->from_room = from_room;
+    f->to_room = to_room;
     if (in_count > 0)
         f->ins[0] = in.chan;
     if (out_count > 0)
@@ -15038,9 +16823,9 @@ static weir__flow *weir__flow_new(int what, weir__port in, size_t in_count, weir
 static void weir__flow_release(void *arg)
 {
     weir__flow *f = (weir__flow *)arg;
-    for (size_t i = 0; f->owns_channels && i < f->in_count; i++)
+    for (size_t i = 0; f->owns_ins && i < f->in_count; i++)
         weir__chan_free(&f->ins[i]);
-    for (size_t i = 0; f->owns_channels && i < f->out_count; i++)
+    for (size_t i = 0; f->owns_outs && i < f->out_count; i++)
         weir__chan_free(&f->outs[i].chan);
     WEIR_FREE(f);
 }
@@ -15050,27 +16835,27 @@ static int weir__flow_main(weir_ctx *ctx, void *arg)
 {
     weir__flow *f = (weir__flow *)arg;
     const uint32_t worker = weir__add_rlx(&f->next_worker, 1);
-    unsigned char *from = f->values + worker * (weir__flow_value_bytes(&f->in) + weir__flow_value_bytes(&f->out));
-    unsigned char *to = from + weir__flow_value_bytes(&f->in);
+    unsigned char *from = f->values + worker * (f->from_room + f->to_room);
+    weir__desk *desk = f->room == NULL ? NULL : &f->room->desks[worker];
     int rc;
-    switch (f->what) {
-    case WEIR__FLOW_GENERATE: rc = weir__generate_body(ctx, f->out, f->fn.generate, f->arg, to); break;
-    case WEIR__FLOW_MAP: rc = weir__map_body(ctx, f->in, f->out, f->fn.map, f->arg, from, to); break;
-    case WEIR__FLOW_SINK: rc = weir__sink_body(ctx, f->in, f->fn.sink, f->arg, from); break;
-    case WEIR__FLOW_DEAL:
-        rc = weir__deal_body(ctx, f->in, f->ins, f->in_count, f->out, f->outs, f->out_count, from);
-        break;
-    default: /* WEIR__FLOW_PUMP: worker i empties ins[i] */
-        rc = weir__deal_body(ctx, f->in, &f->ins[worker], 1, f->out, f->outs, 1, from);
+    if (desk != NULL)
+        weir__desk_open(desk, ctx);
+    rc = f->body(desk, ctx, f, worker, from, from + f->from_room);
+    if (desk != NULL)
+        weir__desk_close(desk);
+    weir__pipeline_fail(f->pipeline, rc); /* before anything closes: the others see the error first */
+    if (f->own_in)
         (void)weir__chan_close(f->ins[worker]);
-        return rc;
-    }
-    for (size_t i = 0; i < f->in_count; i++)
+    for (size_t i = 0; !f->own_in && i < f->in_count; i++)
         (void)weir__chan_close(f->ins[i]); /* nobody reads them any more */
+    if (f->own_out)
+        (void)weir__chan_close(f->outs[worker].chan);
+    if (f->room != NULL)
+        weir__room_leave(&f->pipeline->rooms, f->room);
     return rc;
 }
 
-static int weir__flow_refuse(weir_pipeline *p, weir__flow *f, int rc)
+WEIR_API int weir__flow_refuse(weir_pipeline *p, weir__flow *f, int rc)
 {
     if (f != NULL)
         weir__flow_release(f);
@@ -15078,67 +16863,273 @@ static int weir__flow_refuse(weir_pipeline *p, weir__flow *f, int rc)
     return rc;
 }
 
-/* Starts f with the given number of workers; f is the pipeline's from here on. */
-static int weir__flow_start(weir_pipeline *p, weir__flow *f, const weir_stage_opt *opt, unsigned workers)
+WEIR_API int weir__flow_room(weir_pipeline *p, weir__flow *f, const weir_stage_opt *opt, unsigned workers)
 {
-    weir_stage_opt used = {NULL, 0, false, NULL, 0};
+    weir__room_plan plan;
+    weir_stage_opt used;
+    if (f->room != NULL || f->helper)
+        return 0;
+    if (opt == NULL)
+        memset(&used, 0, sizeof used);
+    else
+        used = *opt;
+    if (used.name == NULL)
+        used.name = WEIR__STAGE_NAME;
+    plan.workers = workers;
+    plan.item_size = f->in_count > 0 ? f->in.size : f->out.size;
+    plan.ins = f->ins;
+    plan.outs = (const weir__chan *const *)(const void *)f->outs;
+    plan.in_count = f->in_count;
+    plan.out_count = f->out_count;
+    plan.told = f->arg;
+    return weir__room_new(&p->rooms, &used, &plan, &f->room);
+}
+
+/* Whether its outputs have been made: nobody could close one that is NULL. (An input that is NULL is never ready, as in Go.) */
+static bool weir__flow_has_outputs(const weir__flow *f)
+{
+    for (size_t i = 0; i < f->out_count; i++)
+        if (f->outs[i].chan == NULL)
+            return false;
+    return true;
+}
+
+WEIR_API int weir__flow_start(weir_pipeline *p, weir__flow *f, const weir_stage_opt *opt, unsigned workers)
+{
+    int rc;
+    weir_stage_opt used;
     if (f == NULL)
         return weir__flow_refuse(p, NULL, ENOMEM);
-    if (opt != NULL)
+    if (opt == NULL)
+        memset(&used, 0, sizeof used);
+    else
         used = *opt;
     used.workers = workers;
-    if (workers > 1 && ((f->what != WEIR__FLOW_PUMP && f->in_count > 0 && !weir__many_consumers(f->in.kind)) ||
-                        (f->out_count > 0 && !weir__many_producers(f->out.kind))))
+    f->pipeline = p;
+    if (!weir__flow_has_outputs(f))
         return weir__flow_refuse(p, f, EINVAL);
+    if (workers > 1 && ((!f->own_in && f->in_count > 0 && !weir__many_consumers(f->in.kind)) ||
+                        (!f->own_out && f->out_count > 0 && !weir__many_producers(f->out.kind))))
+        return weir__flow_refuse(p, f, EINVAL);
+    rc = weir__flow_room(p, f, opt, workers);
+    if (rc != 0)
+        return weir__flow_refuse(p, f, rc);
     return weir__pipeline_start(p, &used, weir__flow_main, f, f->outs, f->out_count, weir__flow_release);
 }
 
-static unsigned weir__flow_workers(const weir_stage_opt *opt)
+static int weir__flow_deal_body(weir__desk *desk, weir_ctx *ctx, weir__flow *f, uint32_t worker, void *from, void *to)
 {
-    return opt == NULL || opt->workers == 0 ? 1 : opt->workers;
+    (void)worker;
+    (void)to;
+    return weir__deal_body(desk, ctx, f->in, f->ins, f->in_count, f->out, f->outs, f->out_count, from);
 }
 
-static const weir__port weir__no_port = {NULL, WEIR__MPMC, 0};
-
-WEIR_API int weir__flow_generate(weir_pipeline *p, weir__port out, weir_generate_fn *fn, void *arg,
-                                 const weir_stage_opt *opt)
+WEIR_API int weir__flow_deal(weir_pipeline *p, weir__port in, const void *ins, size_t in_count, weir__port out,
+                             const void *outs, size_t out_count, const weir_stage_opt *opt, bool helper)
 {
-    const unsigned workers = weir__flow_workers(opt);
-    weir__flow *f = weir__flow_new(WEIR__FLOW_GENERATE, weir__no_port, 0, out, 1, workers);
+    weir__flow *f = weir__flow_new(weir__flow_deal_body, in, in_count, out, out_count, 1, 0);
     if (f != NULL) {
-        f->fn.generate = fn;
-        f->arg = arg;
-    }
-    return weir__flow_start(p, f, opt, workers);
-}
-
-WEIR_API int weir__flow_sink(weir_pipeline *p, weir__port in, weir_sink_fn *fn, void *arg, const weir_stage_opt *opt)
-{
-    const unsigned workers = weir__flow_workers(opt);
-    weir__flow *f = weir__flow_new(WEIR__FLOW_SINK, in, 1, weir__no_port, 0, workers);
-    if (f != NULL) {
-        f->fn.sink = fn;
-        f->arg = arg;
-    }
-    return weir__flow_start(p, f, opt, workers);
-}
-
-/* Deals from in_count channels to out_count, each in turn, in one thread. */
-static int weir__flow_deal(weir_pipeline *p, weir__port in, const void *ins, size_t in_count, weir__port out,
-                           const void *outs, size_t out_count, const weir_stage_opt *opt)
-{
-    weir__flow *f = weir__flow_new(WEIR__FLOW_DEAL, in, in_count, out, out_count, 1);
-    if (f != NULL) {
+        f->helper = helper;
         memcpy(f->ins, ins, in_count * sizeof *f->ins);
         memcpy(f->outs, outs, out_count * sizeof *f->outs);
     }
     return weir__flow_start(p, f, opt, 1);
 }
 
+/* ---- order ------------------------------------------------------------------------------------------------------------------ */
+
+WEIR_API int weir__flow_queues(void *handles, size_t n, size_t size, const weir__chan *beside,
+                               const weir_stage_opt *opt)
+{
+    weir_chan_opt made = {WEIR_WAIT_ADAPTIVE, NULL, NULL, 0};
+    int rc = 0;
+    if (beside != NULL) {
+        made.wait = (weir_wait_strategy)beside->wait;
+        made.name = beside->name;
+    }
+    if (opt->wait != WEIR_WAIT_ADAPTIVE)
+        made.wait = opt->wait;
+    memset(handles, 0, n * sizeof(weir__chan *));
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = weir__chan_make((unsigned char *)handles + i * sizeof(weir__chan *), WEIR__SPSC,
+                             opt->queue == 0 ? WEIR_MAP_QUEUE : opt->queue, size, &made);
+    return rc;
+}
+
+/* Takes from each of ins until its turn ends, in turn. */
+static int weir__flow_collect_body(weir__desk *desk, weir_ctx *ctx, weir__flow *f, uint32_t worker, void *from,
+                                   void *to)
+{
+    size_t i = 0;
+    uint64_t mark;
+    (void)worker;
+    (void)to;
+    for (;;) {
+        int rc = weir__desk_recv(desk, ctx, weir__port_at(f->in, f->ins, i), from);
+        if (WEIR_UNLIKELY(rc != 0))
+            return weir__loop_end(rc);
+        memcpy(&mark, (unsigned char *)from + f->in.size - sizeof mark, sizeof mark);
+        if ((mark & WEIR__HAS_VALUE) != 0)
+            rc = weir__desk_send(desk, ctx, f->out, from);
+        if (WEIR_UNLIKELY(rc != 0))
+            return rc;
+        if ((mark & WEIR__ENDS_TURN) != 0)
+            i = i + 1 < f->in_count ? i + 1 : 0;
+    }
+}
+
+/* f was made for `in` and `out` and n workers: turns it to queues of its own, and puts a dealer before it and a collector behind. */
+static int weir__flow_ordered(weir_pipeline *p, weir__flow *f, const weir_stage_opt *opt, unsigned n)
+{
+    const weir__port in = f->in, out = f->out;
+    weir__flow *collect;
+    weir__port queued = {NULL, WEIR__SPSC, in.size}, marked = {NULL, WEIR__SPSC, weir__marked_size(out.size)};
+    int rc = weir__flow_room(p, f, opt, n);
+    if (rc != 0)
+        return weir__flow_refuse(p, f, rc);
+    rc = weir__flow_queues(f->ins, n, queued.size, in.chan, opt);
+    memset(f->outs, 0, n * sizeof *f->outs);
+    if (rc == 0)
+        rc = weir__flow_queues(f->outs, n, marked.size, out.chan, opt);
+    f->in = queued;
+    f->out = marked;
+    f->in_count = f->out_count = n;
+    f->own_in = f->own_out = f->owns_ins = f->owns_outs = f->marked = true;
+    if (rc != 0)
+        return weir__flow_refuse(p, f, rc);
+    /* From here on f, and with it the queues, stays until all threads have been joined. */
+    rc = weir__flow_start(p, f, opt, n);
+    if (rc != 0)
+        return rc;
+    rc = weir__flow_deal(p, in, &in.chan, 1, queued, f->ins, n, opt, true);
+    if (rc != 0)
+        return rc;
+    collect = weir__flow_new(weir__flow_collect_body, marked, n, out, 1, 1, 0);
+    if (collect != NULL) {
+        collect->helper = true;
+        memcpy(collect->ins, f->outs, n * sizeof *f->outs);
+    }
+    return weir__flow_start(p, collect, opt, 1);
+}
+
+WEIR_API int weir__flow_run(weir_pipeline *p, weir__flow *f, const weir_stage_opt *opt)
+{
+    const unsigned workers = weir__flow_workers(opt);
+    if (f != NULL && workers > 1 && opt->ordered && f->in_count == 1 && f->out_count == 1)
+        return weir__flow_ordered(p, f, opt, workers);
+    return weir__flow_start(p, f, opt, workers);
+}
+
+#endif /* WEIR_FLOW_STAGE_IMPLEMENTED */
+
+/* ==== weir/flow/stages.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_FLOW_STAGES_IMPLEMENTED)
+#define WEIR_FLOW_STAGES_IMPLEMENTED
+
+typedef union weir__stage_fn {
+    weir_generate_fn *generate;
+    weir_map_fn *map;
+    weir_sink_fn *sink;
+} weir__stage_fn;
+
+static weir__stage_fn *weir__stage_plan(const weir__flow *f)
+{
+    return (weir__stage_fn *)f->plan;
+}
+
+/* Whether a worker has a desk is asked once, not for each value. */
+static int weir__generate_stage(weir__desk *desk, weir_ctx *ctx, weir__flow *f, uint32_t worker, void *from, void *to)
+{
+    const weir__port out = weir__flow_out(f, worker);
+    weir_generate_fn *fn = weir__stage_plan(f)->generate;
+    (void)from;
+    return desk == NULL ? weir__generate_body(NULL, ctx, out, fn, f->arg, to)
+                        : weir__generate_body(desk, ctx, out, fn, f->arg, to);
+}
+
+static int weir__sink_stage(weir__desk *desk, weir_ctx *ctx, weir__flow *f, uint32_t worker, void *from, void *to)
+{
+    const weir__port in = weir__flow_in(f, worker);
+    weir_sink_fn *fn = weir__stage_plan(f)->sink;
+    (void)to;
+    return desk == NULL ? weir__sink_body(NULL, ctx, in, fn, f->arg, from)
+                        : weir__sink_body(desk, ctx, in, fn, f->arg, from);
+}
+
+WEIR_INLINE int weir__map_stage_work(weir__desk *desk, weir_ctx *ctx, weir__flow *f, uint32_t worker, void *from,
+                                     void *to)
+{
+    const weir__port in = weir__flow_in(f, worker), out = weir__flow_out(f, worker);
+    weir_map_fn *fn = weir__stage_plan(f)->map;
+    for (;;) {
+        int rc = weir__desk_recv(desk, ctx, in, from);
+        if (WEIR_UNLIKELY(rc != 0))
+            return weir__loop_end(rc);
+        rc = weir__loop_map(desk, ctx, fn, f->arg, from, to);
+        rc = weir__flow_answer(desk, ctx, f, out, rc, from, to, WEIR__HAS_VALUE | WEIR__ENDS_TURN);
+        if (WEIR_UNLIKELY(rc != 0))
+            return rc;
+    }
+}
+
+static int weir__map_stage(weir__desk *desk, weir_ctx *ctx, weir__flow *f, uint32_t worker, void *from, void *to)
+{
+    return desk == NULL ? weir__map_stage_work(NULL, ctx, f, worker, from, to)
+                        : weir__map_stage_work(desk, ctx, f, worker, from, to);
+}
+
+/* Worker i empties ins[i]. */
+static int weir__pump_stage(weir__desk *desk, weir_ctx *ctx, weir__flow *f, uint32_t worker, void *from, void *to)
+{
+    (void)to;
+    return weir__deal_body(desk, ctx, f->in, &f->ins[worker], 1, f->out, f->outs, 1, from);
+}
+
+WEIR_API int weir__flow_generate(weir_pipeline *p, weir__port out, weir_generate_fn *fn, void *arg,
+                                 const weir_stage_opt *opt)
+{
+    weir__flow *f = weir__flow_new(weir__generate_stage, weir__port_none(), 0, out, 1, weir__flow_workers(opt),
+                                   sizeof(weir__stage_fn));
+    if (f != NULL) {
+        weir__stage_plan(f)->generate = fn;
+        f->arg = arg;
+    }
+    return weir__flow_run(p, f, opt);
+}
+
+WEIR_API weir__flow *weir__flow_map_new(weir__port in, weir__port out, weir_map_fn *fn, void *arg,
+                                        const weir_stage_opt *opt)
+{
+    weir__flow *f = weir__flow_new(weir__map_stage, in, 1, out, 1, weir__flow_workers(opt), sizeof(weir__stage_fn));
+    if (f != NULL) {
+        weir__stage_plan(f)->map = fn;
+        f->arg = arg;
+    }
+    return f;
+}
+
+WEIR_API int weir__flow_map(weir_pipeline *p, weir__port in, weir__port out, weir_map_fn *fn, void *arg,
+                            const weir_stage_opt *opt)
+{
+    return weir__flow_run(p, weir__flow_map_new(in, out, fn, arg, opt), opt);
+}
+
+WEIR_API int weir__flow_sink(weir_pipeline *p, weir__port in, weir_sink_fn *fn, void *arg, const weir_stage_opt *opt)
+{
+    weir__flow *f =
+        weir__flow_new(weir__sink_stage, in, 1, weir__port_none(), 0, weir__flow_workers(opt), sizeof(weir__stage_fn));
+    if (f != NULL) {
+        weir__stage_plan(f)->sink = fn;
+        f->arg = arg;
+    }
+    return weir__flow_run(p, f, opt);
+}
+
 WEIR_API int weir__flow_fan_out(weir_pipeline *p, weir__port in, weir__port out, const void *outs, size_t n,
                                 const weir_stage_opt *opt)
 {
-    return n == 0 ? weir__flow_refuse(p, NULL, EINVAL) : weir__flow_deal(p, in, &in.chan, 1, out, outs, n, opt);
+    return n == 0 ? weir__flow_refuse(p, NULL, EINVAL) : weir__flow_deal(p, in, &in.chan, 1, out, outs, n, opt, false);
 }
 
 WEIR_API int weir__flow_fan_in(weir_pipeline *p, weir__port in, const void *ins, size_t n, weir__port out,
@@ -15148,79 +17139,1327 @@ WEIR_API int weir__flow_fan_in(weir_pipeline *p, weir__port in, const void *ins,
     if (n == 0 || n > UINT32_MAX)
         return weir__flow_refuse(p, NULL, EINVAL);
     if (opt != NULL && opt->ordered)
-        return weir__flow_deal(p, in, ins, n, out, &out.chan, 1, opt);
-    f = weir__flow_new(WEIR__FLOW_PUMP, in, n, out, 1, (unsigned)n);
-    if (f != NULL)
+        return weir__flow_deal(p, in, ins, n, out, &out.chan, 1, opt, false);
+    f = weir__flow_new(weir__pump_stage, in, n, out, 1, (unsigned)n, 0);
+    if (f != NULL) {
+        f->own_in = true;
         memcpy(f->ins, ins, n * sizeof *f->ins);
+    }
     return weir__flow_start(p, f, opt, (unsigned)n);
 }
 
-static int weir__flow_map_one(weir_pipeline *p, weir__port in, weir__port out, weir_map_fn *fn, void *arg,
-                              const weir_stage_opt *opt, unsigned workers)
+#endif /* WEIR_FLOW_STAGES_IMPLEMENTED */
+
+/* ==== weir/flow/filter.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_FLOW_FILTER_IMPLEMENTED)
+#define WEIR_FLOW_FILTER_IMPLEMENTED
+
+typedef struct weir__filter_plan {
+    weir_filter_fn *filter;
+    weir_flat_map_fn *flat_map;
+    size_t size; /* of a value that goes out */
+} weir__filter_plan;
+
+static int weir__filter_stage(weir__desk *desk, weir_ctx *ctx, weir__flow *f, uint32_t worker, void *from, void *to)
 {
-    weir__flow *f = weir__flow_new(WEIR__FLOW_MAP, in, 1, out, 1, workers);
+    const weir__filter_plan *plan = (const weir__filter_plan *)f->plan;
+    (void)from;
+    return weir__filter_body(desk, ctx, f->marked, weir__flow_in(f, worker), weir__flow_out(f, worker), plan->filter,
+                             f->arg, to);
+}
+
+static int weir__flat_map_stage(weir__desk *desk, weir_ctx *ctx, weir__flow *f, uint32_t worker, void *from, void *to)
+{
+    const weir__filter_plan *plan = (const weir__filter_plan *)f->plan;
+    return weir__flat_map_body(desk, ctx, weir__flow_in(f, worker), weir__flow_out(f, worker), plan->size,
+                               plan->flat_map, f->arg, from, f->marked ? to : NULL);
+}
+
+static int weir__flow_filter_run(weir_pipeline *p, weir__flow_body *body, weir__port in, weir__port out,
+                                 weir__filter_plan plan, void *arg, const weir_stage_opt *opt)
+{
+    weir__flow *f = weir__flow_new(body, in, 1, out, 1, weir__flow_workers(opt), sizeof plan);
     if (f != NULL) {
-        f->fn.map = fn;
+        plan.size = out.size;
+        memcpy(f->plan, &plan, sizeof plan);
         f->arg = arg;
     }
+    return weir__flow_run(p, f, opt);
+}
+
+WEIR_API int weir__flow_filter(weir_pipeline *p, weir__port in, weir__port out, weir_filter_fn *fn, void *arg,
+                               const weir_stage_opt *opt)
+{
+    const weir__filter_plan plan = {fn, NULL, 0};
+    return weir__flow_filter_run(p, weir__filter_stage, in, out, plan, arg, opt);
+}
+
+WEIR_API int weir__flow_flat_map(weir_pipeline *p, weir__port in, weir__port out, weir_flat_map_fn *fn, void *arg,
+                                 const weir_stage_opt *opt)
+{
+    const weir__filter_plan plan = {NULL, fn, 0};
+    return weir__flow_filter_run(p, weir__flat_map_stage, in, out, plan, arg, opt);
+}
+
+#endif /* WEIR_FLOW_FILTER_IMPLEMENTED */
+
+/* ==== weir/flow/fuse.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_FLOW_FUSE_IMPLEMENTED)
+#define WEIR_FLOW_FUSE_IMPLEMENTED
+
+/* Before the steps; behind them each worker has two places for what goes from one step to the next. */
+typedef struct weir__fused_plan {
+    size_t n, place, first; /* steps; bytes of a place; where the places begin */
+} weir__fused_plan;
+
+typedef struct weir__fused_call {
+    const weir_map_step *steps;
+    size_t n;
+    const void *from;
+    void *place[2], *to;
+} weir__fused_call;
+
+static int weir__fused_once(weir_ctx *ctx, void *arg)
+{
+    const weir__fused_call *c = (const weir__fused_call *)arg;
+    const void *from = c->from;
+    for (size_t i = 0; i < c->n; i++) {
+        void *to = i + 1 == c->n ? c->to : c->place[i % 2];
+        const int rc = c->steps[i].fn(ctx, c->steps[i].arg, from, to);
+        if (WEIR_UNLIKELY(rc != 0))
+            return rc;
+        from = to;
+    }
+    return 0;
+}
+
+static int weir__fused_stage(weir__desk *desk, weir_ctx *ctx, weir__flow *f, uint32_t worker, void *from, void *to)
+{
+    const weir__fused_plan *plan = (const weir__fused_plan *)f->plan;
+    const weir__port in = weir__flow_in(f, worker), out = weir__flow_out(f, worker);
+    weir__fused_call call;
+    call.steps = (const weir_map_step *)(const void *)(plan + 1);
+    call.n = plan->n;
+    call.from = from;
+    call.to = to;
+    call.place[0] = (unsigned char *)f->plan + plan->first + worker * 2 * plan->place;
+    call.place[1] = (unsigned char *)call.place[0] + plan->place;
+    for (;;) {
+        int rc = weir__desk_recv(desk, ctx, in, from), marks = WEIR__HAS_VALUE | WEIR__ENDS_TURN;
+        if (WEIR_UNLIKELY(rc != 0))
+            return weir__loop_end(rc);
+        rc = weir__desk_call(desk, ctx, weir__fused_once, &call);
+        if (WEIR_UNLIKELY(rc != 0)) {
+            rc = weir__desk_failed(desk, ctx, rc, from);
+            marks = WEIR__ENDS_TURN;
+        }
+        if (WEIR_LIKELY(rc == 0))
+            rc = weir__send_turn(desk, ctx, f->marked, out, to, marks);
+        if (WEIR_UNLIKELY(rc != 0))
+            return rc;
+    }
+}
+
+WEIR_API int weir__flow_fused(weir_pipeline *p, weir__port in, weir__port out, const weir_map_step *steps, size_t n,
+                              const weir_stage_opt *opt)
+{
+    const unsigned workers = weir__flow_workers(opt);
+    weir__fused_plan plan = {n, 0, 0};
+    weir__flow *f;
+    if (n == 0 || n > UINT32_MAX || (steps[n - 1].size != 0 && steps[n - 1].size != out.size))
+        return weir__flow_refuse(p, NULL, EINVAL);
+    for (size_t i = 0; i + 1 < n; i++)
+        if (steps[i].size > plan.place)
+            plan.place = steps[i].size;
+    if (plan.place > SIZE_MAX / 8 / workers)
+        return weir__flow_refuse(p, NULL, EOVERFLOW);
+    plan.place = (plan.place + 63) / 64 * 64;
+    plan.first = (sizeof plan + n * sizeof *steps + 63) / 64 * 64;
+    f = weir__flow_new(weir__fused_stage, in, 1, out, 1, workers, plan.first + workers * 2 * plan.place);
+    if (f != NULL) {
+        memcpy(f->plan, &plan, sizeof plan);
+        memcpy((weir__fused_plan *)f->plan + 1, steps, n * sizeof *steps);
+    }
+    return weir__flow_run(p, f, opt);
+}
+
+#endif /* WEIR_FLOW_FUSE_IMPLEMENTED */
+
+/* ==== weir/flow/throttle.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_FLOW_THROTTLE_IMPLEMENTED)
+#define WEIR_FLOW_THROTTLE_IMPLEMENTED
+
+static int weir__throttle_stage(weir__desk *desk, weir_ctx *ctx, weir__flow *f, uint32_t worker, void *from, void *to)
+{
+    (void)from;
+    return weir__throttle_body(desk, ctx, f->marked, weir__flow_in(f, worker), weir__flow_out(f, worker),
+                               (weir_limiter *)f->arg, to);
+}
+
+WEIR_API int weir__flow_throttle(weir_pipeline *p, weir__port in, weir__port out, weir_limiter *limiter,
+                                 const weir_stage_opt *opt)
+{
+    weir__flow *f = weir__flow_new(weir__throttle_stage, in, 1, out, 1, weir__flow_workers(opt), 0);
+    if (f != NULL)
+        f->arg = limiter;
+    return weir__flow_run(p, f, opt);
+}
+
+#endif /* WEIR_FLOW_THROTTLE_IMPLEMENTED */
+
+/* ==== weir/flow/tee.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_FLOW_TEE_IMPLEMENTED)
+#define WEIR_FLOW_TEE_IMPLEMENTED
+
+/* The first `waiting` cases are those that the value still has to go to. */
+typedef struct weir__tee_plan {
+    weir_tee_side *sides;
+    size_t open, waiting;
+    weir_case *cases; /* n */
+    size_t *number;   /* n: of whom is the case */
+    bool *closed;     /* n: by number */
+} weir__tee_plan;
+
+static void weir__tee_close(weir__tee_plan *plan, size_t i)
+{
+    plan->closed[i] = true;
+    plan->open--;
+}
+
+/* Sends where there is room; the others are noted as waiting. */
+static void weir__tee_try(weir__desk *desk, weir__flow *f, weir__tee_plan *plan, const void *value)
+{
+    plan->waiting = 0;
+    for (size_t i = 0; i < f->out_count; i++) {
+        int rc;
+        if (plan->closed[i])
+            continue;
+        rc = weir__desk_try_send(desk, weir__port_at(f->out, f->outs, i), value);
+        if (rc == EPIPE) {
+            weir__tee_close(plan, i);
+        } else if (rc != 0 && plan->sides != NULL && plan->sides[i].drop) {
+            (void)weir__add_rlx(&plan->sides[i].dropped, 1);
+        } else if (rc != 0) {
+            plan->cases[plan->waiting] = weir__case(WEIR__CASE_SEND, f->outs[i].chan, value, NULL, NULL);
+            plan->number[plan->waiting++] = i;
+        }
+    }
+}
+
+/* Sends to those that wait, whichever has room first. */
+static int weir__tee_wait(weir__desk *desk, weir_ctx *ctx, weir__tee_plan *plan)
+{
+    while (plan->waiting > 0) {
+        /* No more at a time than a select takes without memory of its own. */
+        const size_t n = plan->waiting < WEIR__SELECT_INLINE ? plan->waiting : WEIR__SELECT_INLINE;
+        int i;
+        weir__desk_waits(desk, false);
+        i = weir_select(ctx, plan->cases, n);
+        weir__desk_goes_on(desk, false);
+        if (i < 0) {
+            weir__desk_abandoned(desk);
+            return -i;
+        }
+        if (plan->cases[i].status == 0)
+            weir__desk_gave(desk);
+        else
+            weir__tee_close(plan, plan->number[i]);
+        plan->waiting--;
+        plan->cases[i] = plan->cases[plan->waiting];
+        plan->number[i] = plan->number[plan->waiting];
+    }
+    return 0;
+}
+
+static int weir__tee_stage(weir__desk *desk, weir_ctx *ctx, weir__flow *f, uint32_t worker, void *from, void *to)
+{
+    weir__tee_plan *plan = (weir__tee_plan *)f->plan;
+    (void)to;
+    (void)worker;
+    while (plan->open > 0) {
+        int rc = weir__desk_recv(desk, ctx, f->in, from);
+        if (WEIR_UNLIKELY(rc != 0))
+            return weir__loop_end(rc);
+        weir__tee_try(desk, f, plan, from);
+        rc = weir__tee_wait(desk, ctx, plan);
+        if (WEIR_UNLIKELY(rc != 0))
+            return rc;
+    }
+    return EPIPE;
+}
+
+WEIR_API int weir__flow_tee(weir_pipeline *p, weir__port in, weir__port out, const void *outs, size_t n,
+                            weir_tee_side *sides, const weir_stage_opt *opt)
+{
+    const size_t each = sizeof(weir_case) + sizeof(size_t) + sizeof(bool);
+    weir__tee_plan *plan;
+    weir__flow *f;
+    if (n == 0 || n > UINT32_MAX)
+        return weir__flow_refuse(p, NULL, EINVAL);
+    f = weir__flow_new(weir__tee_stage, in, 1, out, n, 1, sizeof *plan + n * each);
+    if (f != NULL) {
+        memcpy(f->outs, outs, n * sizeof *f->outs);
+        plan = (weir__tee_plan *)f->plan;
+        plan->sides = sides;
+        plan->open = n;
+        plan->cases = (weir_case *)(void *)(plan + 1);
+        plan->number = (size_t *)(void *)(plan->cases + n);
+        plan->closed = (bool *)(void *)(plan->number + n);
+    }
+    return weir__flow_start(p, f, opt, 1);
+}
+
+#endif /* WEIR_FLOW_TEE_IMPLEMENTED */
+
+/* ==== weir/flow/partition.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_FLOW_PARTITION_IMPLEMENTED)
+#define WEIR_FLOW_PARTITION_IMPLEMENTED
+
+
+WEIR_API size_t weir_key_place(const weir_key *key, const void *value, size_t n)
+{
+    size_t size = 0;
+    const void *bytes = key->fn(key->arg, value, &size);
+    return (size_t)(weir_hash(key->seed, bytes, size) % n);
+}
+
+static int weir__partition_stage(weir__desk *desk, weir_ctx *ctx, weir__flow *f, uint32_t worker, void *from, void *to)
+{
+    const weir_key *key = (const weir_key *)f->plan;
+    (void)worker;
+    (void)to;
+    for (;;) {
+        int rc = weir__desk_recv(desk, ctx, f->in, from);
+        if (WEIR_UNLIKELY(rc != 0))
+            return weir__loop_end(rc);
+        rc = weir__desk_send(desk, ctx, weir__port_at(f->out, f->outs, weir_key_place(key, from, f->out_count)), from);
+        if (WEIR_UNLIKELY(rc != 0))
+            return rc;
+    }
+}
+
+static int weir__partition_start(weir_pipeline *p, weir__port in, weir__port out, const void *outs, size_t n,
+                                 const weir_key *key, const weir_stage_opt *opt, bool helper)
+{
+    weir__flow *f = weir__flow_new(weir__partition_stage, in, 1, out, n, 1, sizeof *key);
+    if (f != NULL) {
+        weir_key used = *key;
+        for (int i = 0; i < 4 && (key->seed[0] | key->seed[1]) == 0; i++)
+            used.seed[i / 2] = used.seed[i / 2] << 32 | weir__random_below(UINT32_MAX);
+        memcpy(f->plan, &used, sizeof used);
+        memcpy(f->outs, outs, n * sizeof *f->outs);
+        f->helper = helper;
+    }
+    return weir__flow_start(p, f, opt, 1);
+}
+
+WEIR_API int weir__flow_partition(weir_pipeline *p, weir__port in, weir__port out, const void *outs, size_t n,
+                                  const weir_key *key, const weir_stage_opt *opt)
+{
+    if (n == 0 || n > UINT32_MAX)
+        return weir__flow_refuse(p, NULL, EINVAL);
+    return weir__partition_start(p, in, out, outs, n, key, opt, false);
+}
+
+WEIR_API int weir__flow_map_keyed(weir_pipeline *p, weir__port in, weir__port out, const weir_key *key, weir_map_fn *fn,
+                                  void *arg, const weir_stage_opt *opt)
+{
+    const unsigned n = weir__flow_workers(opt);
+    weir__flow *f;
+    weir__port queued = {NULL, WEIR__SPSC, in.size};
+    weir_stage_opt used;
+    int rc;
+    memset(&used, 0, sizeof used);
+    if (opt != NULL)
+        used = *opt;
+    if (used.ordered)
+        return weir__flow_refuse(p, NULL, EINVAL);
+    f = weir__flow_map_new(queued, out, fn, arg, &used);
+    if (f == NULL)
+        return weir__flow_refuse(p, NULL, ENOMEM);
+    f->ins[0] = in.chan;
+    rc = weir__flow_room(p, f, &used, n);
+    if (rc != 0)
+        return weir__flow_refuse(p, f, rc);
+    rc = weir__flow_queues(f->ins, n, in.size, in.chan, &used);
+    f->in_count = n;
+    f->own_in = f->owns_ins = true;
+    if (rc != 0)
+        return weir__flow_refuse(p, f, rc);
+    /* From here on f, and with it the queues, stays until all threads have been joined. */
+    rc = weir__flow_start(p, f, &used, n);
+    return rc != 0 ? rc : weir__partition_start(p, in, queued, f->ins, n, key, &used, true);
+}
+
+#endif /* WEIR_FLOW_PARTITION_IMPLEMENTED */
+
+/* ==== weir/flow/merge.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_FLOW_MERGE_IMPLEMENTED)
+#define WEIR_FLOW_MERGE_IMPLEMENTED
+
+#define WEIR__MERGE_MOST ((size_t)1 << 20)
+
+/* ---- as they come ----------------------------------------------------------------------------------------------------------- */
+
+/* Behind it n cases and what a select wants. cases[0 .. alive) are the inputs that have not ended. */
+typedef struct weir__merge_plan {
+    size_t alive;
+    weir_case *cases;
+    void *memory; /* for weir__select_in */
+} weir__merge_plan;
+
+/* Input i has ended. The others keep their turns. */
+static void weir__merge_drop(weir__merge_plan *plan, size_t i)
+{
+    plan->alive--;
+    memmove(&plan->cases[i], &plan->cases[i + 1], (plan->alive - i) * sizeof *plan->cases);
+}
+
+/* Takes a value of the first input from *turn on that has one, or of whichever is the first to have one: 0, with *turn of the next input. EPIPE: all
+ * have ended. */
+static int weir__merge_take(weir__desk *desk, weir_ctx *ctx, weir__port in, weir__merge_plan *plan, size_t *turn,
+                            void *value)
+{
+    size_t seen = 0; /* inputs in a row that have none */
+    while (plan->alive > 0) {
+        size_t i = *turn < plan->alive ? *turn : 0;
+        int rc;
+        if (seen < plan->alive) {
+            in.chan = plan->cases[i].chan;
+            rc = weir__desk_try_recv(desk, in, value);
+        } else {
+            int done;
+            weir__desk_waits(desk, true);
+            done = weir__select_in(ctx, plan->cases, plan->alive, plan->memory);
+            weir__desk_goes_on(desk, true);
+            if (done < 0)
+                return -done;
+            i = (size_t)done;
+            rc = plan->cases[i].status;
+            if (rc == 0)
+                weir__desk_took(desk);
+        }
+        *turn = i + 1;
+        if (rc == 0)
+            return 0;
+        seen++;
+        if (rc == EAGAIN)
+            continue;
+        if (rc != EPIPE)
+            return rc;
+        weir__merge_drop(plan, i);
+        *turn = i;
+        seen = 0;
+    }
+    return EPIPE;
+}
+
+static int weir__merge_stage(weir__desk *desk, weir_ctx *ctx, weir__flow *f, uint32_t worker, void *from, void *to)
+{
+    weir__merge_plan *plan = (weir__merge_plan *)f->plan;
+    size_t turn = 0;
+    (void)worker;
+    (void)to;
+    for (size_t i = 0; i < f->in_count; i++)
+        plan->cases[i] = weir__case(WEIR__CASE_RECV, f->ins[i], NULL, from, NULL);
+    for (;;) {
+        int rc = weir__ctx_ended(ctx);
+        if (rc == 0)
+            rc = weir__merge_take(desk, ctx, f->in, plan, &turn, from);
+        if (WEIR_UNLIKELY(rc != 0))
+            return weir__loop_end(rc);
+        rc = weir__desk_send(desk, ctx, f->out, from);
+        if (WEIR_UNLIKELY(rc != 0))
+            return rc;
+    }
+}
+
+WEIR_API int weir__flow_merge(weir_pipeline *p, weir__port in, const void *ins, size_t n, weir__port out,
+                              const weir_stage_opt *opt)
+{
+    const size_t cases = (sizeof(weir__merge_plan) + 15) / 16 * 16,
+                 memory = cases + (n * sizeof(weir_case) + 15) / 16 * 16;
+    weir__merge_plan *plan;
+    weir__flow *f;
+    if (n == 0 || n > WEIR__MERGE_MOST)
+        return weir__flow_refuse(p, NULL, EINVAL);
+    f = weir__flow_new(weir__merge_stage, in, n, out, 1, 1, memory + weir__select_bytes(n));
+    if (f != NULL) {
+        memcpy(f->ins, ins, n * sizeof *f->ins);
+        plan = (weir__merge_plan *)f->plan;
+        plan->alive = n;
+        plan->cases = (weir_case *)(void *)((unsigned char *)f->plan + cases);
+        plan->memory = (unsigned char *)f->plan + memory;
+    }
+    return weir__flow_start(p, f, opt, 1);
+}
+
+/* ---- in order --------------------------------------------------------------------------------------------------------------- */
+
+/* A heap of inputs, by the value that each has at its front; behind it the numbers of the inputs, then the values. */
+typedef struct weir__sorted_plan {
+    weir_before_fn *before;
+    size_t held; /* inputs in the heap */
+    uint32_t *heap;
+    unsigned char *values;
+    size_t room; /* from one value to the next */
+} weir__sorted_plan;
+
+static bool weir__sorted_first(const weir__flow *f, const weir__sorted_plan *plan, uint32_t a, uint32_t b)
+{
+    const void *va = plan->values + a * plan->room, *vb = plan->values + b * plan->room;
+    return plan->before(f->arg, va, vb) || (a < b && !plan->before(f->arg, vb, va));
+}
+
+static void weir__sorted_swap(uint32_t *heap, size_t a, size_t b)
+{
+    const uint32_t input = heap[a];
+    heap[a] = heap[b];
+    heap[b] = input;
+}
+
+/* The root may come later than its children. */
+static void weir__sorted_down(const weir__flow *f, weir__sorted_plan *plan)
+{
+    size_t at = 0;
+    for (;;) {
+        size_t first = at;
+        for (size_t child = 2 * at + 1; child <= 2 * at + 2 && child < plan->held; child++)
+            if (weir__sorted_first(f, plan, plan->heap[child], plan->heap[first]))
+                first = child;
+        if (first == at)
+            return;
+        weir__sorted_swap(plan->heap, at, first);
+        at = first;
+    }
+}
+
+static void weir__sorted_up(const weir__flow *f, weir__sorted_plan *plan, size_t at)
+{
+    while (at > 0 && weir__sorted_first(f, plan, plan->heap[at], plan->heap[(at - 1) / 2])) {
+        weir__sorted_swap(plan->heap, at, (at - 1) / 2);
+        at = (at - 1) / 2;
+    }
+}
+
+static int weir__sorted_stage(weir__desk *desk, weir_ctx *ctx, weir__flow *f, uint32_t worker, void *from, void *to)
+{
+    weir__sorted_plan *plan = (weir__sorted_plan *)f->plan;
+    int rc;
+    (void)worker;
+    (void)from;
+    (void)to;
+    for (uint32_t i = 0; i < f->in_count; i++) {
+        rc = weir__desk_recv(desk, ctx, weir__port_at(f->in, f->ins, i), plan->values + i * plan->room);
+        if (rc == EPIPE)
+            continue;
+        if (WEIR_UNLIKELY(rc != 0))
+            return rc;
+        plan->heap[plan->held++] = i;
+        weir__sorted_up(f, plan, plan->held - 1);
+    }
+    while (plan->held > 0) {
+        const uint32_t i = plan->heap[0];
+        void *value = plan->values + i * plan->room;
+        rc = weir__desk_send(desk, ctx, f->out, value);
+        if (WEIR_UNLIKELY(rc != 0))
+            return rc;
+        rc = weir__desk_recv(desk, ctx, weir__port_at(f->in, f->ins, i), value);
+        if (rc == EPIPE)
+            plan->heap[0] = plan->heap[--plan->held];
+        else if (WEIR_UNLIKELY(rc != 0))
+            return rc;
+        weir__sorted_down(f, plan);
+    }
+    return 0;
+}
+
+WEIR_API int weir__flow_merge_sorted(weir_pipeline *p, weir__port in, const void *ins, size_t n, weir__port out,
+                                     weir_before_fn *before, void *arg, const weir_stage_opt *opt)
+{
+    const size_t room = (in.size + 15) / 16 * 16;
+    const size_t head = (sizeof(weir__sorted_plan) + n * sizeof(uint32_t) + 63) / 64 * 64;
+    weir__sorted_plan *plan;
+    weir__flow *f;
+    if (n == 0 || n > WEIR__MERGE_MOST)
+        return weir__flow_refuse(p, NULL, EINVAL);
+    f = weir__flow_new(weir__sorted_stage, in, n, out, 1, 1, head + n * room);
+    if (f != NULL) {
+        memcpy(f->ins, ins, n * sizeof *f->ins);
+        f->arg = arg;
+        plan = (weir__sorted_plan *)f->plan;
+        plan->before = before;
+        plan->heap = (uint32_t *)(void *)(plan + 1);
+        plan->values = (unsigned char *)f->plan + head;
+        plan->room = room;
+    }
+    return weir__flow_start(p, f, opt, 1);
+}
+
+#endif /* WEIR_FLOW_MERGE_IMPLEMENTED */
+
+/* ==== weir/flow/batch.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_FLOW_BATCH_IMPLEMENTED)
+#define WEIR_FLOW_BATCH_IMPLEMENTED
+
+static int weir__batch_stage(weir__desk *desk, weir_ctx *ctx, weir__flow *f, uint32_t worker, void *from, void *to)
+{
+    weir__batch b = *(const weir__batch *)f->plan;
+    (void)from;
+    b.memory = (unsigned char *)to;
+    return weir__batch_body(desk, ctx, weir__flow_in(f, worker), weir__flow_out(f, worker), &b);
+}
+
+WEIR_API int weir__flow_batch(weir_pipeline *p, weir__port in, weir__port out, weir__batch_shape shape,
+                              const weir_batch_rules *rules, const weir_stage_opt *opt)
+{
+    const unsigned workers = weir__flow_workers(opt);
+    weir__batch plan;
+    weir__flow *f;
+    int rc = weir__batch_init(&plan, rules, shape, NULL);
+    if (rc != 0 || (workers > 1 && opt->ordered))
+        return weir__flow_refuse(p, NULL, EINVAL);
+    f = weir__flow_new(weir__batch_stage, in, 1, out, 1, workers, sizeof plan);
+    if (f != NULL)
+        memcpy(f->plan, &plan, sizeof plan);
     return weir__flow_start(p, f, opt, workers);
 }
 
-/* Makes n channels of the port's element size for one sender and one receiver. */
-static int weir__flow_make_queues(void *handles, size_t n, const weir__port *port)
+#endif /* WEIR_FLOW_BATCH_IMPLEMENTED */
+
+/* ==== weir/flow/window.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_FLOW_WINDOW_IMPLEMENTED)
+#define WEIR_FLOW_WINDOW_IMPLEMENTED
+
+#define WEIR__WINDOW_LONGEST ((int64_t)1 << 60)
+#define WEIR__WINDOW_FARTHEST ((int64_t)1 << 62)
+#define WEIR__WINDOW_MOST ((int64_t)1 << 20)
+
+/* A ring of windows, by their number; behind it the spans, then the results. A span without values is a window that nobody has. */
+typedef struct weir__windows {
+    weir_window_rules rules; /* length, every: filled in, whatever they count */
+    weir_window_fn *fn;
+    bool begun;
+    int64_t low;         /* windows below it are closed; those from low + slots on cannot be open */
+    int64_t next, clock; /* number of the next value; the latest time that was seen */
+    int64_t slots, open; /* there are; have values */
+    weir_window_span *span;
+    unsigned char *results;
+    size_t room; /* from one result to the next */
+} weir__windows;
+
+/* What a stage works with. */
+typedef struct weir__windows_run {
+    weir__desk *desk;
+    weir_ctx *ctx;
+    weir__flow *f;
+    weir__windows *w;
+} weir__windows_run;
+
+/* a / b, downwards; b > 0. */
+static int64_t weir__floor_div(int64_t a, int64_t b)
 {
-    weir_chan_opt opt = {WEIR_WAIT_ADAPTIVE, NULL, NULL, 0};
-    int rc = 0;
-    if (port->chan != NULL) {
-        opt.wait = (weir_wait_strategy)port->chan->wait;
-        opt.name = port->chan->name;
-    }
-    memset(handles, 0, n * sizeof(weir__chan *));
-    for (size_t i = 0; i < n && rc == 0; i++)
-        rc = weir__chan_make((unsigned char *)handles + i * sizeof(weir__chan *), WEIR__SPSC, WEIR_MAP_QUEUE,
-                             port->size, &opt);
+    return a / b - (a % b < 0);
+}
+static int64_t weir__windows_slot(const weir__windows *w, int64_t number)
+{
+    return number - weir__floor_div(number, w->slots) * w->slots;
+}
+/* The first window that does not end at or before t. */
+static int64_t weir__windows_first(const weir__windows *w, int64_t t)
+{
+    return weir__floor_div(t - w->rules.length, w->rules.every) + 1;
+}
+
+typedef struct weir__window_call {
+    const weir__windows_run *run;
+    const weir_window_span *span;
+    const void *value;
+    void *result;
+} weir__window_call;
+
+static int weir__window_once(weir_ctx *ctx, void *arg)
+{
+    const weir__window_call *c = (const weir__window_call *)arg;
+    return c->run->w->fn(ctx, c->run->f->arg, c->span, c->value, c->result);
+}
+
+static int weir__window_call_fn(const weir__windows_run *r, const weir_window_span *span, const void *value,
+                                void *result)
+{
+    weir__window_call call = {r, span, value, result};
+    return weir__desk_call(r->desk, r->ctx, weir__window_once, &call);
+}
+
+static int weir__windows_close(const weir__windows_run *r, int64_t number)
+{
+    weir__windows *w = r->w;
+    const int64_t slot = weir__windows_slot(w, number);
+    unsigned char *result = w->results + (size_t)slot * w->room;
+    int rc;
+    if (w->span[slot].values == 0)
+        return 0;
+    rc = weir__window_call_fn(r, &w->span[slot], NULL, result);
+    if (rc == 0)
+        rc = weir__desk_send(r->desk, r->ctx, r->f->out, result);
+    w->span[slot].values = 0;
+    w->open--;
     return rc;
 }
 
-/* in ─deal─► queue i ─worker i─► queue i ─collect─► out. The queues belong to a record of their own, which the pipeline releases after
- * all threads have been joined. */
-static int weir__flow_map_ordered(weir_pipeline *p, weir__port in, weir__port out, weir_map_fn *fn, void *arg,
-                                  const weir_stage_opt *opt, unsigned n)
+/* Closes the windows below number `low`, in their order. */
+static int weir__windows_close_below(const weir__windows_run *r, int64_t low)
 {
-    weir__port from = {NULL, WEIR__SPSC, in.size}, to = {NULL, WEIR__SPSC, out.size};
-    weir__flow *queues = weir__flow_new(WEIR__FLOW_DEAL, in, n, out, n, 1);
-    weir_stage_opt one = {NULL, 1, false, NULL, 0};
-    int rc;
-    if (queues == NULL)
-        return weir__flow_refuse(p, NULL, ENOMEM);
-    queues->owns_channels = true;
-    rc = weir__flow_make_queues(queues->ins, n, &in) | weir__flow_make_queues(queues->outs, n, &out); /* 0 or ENOMEM */
-    if (rc != 0)
-        return weir__flow_refuse(p, queues, ENOMEM);
-    rc = weir__pipeline_keep(p, queues, weir__flow_release);
-    if (rc == 0)
-        rc = weir__flow_deal(p, in, &in.chan, 1, from, queues->ins, n, opt);
-    for (unsigned i = 0; i < n && rc == 0; i++) {
-        one.name = opt->name;
-        one.cpu_count = opt->cpu_count == 0 ? 0 : 1;
-        one.cpus = opt->cpu_count == 0 ? NULL : &opt->cpus[i % opt->cpu_count];
-        from.chan = queues->ins[i];
-        to.chan = queues->outs[i].chan;
-        rc = weir__flow_map_one(p, from, to, fn, arg, &one, 1);
+    weir__windows *w = r->w;
+    int rc = 0;
+    if (!w->begun)
+        w->low = low;
+    w->begun = true;
+    while (w->low < low && w->open > 0 && rc == 0)
+        rc = weir__windows_close(r, w->low++);
+    if (w->low < low && rc == 0)
+        w->low = low;
+    return rc;
+}
+
+/* Adds *value, of time t, to its windows. */
+static int weir__windows_add(const weir__windows_run *r, int64_t t, const void *value)
+{
+    weir__windows *w = r->w;
+    const int64_t last = weir__floor_div(t, w->rules.every);
+    int64_t number = weir__windows_first(w, t);
+    int rc = 0;
+    if (number <= last && last < w->low) {
+        if (w->rules.report != NULL)
+            (void)weir__add_rlx(&w->rules.report->late, 1);
+        if (w->rules.on_late != NULL)
+            w->rules.on_late(r->f->arg, value);
+        return 0;
     }
-    return rc != 0 ? rc : weir__flow_deal(p, to, queues->outs, n, out, &out.chan, 1, opt);
+    for (number = number < w->low ? w->low : number; number <= last && rc == 0; number++) {
+        const int64_t slot = weir__windows_slot(w, number);
+        unsigned char *result = w->results + (size_t)slot * w->room;
+        weir_window_span *span = &w->span[slot];
+        if (span->values == 0) {
+            span->begin = number * w->rules.every;
+            span->end = span->begin + w->rules.length;
+            memset(result, 0, r->f->out.size);
+            w->open++;
+        }
+        span->values++;
+        rc = weir__window_call_fn(r, span, value, result);
+    }
+    return rc;
 }
 
-WEIR_API int weir__flow_map(weir_pipeline *p, weir__port in, weir__port out, weir_map_fn *fn, void *arg,
-                            const weir_stage_opt *opt)
+/* The windows whose end has come by the clock. */
+static int weir__windows_tick(const weir__windows_run *r)
 {
-    const unsigned workers = weir__flow_workers(opt);
-    if (workers > 1 && opt->ordered)
-        return weir__flow_map_ordered(p, in, out, fn, arg, opt, workers);
-    return weir__flow_map_one(p, in, out, fn, arg, opt, workers);
+    weir__windows *w = r->w;
+    const weir_ns now = weir__clock_now(w->rules.clock);
+    if (now > w->clock || !w->begun)
+        w->clock = now; /* it does not go back */
+    return weir__windows_close_below(r, weir__windows_first(w, w->clock));
 }
 
-#endif /* WEIR_FLOW_STAGES_IMPLEMENTED */
+/* A value has come. A failure of fn is the value's, and *own; others are the stage's. */
+static int weir__windows_take(const weir__windows_run *r, const void *value, bool *own)
+{
+    weir__windows *w = r->w;
+    int64_t t;
+    int rc = 0;
+    *own = false;
+    if (w->rules.count != 0) {
+        t = w->next++;
+        rc = weir__windows_close_below(r, weir__windows_first(w, t) < 0 ? 0 : weir__windows_first(w, t));
+    } else if (w->rules.stamp == NULL) {
+        rc = weir__windows_tick(r);
+        t = w->clock;
+    } else {
+        t = w->rules.stamp(r->f->arg, value);
+        *own = true;
+        if (t > WEIR__WINDOW_FARTHEST || t < -WEIR__WINDOW_FARTHEST)
+            return EINVAL;
+        *own = false;
+        rc = weir__windows_close_below(r, weir__windows_first(w, t - w->rules.lateness));
+    }
+    if (rc != 0)
+        return rc;
+    rc = weir__windows_add(r, t, value);
+    *own = rc != 0;
+    if (rc == 0 && w->rules.count != 0) /* none waits for the next value to be closed */
+        rc = weir__windows_close_below(r, weir__windows_first(w, t + 1) < 0 ? 0 : weir__windows_first(w, t + 1));
+    return rc;
+}
+
+/* Waits for the next value; by arrival, at most until the next window ends. */
+static int weir__windows_recv(const weir__windows_run *r, void *value)
+{
+    weir__windows *w = r->w;
+    int64_t number = w->low;
+    weir_ns until;
+    if (w->rules.count != 0 || w->rules.stamp != NULL || w->open == 0)
+        return weir__desk_recv(r->desk, r->ctx, r->f->in, value);
+    while (w->span[weir__windows_slot(w, number)].values == 0)
+        number++;
+    until = w->span[weir__windows_slot(w, number)].end;
+    if (w->rules.clock != NULL)
+        until = weir_time_add(weir_now(), until - w->clock);
+    return weir__desk_recv_until(r->desk, r->ctx, r->f->in, value, until);
+}
+
+static int weir__windows_stage(weir__desk *desk, weir_ctx *ctx, weir__flow *f, uint32_t worker, void *from, void *to)
+{
+    weir__windows_run r = {desk, ctx, f, (weir__windows *)f->plan};
+    (void)worker;
+    (void)to;
+    for (;;) {
+        bool own;
+        int rc = weir__windows_recv(&r, from);
+        if (WEIR_LIKELY(rc == 0)) {
+            rc = weir__windows_take(&r, from, &own);
+            if (WEIR_UNLIKELY(rc != 0) && own)
+                rc = weir__desk_failed(desk, ctx, rc, from);
+        } else if (rc == ETIMEDOUT && r.w->open > 0 && weir_ctx_err(ctx) == 0) {
+            rc = weir__windows_tick(&r);
+        } else {
+            const int64_t all = r.w->low + r.w->slots;
+            const int sent = rc == EPIPE && !r.w->rules.whole ? weir__windows_close_below(&r, all) : 0;
+            return sent != 0 ? sent : weir__loop_end(rc);
+        }
+        if (WEIR_UNLIKELY(rc != 0))
+            return rc;
+    }
+}
+
+/* Fills in what is left to the default: 0, or EINVAL. */
+static int weir__windows_rules_check(weir_window_rules *rules)
+{
+    if ((rules->count == 0) == (rules->length == 0) || rules->count < 0 || rules->length < 0 || rules->every < 0 ||
+        rules->lateness < 0 || (rules->lateness > 0 && rules->stamp == NULL) ||
+        (rules->count > 0 && rules->stamp != NULL))
+        return EINVAL;
+    if (rules->count != 0)
+        rules->length = rules->count;
+    if (rules->every == 0)
+        rules->every = rules->length;
+    if (rules->length > WEIR__WINDOW_LONGEST || rules->every > WEIR__WINDOW_LONGEST ||
+        rules->lateness > WEIR__WINDOW_LONGEST)
+        return EINVAL;
+    return (rules->length + rules->lateness) / rules->every + 2 > WEIR__WINDOW_MOST ? EINVAL : 0;
+}
+
+WEIR_API int weir__flow_window(weir_pipeline *p, weir__port in, weir__port out, const weir_window_rules *rules,
+                               weir_window_fn *fn, void *arg, const weir_stage_opt *opt)
+{
+    const size_t room = (out.size + 15) / 16 * 16;
+    weir__windows plan;
+    weir__flow *f;
+    size_t slots, spans = (sizeof plan + 15) / 16 * 16, results;
+    memset(&plan, 0, sizeof plan);
+    plan.rules = *rules;
+    if (weir__windows_rules_check(&plan.rules) != 0 || weir__flow_workers(opt) > 1)
+        return weir__flow_refuse(p, NULL, EINVAL);
+    plan.slots = (plan.rules.length + plan.rules.lateness) / plan.rules.every + 2;
+    slots = (size_t)plan.slots;
+    results = (spans + slots * sizeof *plan.span + 63) / 64 * 64;
+    if (room > SIZE_MAX / 4 / slots)
+        return weir__flow_refuse(p, NULL, EOVERFLOW);
+    f = weir__flow_new(weir__windows_stage, in, 1, out, 1, 1, results + slots * room);
+    if (f != NULL) {
+        plan.fn = fn;
+        plan.room = room;
+        plan.span = (weir_window_span *)(void *)((unsigned char *)f->plan + spans);
+        plan.results = (unsigned char *)f->plan + results;
+        memcpy(f->plan, &plan, sizeof plan);
+        f->arg = arg;
+    }
+    return weir__flow_start(p, f, opt, 1);
+}
+
+#endif /* WEIR_FLOW_WINDOW_IMPLEMENTED */
+
+/* ==== weir/flow/progress.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_FLOW_PROGRESS_IMPLEMENTED)
+#define WEIR_FLOW_PROGRESS_IMPLEMENTED
+
+WEIR_API void weir_pipeline_watch(weir_pipeline *p, const weir_watch_opt *opt)
+{
+    weir__rooms *rooms = &p->rooms;
+    if (opt != NULL)
+        rooms->watch = *opt;
+    if (rooms->watch.window <= 0)
+        rooms->watch.window = WEIR_SEC(10);
+    rooms->watched = true;
+    rooms->begun = weir__clock_now(rooms->watch.clock);
+    rooms->rate.at[0] = rooms->begun; /* nothing was done then */
+    rooms->rate.count = 1;
+}
+
+WEIR_API void weir_pipeline_unwatch(weir_pipeline *p)
+{
+    weir__rooms_free(&p->rooms);
+}
+
+/* ---- one stage -------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t weir__desk_outcomes(const weir__desk *d, weir_stage_progress *s)
+{
+    /* Acquire: `in` counts, for us, what these count. Pairs with weir__desk_count. */
+    const uint64_t out = weir__load_acq(&d->out), dropped = weir__load_acq(&d->dropped),
+                   skipped = weir__load_acq(&d->skipped), dead = weir__load_acq(&d->dead),
+                   fatal = weir__load_acq(&d->fatal), abandoned = weir__load_acq(&d->abandoned);
+    s->out += out;
+    s->dropped += dropped;
+    s->skipped += skipped;
+    s->dead += dead;
+    s->failed += skipped + dead + fatal;
+    s->abandoned += abandoned;
+    return weir__load_rlx(&d->in);
+}
+
+WEIR_API void weir__room_read(weir__room *room, weir_clock *clock, weir_stage_progress *s)
+{
+    memset(s, 0, sizeof *s);
+    s->name = room->name;
+    s->workers = room->workers;
+    s->running = weir__load_rlx(&room->running);
+    for (unsigned i = 0; i < room->workers; i++) {
+        const weir__desk *d = &room->desks[i];
+        const weir_ns now = weir__clock_now(clock);
+        s->in += weir__desk_outcomes(d, s);
+        s->waited_in += weir__stopwatch_read(&d->blocked_in, now);
+        s->waited_out += weir__stopwatch_read(&d->blocked_out, now);
+        s->lived += weir__stopwatch_read(&d->life, now);
+    }
+    if (s->lived > 0) {
+        s->blocked_in = (double)s->waited_in / (double)s->lived;
+        s->blocked_out = (double)s->waited_out / (double)s->lived;
+        s->works = 1 - s->blocked_in - s->blocked_out;
+        s->works = s->works < 0 ? 0 : s->works; /* the clock has gone on between the readings */
+    }
+}
+
+/* ---- the whole -------------------------------------------------------------------------------------------------------------- */
+
+/* Whether another stage takes what this one sends. */
+static bool weir__room_feeds(const weir__rooms *rooms, const weir__room *room)
+{
+    for (size_t i = 0; i < room->out_count; i++)
+        for (const weir__room *r = rooms->first; r != NULL; r = r->next)
+            for (size_t k = 0; k < r->in_count; k++)
+                if (r->ins[k] == room->outs[i])
+                    return true;
+    return false;
+}
+
+static bool weir__room_is_fed(const weir__rooms *rooms, const weir__room *room)
+{
+    for (size_t i = 0; i < room->in_count; i++)
+        if (weir__room_senders(rooms, room->ins[i]) != 0)
+            return true;
+    return false;
+}
+
+static void weir__progress_add(const weir__rooms *rooms, const weir__room *room, const weir_stage_progress *s,
+                               weir_progress *total)
+{
+    const char *named = rooms->watch.stage;
+    if (named != NULL && strcmp(named, room->name) == 0)
+        total->done += s->out + s->dropped + s->failed + s->abandoned;
+    if (room->aside)
+        return;
+    if (!weir__room_is_fed(rooms, room))
+        total->in += s->in;
+    if (!weir__room_feeds(rooms, room))
+        total->out += s->out;
+    total->dropped += s->dropped;
+    total->failed += s->failed;
+    total->skipped += s->skipped;
+    total->dead += s->dead;
+    total->abandoned += s->abandoned;
+}
+
+/* ---- the rate --------------------------------------------------------------------------------------------------------------- */
+
+/* Notes that so many are done now, and forgets what the window has left behind, but for the last of it. Under the lock. */
+static void weir__rate_note(weir__rate *rate, weir_ns now, uint64_t done, weir_ns window)
+{
+    const unsigned last = (rate->first + rate->count - 1) % WEIR__RATE_SAMPLES;
+    while (rate->count > 1 && rate->at[(rate->first + 1) % WEIR__RATE_SAMPLES] <= now - window) {
+        rate->first = (rate->first + 1) % WEIR__RATE_SAMPLES;
+        rate->count--;
+    }
+    /* So far apart that all of a window fit, with one from before it. */
+    if (now - rate->at[last] >= window / (WEIR__RATE_SAMPLES - 2) && rate->count < WEIR__RATE_SAMPLES) {
+        rate->at[(last + 1) % WEIR__RATE_SAMPLES] = now;
+        rate->done[(last + 1) % WEIR__RATE_SAMPLES] = done;
+        rate->count++;
+    }
+}
+
+static double weir__rate_of(weir_ns time, uint64_t done)
+{
+    return time > 0 ? (double)done * 1e9 / (double)time : 0;
+}
+
+static void weir__progress_rate(weir__rooms *rooms, weir_ns now, weir_progress *progress)
+{
+    weir__rate *rate = &rooms->rate;
+    double left = 0;
+    weir__rate_note(rate, now, progress->done, rooms->watch.window);
+    progress->elapsed = (rooms->ended ? rooms->over : now) - rooms->begun;
+    progress->rate = rooms->ended
+                         ? weir__rate_of(progress->elapsed, progress->done)
+                         : weir__rate_of(now - rate->at[rate->first], progress->done - rate->done[rate->first]);
+    if (progress->done < progress->total)
+        left = progress->rate > 0 ? (double)(progress->total - progress->done) * 1e9 / progress->rate : 1e19;
+    progress->eta = rooms->ended ? 0 : progress->total == 0 || left > 1e18 ? WEIR_FOREVER : (weir_ns)left;
+}
+
+WEIR_API int weir_pipeline_progress(weir_pipeline *p, weir_progress *progress, weir_stage_progress *stages,
+                                    size_t capacity)
+{
+    weir__rooms *rooms = &p->rooms;
+    if (!rooms->watched)
+        return EINVAL;
+    memset(progress, 0, sizeof *progress);
+    weir__lock_take(&rooms->lock);
+    for (weir__room *r = rooms->first; r != NULL; r = r->next) {
+        weir_stage_progress s;
+        weir__room_read(r, rooms->watch.clock, &s);
+        s.queue = r->queue == NULL ? 0 : weir__chan_len(r->queue);
+        weir__progress_add(rooms, r, &s, progress);
+        if (progress->stages < capacity)
+            stages[progress->stages] = s;
+        progress->stages++;
+    }
+    if (rooms->watch.stage == NULL)
+        progress->done = progress->out + progress->dropped + progress->failed + progress->abandoned;
+    progress->total = rooms->watch.total;
+    progress->ended = rooms->ended;
+    weir__progress_rate(rooms, weir__clock_now(rooms->watch.clock), progress);
+    weir__lock_release(&rooms->lock);
+    return 0;
+}
+
+#endif /* WEIR_FLOW_PROGRESS_IMPLEMENTED */
+
+/* ==== weir/flow/bar.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_FLOW_BAR_IMPLEMENTED)
+#define WEIR_FLOW_BAR_IMPLEMENTED
+
+
+#ifndef WEIR_IS_TERMINAL
+#ifdef __cplusplus
+extern "C" {
+#endif
+/* -std=c11 hides them (core/system.h). Sources: fileno(3), isatty(3). */
+extern int weir__libc_fileno(FILE *file) __asm__("fileno");
+extern int weir__libc_isatty(int fd) __asm__("isatty");
+#ifdef __cplusplus
+}
+#endif
+#define WEIR_IS_TERMINAL(file) (weir__libc_isatty(weir__libc_fileno(file)) == 1)
+#endif
+
+#define WEIR__BAR_WIDTH 24
+
+/* ---- the line --------------------------------------------------------------------------------------------------------------- */
+
+static void weir__line_put(weir__text *t, char c, uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++)
+        weir__text_put(t, &c, 1);
+}
+
+/* A number, with blanks before it up to so many places. */
+static void weir__line_number(weir__text *t, uint64_t value, int places)
+{
+    for (uint64_t bound = 10; places > 1; places--, bound *= 10)
+        if (value < bound)
+            weir__text_put(t, " ", 1);
+    weir__text_u64(t, value);
+}
+
+static void weir__line_time(weir__text *t, weir_ns time)
+{
+    const uint64_t seconds = (uint64_t)(time / WEIR_SEC(1)), rest[] = {seconds / 60 % 60, seconds % 60};
+    if (seconds >= 3600) {
+        weir__text_u64(t, seconds / 3600);
+        weir__text_put(t, ":", 1);
+    }
+    if (seconds >= 3600 && rest[0] < 10)
+        weir__text_put(t, "0", 1);
+    weir__text_u64(t, rest[0]);
+    weir__text_string(t, rest[1] < 10 ? ":0" : ":");
+    weir__text_u64(t, rest[1]);
+}
+
+/* Whole, from 10 on; below with a digit behind the point. */
+static void weir__line_rate(weir__text *t, double rate)
+{
+    const uint64_t tenths = rate < 1e18 ? (uint64_t)(rate * 10 + 0.5) : UINT64_MAX;
+    weir__text_u64(t, tenths < 100 ? tenths / 10 : (tenths + 5) / 10);
+    if (tenths < 100 && tenths % 10 != 0) {
+        weir__text_put(t, ".", 1);
+        weir__text_u64(t, tenths % 10);
+    }
+    weir__text_string(t, "/s");
+}
+
+static void weir__line_bar(weir__text *t, const weir_progress *progress, unsigned width)
+{
+    const double share = progress->done < progress->total ? (double)progress->done / (double)progress->total : 1;
+    const uint64_t full = (uint64_t)(share * width);
+    weir__text_put(t, "[", 1);
+    weir__line_put(t, '=', full);
+    if (full < width)
+        weir__text_put(t, ">", 1);
+    weir__line_put(t, ' ', full < width ? width - full - 1 : 0);
+    weir__text_string(t, "] ");
+    weir__line_number(t, (uint64_t)(share * 100), 3);
+    weir__text_string(t, "%  ");
+}
+
+WEIR_API int weir_progress_line(char *buffer, size_t size, const weir_progress *progress, const weir_bar_opt *opt)
+{
+    weir__text t;
+    weir__text_init(&t, NULL, buffer, size);
+    if (opt != NULL && opt->label != NULL) {
+        weir__text_string(&t, opt->label);
+        weir__text_put(&t, " ", 1);
+    }
+    if (progress->total > 0)
+        weir__line_bar(&t, progress, opt == NULL || opt->width == 0 ? WEIR__BAR_WIDTH : opt->width);
+    weir__text_u64(&t, progress->done);
+    if (progress->total > 0) {
+        weir__text_put(&t, "/", 1);
+        weir__text_u64(&t, progress->total);
+    }
+    weir__text_string(&t, "  ");
+    if (progress->failed > 0) {
+        weir__text_u64(&t, progress->failed);
+        weir__text_string(&t, " failed  ");
+    }
+    weir__line_rate(&t, progress->rate);
+    weir__text_string(&t, "  ");
+    if (progress->total > 0 && !progress->ended && progress->eta == WEIR_FOREVER) {
+        weir__text_string(&t, "-:-- left");
+    } else if (progress->total > 0 && !progress->ended) {
+        weir__line_time(&t, progress->eta);
+        weir__text_string(&t, " left");
+    } else {
+        weir__line_time(&t, progress->elapsed);
+    }
+    return weir__text_end(&t);
+}
+
+/* ---- the thread ------------------------------------------------------------------------------------------------------------- */
+
+typedef struct weir__bar {
+    weir__pipeline_end end; /* first */
+    weir_pipeline *pipeline;
+    FILE *file;
+    weir_bar_opt opt;
+    weir_ctx ctx; /* of its own: it outlives the pipeline's, to draw the end */
+    weir__thread thread;
+    size_t shown; /* how long the line is that stands there */
+} weir__bar;
+
+/* last: nothing is drawn over it. */
+static void weir__bar_draw(weir__bar *b, bool last)
+{
+    char line[512], blanks[512];
+    weir_progress progress;
+    size_t length, gone;
+    if (weir_pipeline_progress(b->pipeline, &progress, NULL, 0) != 0)
+        return;
+    (void)weir_progress_line(line, sizeof line, &progress, &b->opt);
+    length = strlen(line);
+    gone = b->opt.style == WEIR_BAR_TERMINAL && b->shown > length ? b->shown - length : 0;
+    memset(blanks, ' ', sizeof blanks);
+    b->shown = length;
+    (void)fprintf(b->file, "%s%s%.*s%s", b->opt.style == WEIR_BAR_TERMINAL ? "\r" : "", line, (int)gone, blanks,
+                  b->opt.style == WEIR_BAR_LINES || last ? "\n" : "");
+    (void)fflush(b->file);
+}
+
+static void *weir__bar_main(void *arg)
+{
+    weir__bar *b = (weir__bar *)arg;
+    weir__roll_entry entry;
+    weir__roll_enter(&entry, "bar");
+    weir_thread_name("bar");
+    do
+        weir__bar_draw(b, false);
+    while (weir_sleep(&b->ctx, b->opt.every) == 0);
+    weir__bar_draw(b, true);
+    weir__roll_leave(&entry);
+    return NULL;
+}
+
+static void weir__bar_end(weir__pipeline_end *end)
+{
+    weir__bar *b = (weir__bar *)(void *)end;
+    weir_ctx_cancel(&b->ctx, 0);
+    weir__roll_join(b->thread, "bar");
+    weir_ctx_free(&b->ctx);
+    WEIR_FREE(b);
+}
+
+WEIR_API int weir_pipeline_bar(weir_pipeline *p, FILE *file, const weir_bar_opt *opt)
+{
+    weir__bar *b;
+    int rc;
+    if (!p->rooms.watched)
+        return EINVAL;
+    b = (weir__bar *)WEIR_ALLOC(16, sizeof *b);
+    if (b == NULL)
+        return ENOMEM;
+    memset(b, 0, sizeof *b);
+    b->end.fn = weir__bar_end;
+    b->pipeline = p;
+    b->file = file;
+    if (opt != NULL)
+        b->opt = *opt;
+    if (b->opt.style == WEIR_BAR_AUTO)
+        b->opt.style = WEIR_IS_TERMINAL(file) ? WEIR_BAR_TERMINAL : WEIR_BAR_LINES;
+    if (b->opt.every <= 0)
+        b->opt.every = b->opt.style == WEIR_BAR_TERMINAL ? WEIR_MS(100) : WEIR_SEC(10);
+    weir_ctx_init(&b->ctx, NULL);
+    rc = weir__roll_start(&b->thread, weir__bar_main, b);
+    if (rc == 0) {
+        weir__pipeline_at_end(p, &b->end);
+        return 0;
+    }
+    weir_ctx_free(&b->ctx);
+    WEIR_FREE(b);
+    return rc;
+}
+
+#endif /* WEIR_FLOW_BAR_IMPLEMENTED */
+
+/* ==== weir/flow/metrics.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_FLOW_METRICS_IMPLEMENTED)
+#define WEIR_FLOW_METRICS_IMPLEMENTED
+
+typedef struct weir__stage_metric {
+    const char *name, *help;
+    int type;
+    const char *label, *values[3]; /* besides those of all; NULL: none */
+} weir__stage_metric;
+
+static const weir__stage_metric weir__stage_metrics[] = {
+    {"weir_stage_in_total", "Items taken or made.", WEIR_PROMETHEUS_COUNTER, NULL, {NULL, NULL, NULL}},
+    {"weir_stage_out_total", "Items sent or finished.", WEIR_PROMETHEUS_COUNTER, NULL, {NULL, NULL, NULL}},
+    {"weir_stage_dropped_total",
+     "Items that a filter did not want.",
+     WEIR_PROMETHEUS_COUNTER,
+     NULL,
+     {NULL, NULL, NULL}},
+    {"weir_stage_abandoned_total",
+     "Items in hand when the pipeline ended.",
+     WEIR_PROMETHEUS_COUNTER,
+     NULL,
+     {NULL, NULL, NULL}},
+    {"weir_stage_failed_total",
+     "Items that failed for good.",
+     WEIR_PROMETHEUS_COUNTER,
+     "outcome",
+     {"skipped", "dead", "fatal"}},
+    {"weir_stage_lived_seconds_total", "Time of all workers.", WEIR_PROMETHEUS_COUNTER, NULL, {NULL, NULL, NULL}},
+    {"weir_stage_blocked_seconds_total",
+     "Time of all workers without input, or room at the output.",
+     WEIR_PROMETHEUS_COUNTER,
+     "side",
+     {"input", "output", NULL}},
+    {"weir_stage_queue_length", "Values that wait in the input.", WEIR_PROMETHEUS_GAUGE, NULL, {NULL, NULL, NULL}},
+    {"weir_stage_running_workers", "Workers that have not returned.", WEIR_PROMETHEUS_GAUGE, NULL, {NULL, NULL, NULL}}};
+
+#define WEIR__STAGE_METRICS (sizeof weir__stage_metrics / sizeof *weir__stage_metrics)
+
+/* Value number `which` of metric number `metric`. */
+static int weir__stage_metric_write(weir_prometheus *w, size_t metric, size_t which, const weir_label *labels, size_t n,
+                                    const weir_stage_progress *s)
+{
+    const uint64_t failed[] = {s->skipped, s->dead, s->failed - s->skipped - s->dead};
+    switch (metric) {
+    case 0: return weir_prometheus_count(w, labels, n, s->in);
+    case 1: return weir_prometheus_count(w, labels, n, s->out);
+    case 2: return weir_prometheus_count(w, labels, n, s->dropped);
+    case 3: return weir_prometheus_count(w, labels, n, s->abandoned);
+    case 4: return weir_prometheus_count(w, labels, n, failed[which]);
+    case 5: return weir_prometheus_value(w, labels, n, (double)s->lived / 1e9);
+    case 6: return weir_prometheus_value(w, labels, n, (double)(which == 0 ? s->waited_in : s->waited_out) / 1e9);
+    case 7: return weir_prometheus_count(w, labels, n, s->queue);
+    default: return weir_prometheus_count(w, labels, n, s->running);
+    }
+}
+
+/* A metric of one stage. */
+static int weir__stage_metric_put(weir_prometheus *w, size_t metric, const char *pipeline, size_t number,
+                                  const weir_stage_progress *s)
+{
+    const weir__stage_metric *m = &weir__stage_metrics[metric];
+    weir_label labels[4];
+    char digits[24];
+    int rc = 0;
+    snprintf(digits, sizeof digits, "%zu", number);
+    labels[0].name = "pipeline";
+    labels[0].value = pipeline;
+    labels[1].name = "stage";
+    labels[1].value = s->name;
+    labels[2].name = "number";
+    labels[2].value = digits;
+    labels[3].name = m->label;
+    for (size_t i = 0; i < 3 && rc == 0 && (i == 0 || m->values[i] != NULL); i++) {
+        labels[3].value = m->values[i];
+        rc = weir__stage_metric_write(w, metric, i, labels, m->label == NULL ? 3 : 4, s);
+    }
+    return rc;
+}
+
+WEIR_API int weir_prometheus_pipelines(weir_prometheus *w, const weir_named_pipeline *pipelines, size_t n)
+{
+    for (size_t metric = 0; metric < WEIR__STAGE_METRICS; metric++) {
+        const weir__stage_metric *m = &weir__stage_metrics[metric];
+        int rc = weir_prometheus_family(w, m->name, m->help, m->type);
+        for (size_t i = 0; i < n && rc == 0; i++) {
+            weir__rooms *rooms = &pipelines[i].pipeline->rooms;
+            weir__room *room, *last;
+            size_t number = 0;
+            weir__lock_take(&rooms->lock);
+            room = rooms->watched ? rooms->first : NULL;
+            last = rooms->last; /* up to here the list does not change any more */
+            weir__lock_release(&rooms->lock);
+            for (; room != NULL && rc == 0; room = room == last ? NULL : room->next) {
+                weir_stage_progress s;
+                weir__room_read(room, rooms->watch.clock, &s);
+                weir__lock_take(&rooms->lock);
+                s.queue = room->queue == NULL ? 0 : weir__chan_len(room->queue);
+                weir__lock_release(&rooms->lock);
+                rc = weir__stage_metric_put(w, metric, pipelines[i].name, number++, &s);
+            }
+        }
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+#endif /* WEIR_FLOW_METRICS_IMPLEMENTED */
 
 /* ==== weir/flow/generator.h: implementation ==== */
 
@@ -15231,9 +18470,10 @@ WEIR_API int weir__generator_start(weir_ctx *ctx, weir__generator *g, void *hand
                                    void *arg, const weir_generator_opt *opt)
 {
     weir_chan_opt chan_opt = {WEIR_WAIT_ADAPTIVE, NULL, NULL, 0};
-    weir_stage_opt stage_opt = {NULL, 1, false, NULL, 0};
+    weir_stage_opt stage_opt;
     weir__port out = {NULL, WEIR__MPMC, 0};
     int rc;
+    memset(&stage_opt, 0, sizeof stage_opt);
     stage_opt.name = chan_opt.name = opt == NULL || opt->name == NULL ? "generator" : opt->name;
     memset(g, 0, sizeof *g);
     rc = weir__chan_make(handle, WEIR__MPMC, opt == NULL ? 0 : opt->ahead, size, &chan_opt);

@@ -81,9 +81,25 @@
 #include "guard/budget.h"      /* retries stay under a share of the requests */
 #include "guard/retry.h"       /* called again, when it fails in a way that may pass */
 #include "guard/policy.h"      /* guards around a call, in the order listed */
+#include "flow/dead_letter.h"  /* where a stage puts the items that have failed for good */
+#include "flow/option.h"       /* what a stage can be told: threads, order, guards, errors */
+#include "flow/desk.h"         /* where a worker of a stage works: what is counted and guarded */
 #include "flow/loop.h"         /* generate, map, sink, fan-out, fan-in as inline loops */
+#include "flow/room.h"         /* the desks of a stage, the rooms of a pipeline */
 #include "flow/pipeline.h"     /* the threads of a pipeline, and how it ends */
+#include "flow/stage.h"        /* what every stage is made of; order among several workers */
 #include "flow/stages.h"       /* the stages of a pipeline, one call each */
+#include "flow/filter.h"       /* filter and flat-map: fewer values, or more */
+#include "flow/fuse.h"         /* several maps in one thread */
+#include "flow/throttle.h"     /* a limiter as a stage */
+#include "flow/tee.h"          /* every value to each output */
+#include "flow/partition.h"    /* by key: same key, same worker */
+#include "flow/merge.h"        /* many inputs, each as often; or by order of their values */
+#include "flow/batch.h"        /* so many values at a time, or what has come in time */
+#include "flow/window.h"       /* a result for each span of values, or of time */
+#include "flow/progress.h"     /* how far a pipeline is, and which stage holds it up */
+#include "flow/bar.h"          /* that as a line, on a terminal */
+#include "flow/metrics.h"      /* that for Prometheus */
 #include "flow/generator.h"    /* a lazy sequence */
 #include "run/signal.h"        /* signals, counted in a word */
 #include "run/shutdown.h"      /* how a program stops: signals, phases, a report */

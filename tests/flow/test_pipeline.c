@@ -24,7 +24,7 @@ TEST(the_first_error_ends_blocked_stages_and_is_returned)
     for (int round = 0; round < test_rounds(500); round++) {
         int code = 41;
         int_chan silent;
-        weir_stage_opt three = {"blocked", 3, false, NULL, 0};
+        weir_stage_opt three = {.name = "blocked", .workers = 3};
         weir_pipeline p;
         REQUIRE(weir_chan_make(&silent, 1) == 0);
         weir_pipeline_init(&p, NULL);
@@ -63,6 +63,26 @@ TEST(the_cause_of_the_context_is_the_error)
     EVENTUALLY(weir_ctx_err(weir_pipeline_ctx(&p)) == ECANCELED);
     CHECK_INT(weir_ctx_cause(weir_pipeline_ctx(&p)), 33);
     CHECK_INT(weir_pipeline_wait(&p), 33);
+}
+
+TEST(an_output_that_has_not_been_made_is_told_at_once)
+{
+    int code = 0;
+    int_chan none = {NULL}, some;
+    struct source s = {0, 5, -1};
+    weir_pipeline p;
+    REQUIRE(weir_chan_make(&some, 1) == 0);
+    weir_closer closes[] = {WEIR_CLOSER(some), WEIR_CLOSER(none)};
+    weir_pipeline_init(&p, NULL);
+    CHECK_INT(weir_pipeline_go(&p, NULL, fail_with, &code, closes, 2), EINVAL);
+    CHECK(weir_is_closed(some)); /* whoever reads it does not wait for ever */
+    CHECK_INT(weir_pipeline_wait(&p), EINVAL);
+    weir_pipeline_init(&p, NULL);
+    CHECK_INT(weir_generate(&p, none, count_up, &s, NULL), EINVAL);
+    CHECK_INT(weir_map(&p, some, none, negate, NULL, NULL), EINVAL);
+    CHECK_INT(weir_pipeline_wait(&p), EINVAL);
+    CHECK_INT(s.next, 0);
+    weir_chan_free(&some);
 }
 
 TEST(epipe_from_a_task_is_no_error)
@@ -108,7 +128,7 @@ static int leave_after_gate(weir_ctx *ctx, void *arg)
 TEST(channels_close_after_the_last_worker_and_not_before)
 {
     struct gate g = {0, 0};
-    weir_stage_opt four = {"gate", 4, false, NULL, 0};
+    weir_stage_opt four = {.name = "gate", .workers = 4};
     int_chan out;
     weir_pipeline p;
     REQUIRE(weir_chan_make(&out, 1) == 0);
@@ -154,7 +174,7 @@ TEST(a_cpu_that_is_not_there_is_an_error_of_the_stage)
 {
     const int cpu = 8191;
     int code = 0;
-    weir_stage_opt opt = {"pinned", 1, false, &cpu, 1};
+    weir_stage_opt opt = {.name = "pinned", .workers = 1, .cpus = &cpu, .cpu_count = 1};
     weir_pipeline p;
     weir_pipeline_init(&p, NULL);
     CHECK_INT(weir_pipeline_go(&p, &opt, fail_with, &code, NULL, 0), 0);
@@ -173,7 +193,7 @@ static int run_failing(void)
 {
     struct source s = {0, 300, -1};
     struct tally t = {0, 0, 0, 0, 0};
-    weir_stage_opt opt = {"map", 2, true, NULL, 0};
+    weir_stage_opt opt = {.name = "map", .workers = 2, .ordered = true};
     int_chan in, mapped, out;
     weir_pipeline p;
     const int planned = fail_allocation;

@@ -6,7 +6,7 @@
 static int run_map(unsigned workers, bool ordered, size_t capacity, int n, struct tally *t)
 {
     struct source s = {0, n, -1};
-    weir_stage_opt opt = {"map", workers, ordered, NULL, 0};
+    weir_stage_opt opt = {.name = "map", .workers = workers, .ordered = ordered};
     weir_pipeline p;
     int_chan in, out;
     int rc;
@@ -67,7 +67,7 @@ TEST(ordered_map_keeps_order_when_workers_run_at_different_speeds)
 {
     struct source s = {0, 3000, -1};
     struct tally t = {0, 0, 0, 0, 0};
-    weir_stage_opt opt = {"map", 3, true, NULL, 0};
+    weir_stage_opt opt = {.name = "map", .workers = 3, .ordered = true};
     weir_pipeline p;
     int_line in, out;
     REQUIRE(weir_chan_make(&in, 4) == 0 && weir_chan_make(&out, 4) == 0);
@@ -86,7 +86,7 @@ TEST(fan_out_and_ordered_fan_in_restore_the_order)
 {
     struct source s = {0, 10001, -1};
     struct tally t = {0, 0, 0, 0, 0};
-    weir_stage_opt ordered = {"in", 0, true, NULL, 0};
+    weir_stage_opt ordered = {.name = "in", .ordered = true};
     weir_pipeline p;
     int_line in, lines[3], mapped[3], out;
     weir_pipeline_init(&p, NULL);
@@ -147,7 +147,7 @@ TEST(a_sink_that_wants_no_more_releases_everybody_before_it)
         for (unsigned workers = 1; workers <= 3; workers += 2) {
             struct source s = {0, INT32_MAX, -1}; /* would never end */
             struct tally t = {0, 0, 0, 0, enough};
-            weir_stage_opt opt = {"map", workers, true, NULL, 0};
+            weir_stage_opt opt = {.name = "map", .workers = workers, .ordered = true};
             weir_pipeline p;
             int_chan in, out;
             REQUIRE(weir_chan_make(&in, 2) == 0 && weir_chan_make(&out, 2) == 0);
@@ -207,7 +207,7 @@ TEST(values_larger_than_the_stack_buffer_of_a_loop_go_through_a_stage)
 TEST(a_kind_that_allows_one_is_not_given_to_many_workers)
 {
     struct tally t = {0, 0, 0, 0, 0};
-    weir_stage_opt two = {"sink", 2, false, NULL, 0};
+    weir_stage_opt two = {.name = "sink", .workers = 2};
     int_line in;
     weir_pipeline p;
     REQUIRE(weir_chan_make(&in, 1) == 0);
@@ -222,7 +222,8 @@ static const int no_cpu = 8191;
 TEST(what_can_not_be_a_stage_is_refused_and_ends_the_pipeline)
 {
     struct source s = {0, 10, -1};
-    weir_stage_opt two = {"two", 2, false, NULL, 0}, pinned = {"pinned", 2, true, &no_cpu, 1};
+    weir_stage_opt two = {.name = "two", .workers = 2},
+                   pinned = {.name = "pinned", .workers = 2, .ordered = true, .cpus = &no_cpu, .cpu_count = 1};
     for (int what = 0; what < 5; what++) {
         int_chan in, other;
         int_line line;
@@ -251,7 +252,7 @@ TEST(options_that_say_nothing_are_the_defaults)
 {
     struct source s = {0, 100, -1};
     struct tally t = {0, 0, 0, 0, 0};
-    weir_stage_opt nothing = {NULL, 0, false, NULL, 0};
+    weir_stage_opt nothing = {.name = NULL};
     int_chan in[2], out;
     weir_pipeline p;
     REQUIRE(weir_chan_make(&in[0], 1) == 0 && weir_chan_make(&in[1], 1) == 0 && weir_chan_make(&out, 1) == 0);
@@ -280,7 +281,7 @@ TEST(a_sink_with_workers_takes_every_value_once)
 {
     struct source s = {0, 10000, -1};
     int64_t sum = 0;
-    weir_stage_opt three = {"sink", 3, false, NULL, 0};
+    weir_stage_opt three = {.name = "sink", .workers = 3};
     int_chan in;
     weir_pipeline p;
     REQUIRE(weir_chan_make(&in, 4) == 0);
@@ -295,7 +296,7 @@ TEST(a_sink_with_workers_takes_every_value_once)
 /* A NULL handle is a channel on which nothing ever happens: a stage on it stays until the pipeline ends. */
 TEST(a_stage_on_a_null_channel_stays_until_the_context_ends)
 {
-    weir_stage_opt ordered = {"map", 2, true, NULL, 0};
+    weir_stage_opt ordered = {.name = "map", .workers = 2, .ordered = true};
     int_chan never = {NULL}, out;
     weir_ctx ctx;
     weir_pipeline p;

@@ -53,9 +53,10 @@ WEIR_API int weir__generator_start(weir_ctx *ctx, weir__generator *g, void *hand
                                    void *arg, const weir_generator_opt *opt)
 {
     weir_chan_opt chan_opt = {WEIR_WAIT_ADAPTIVE, NULL, NULL, 0};
-    weir_stage_opt stage_opt = {NULL, 1, false, NULL, 0};
+    weir_stage_opt stage_opt;
     weir__port out = {NULL, WEIR__MPMC, 0};
     int rc;
+    memset(&stage_opt, 0, sizeof stage_opt);
     stage_opt.name = chan_opt.name = opt == NULL || opt->name == NULL ? "generator" : opt->name;
     memset(g, 0, sizeof *g);
     rc = weir__chan_make(handle, WEIR__MPMC, opt == NULL ? 0 : opt->ahead, size, &chan_opt);

@@ -28,8 +28,7 @@
 #ifndef WEIR_FLOW_LOOP_H
 #define WEIR_FLOW_LOOP_H
 
-#include "../chan/send_recv.h"
-#include "../ctx/ctx.h"
+#include "desk.h"
 
 #ifndef WEIR_LOOP_BYTES
 #define WEIR_LOOP_BYTES 256
@@ -39,13 +38,6 @@ typedef int weir_generate_fn(weir_ctx *ctx, void *arg, void *value);
 typedef int weir_map_fn(weir_ctx *ctx, void *arg, const void *in, void *out);
 typedef int weir_sink_fn(weir_ctx *ctx, void *arg, const void *value);
 
-/* One end of a stage: a channel with what the compiler knows of it. */
-typedef struct weir__port {
-    weir__chan *chan;
-    int kind;
-    size_t size;
-} weir__port;
-
 WEIR_INLINE weir__port weir__port_of(weir__chan *c, int kind, size_t size)
 {
     weir__port p;
@@ -53,6 +45,12 @@ WEIR_INLINE weir__port weir__port_of(weir__chan *c, int kind, size_t size)
     p.kind = kind;
     p.size = size;
     return p;
+}
+/* The port, where a check of types has come to 0. */
+WEIR_INLINE weir__port weir__port_if(weir__port port, size_t zero)
+{
+    port.size += zero;
+    return port;
 }
 #define WEIR__PORT(ch) weir__port_of(WEIR__CHAN(ch), WEIR__KIND((ch).core), sizeof *(ch).elem)
 #define WEIR__FITS(ch) WEIR__REQUIRE(sizeof *(ch).elem <= WEIR_LOOP_BYTES)
@@ -75,18 +73,6 @@ typedef union weir__loop_value {
     unsigned char align __attribute__((aligned(64)));
 } weir__loop_value;
 
-WEIR_INLINE int weir__port_send(weir_ctx *ctx, weir__port out, const void *value)
-{
-    return weir__send(ctx, out.chan, out.kind, value, out.size, WEIR_FOREVER);
-}
-
-/* The next value: 0; EPIPE at the end of the input; or why the context has ended. */
-WEIR_INLINE int weir__port_recv(weir_ctx *ctx, weir__port in, void *value)
-{
-    const int err = weir__ctx_ended(ctx);
-    return WEIR_UNLIKELY(err != 0) ? err : weir__recv(ctx, in.chan, in.kind, value, in.size, WEIR_FOREVER);
-}
-
 /* Channel i of an array of handles, each of which is one pointer. */
 WEIR_INLINE weir__port weir__port_at(weir__port like, const void *handles, size_t i)
 {
@@ -100,58 +86,140 @@ WEIR_INLINE int weir__loop_end(int rc)
     return rc == EPIPE ? 0 : rc;
 }
 
-WEIR_INLINE int weir__generate_body(weir_ctx *ctx, weir__port out, weir_generate_fn *fn, void *arg, void *value)
+/* ---- calls of stage functions: where there is no desk, nothing but the call ------------------------------------------------- */
+
+typedef struct weir__loop_call {
+    union {
+        weir_generate_fn *generate;
+        weir_map_fn *map;
+        weir_sink_fn *sink;
+    } fn;
+    void *arg;
+    const void *in;
+    void *out;
+} weir__loop_call;
+
+static inline int weir__loop_generated(weir_ctx *ctx, void *arg)
+{
+    const weir__loop_call *call = (const weir__loop_call *)arg;
+    return call->fn.generate(ctx, call->arg, call->out);
+}
+static inline int weir__loop_mapped(weir_ctx *ctx, void *arg)
+{
+    const weir__loop_call *call = (const weir__loop_call *)arg;
+    return call->fn.map(ctx, call->arg, call->in, call->out);
+}
+static inline int weir__loop_sunk(weir_ctx *ctx, void *arg)
+{
+    const weir__loop_call *call = (const weir__loop_call *)arg;
+    return call->fn.sink(ctx, call->arg, call->in);
+}
+
+WEIR_INLINE int weir__loop_generate(weir__desk *desk, weir_ctx *ctx, weir_generate_fn *fn, void *arg, void *value)
+{
+    weir__loop_call call;
+    int rc;
+    if (desk == NULL)
+        return fn(ctx, arg, value);
+    call.fn.generate = fn;
+    call.arg = arg;
+    call.in = NULL;
+    call.out = value;
+    weir__desk_blank(desk, value);
+    rc = weir__desk_guarded(desk, ctx, weir__loop_generated, &call);
+    if (rc == 0)
+        weir__desk_count(&desk->in);
+    return rc;
+}
+WEIR_INLINE int weir__loop_map(weir__desk *desk, weir_ctx *ctx, weir_map_fn *fn, void *arg, const void *in, void *out)
+{
+    weir__loop_call call;
+    if (desk == NULL)
+        return fn(ctx, arg, in, out);
+    call.fn.map = fn;
+    call.arg = arg;
+    call.in = in;
+    call.out = out;
+    return weir__desk_guarded(desk, ctx, weir__loop_mapped, &call);
+}
+WEIR_INLINE int weir__loop_sink(weir__desk *desk, weir_ctx *ctx, weir_sink_fn *fn, void *arg, const void *value)
+{
+    weir__loop_call call;
+    int rc;
+    if (desk == NULL)
+        return fn(ctx, arg, value);
+    call.fn.sink = fn;
+    call.arg = arg;
+    call.in = value;
+    call.out = NULL;
+    rc = weir__desk_guarded(desk, ctx, weir__loop_sunk, &call);
+    if (rc == 0 || rc == EPIPE) /* EPIPE: this one it has taken */
+        weir__desk_count(&desk->out);
+    return rc;
+}
+
+/* ---- the loops -------------------------------------------------------------------------------------------------------------- */
+
+WEIR_INLINE int weir__generate_body(weir__desk *desk, weir_ctx *ctx, weir__port out, weir_generate_fn *fn, void *arg,
+                                    void *value)
 {
     for (;;) {
         int rc = weir__ctx_ended(ctx);
         if (WEIR_UNLIKELY(rc != 0))
             return rc;
-        rc = fn(ctx, arg, value);
-        if (WEIR_UNLIKELY(rc != 0))
-            return weir__loop_end(rc);
-        rc = weir__port_send(ctx, out, value);
-        if (WEIR_UNLIKELY(rc != 0))
-            return rc;
-    }
-}
-
-WEIR_INLINE int weir__map_body(weir_ctx *ctx, weir__port in, weir__port out, weir_map_fn *fn, void *arg, void *from,
-                               void *to)
-{
-    for (;;) {
-        int rc = weir__port_recv(ctx, in, from);
-        if (WEIR_UNLIKELY(rc != 0))
-            return weir__loop_end(rc);
-        rc = fn(ctx, arg, from, to);
-        if (WEIR_LIKELY(rc == 0))
-            rc = weir__port_send(ctx, out, to);
+        rc = weir__loop_generate(desk, ctx, fn, arg, value);
+        if (WEIR_UNLIKELY(rc != 0)) {
+            rc = rc == EPIPE ? rc : weir__desk_failed(desk, ctx, rc, value);
+            if (desk == NULL || rc != 0)
+                return weir__loop_end(rc);
+            continue;
+        }
+        rc = weir__desk_send(desk, ctx, out, value);
         if (WEIR_UNLIKELY(rc != 0))
             return rc;
     }
 }
 
-WEIR_INLINE int weir__sink_body(weir_ctx *ctx, weir__port in, weir_sink_fn *fn, void *arg, void *value)
+WEIR_INLINE int weir__map_body(weir__desk *desk, weir_ctx *ctx, weir__port in, weir__port out, weir_map_fn *fn,
+                               void *arg, void *from, void *to)
 {
     for (;;) {
-        int rc = weir__port_recv(ctx, in, value);
+        int rc = weir__desk_recv(desk, ctx, in, from);
         if (WEIR_UNLIKELY(rc != 0))
             return weir__loop_end(rc);
-        rc = fn(ctx, arg, value);
+        rc = weir__loop_map(desk, ctx, fn, arg, from, to);
+        rc = WEIR_LIKELY(rc == 0) ? weir__desk_send(desk, ctx, out, to) : weir__desk_failed(desk, ctx, rc, from);
         if (WEIR_UNLIKELY(rc != 0))
             return rc;
+    }
+}
+
+WEIR_INLINE int weir__sink_body(weir__desk *desk, weir_ctx *ctx, weir__port in, weir_sink_fn *fn, void *arg,
+                                void *value)
+{
+    for (;;) {
+        int rc = weir__desk_recv(desk, ctx, in, value);
+        if (WEIR_UNLIKELY(rc != 0))
+            return weir__loop_end(rc);
+        rc = weir__loop_sink(desk, ctx, fn, arg, value);
+        if (WEIR_UNLIKELY(rc != 0)) {
+            rc = rc == EPIPE ? rc : weir__desk_failed(desk, ctx, rc, value);
+            if (desk == NULL || rc != 0)
+                return rc;
+        }
     }
 }
 
 /* Moves values from in to out, each the next of its array in turn; an array of one is a plain channel. */
-WEIR_INLINE int weir__deal_body(weir_ctx *ctx, weir__port in, const void *ins, size_t in_count, weir__port out,
-                                const void *outs, size_t out_count, void *value)
+WEIR_INLINE int weir__deal_body(weir__desk *desk, weir_ctx *ctx, weir__port in, const void *ins, size_t in_count,
+                                weir__port out, const void *outs, size_t out_count, void *value)
 {
     size_t i = 0, o = 0;
     for (;;) {
-        int rc = weir__port_recv(ctx, ins == NULL ? in : weir__port_at(in, ins, i), value);
+        int rc = weir__desk_recv(desk, ctx, ins == NULL ? in : weir__port_at(in, ins, i), value);
         if (WEIR_UNLIKELY(rc != 0))
             return weir__loop_end(rc);
-        rc = weir__port_send(ctx, outs == NULL ? out : weir__port_at(out, outs, o), value);
+        rc = weir__desk_send(desk, ctx, outs == NULL ? out : weir__port_at(out, outs, o), value);
         if (WEIR_UNLIKELY(rc != 0))
             return rc;
         i = i + 1 < in_count ? i + 1 : 0;
@@ -162,31 +230,31 @@ WEIR_INLINE int weir__deal_body(weir_ctx *ctx, weir__port in, const void *ins, s
 WEIR_INLINE int weir__generate_loop(weir_ctx *ctx, weir__port out, weir_generate_fn *fn, void *arg)
 {
     weir__loop_value value;
-    return weir__generate_body(ctx, out, fn, arg, value.bytes);
+    return weir__generate_body(NULL, ctx, out, fn, arg, value.bytes);
 }
 
 WEIR_INLINE int weir__map_loop(weir_ctx *ctx, weir__port in, weir__port out, weir_map_fn *fn, void *arg)
 {
     weir__loop_value from, to;
-    return weir__map_body(ctx, in, out, fn, arg, from.bytes, to.bytes);
+    return weir__map_body(NULL, ctx, in, out, fn, arg, from.bytes, to.bytes);
 }
 
 WEIR_INLINE int weir__sink_loop(weir_ctx *ctx, weir__port in, weir_sink_fn *fn, void *arg)
 {
     weir__loop_value value;
-    return weir__sink_body(ctx, in, fn, arg, value.bytes);
+    return weir__sink_body(NULL, ctx, in, fn, arg, value.bytes);
 }
 
 WEIR_INLINE int weir__fan_out_loop(weir_ctx *ctx, weir__port in, weir__port out, const void *outs, size_t n)
 {
     weir__loop_value value;
-    return n == 0 ? EINVAL : weir__deal_body(ctx, in, NULL, 1, out, outs, n, value.bytes);
+    return n == 0 ? EINVAL : weir__deal_body(NULL, ctx, in, NULL, 1, out, outs, n, value.bytes);
 }
 
 WEIR_INLINE int weir__fan_in_loop(weir_ctx *ctx, weir__port in, const void *ins, size_t n, weir__port out)
 {
     weir__loop_value value;
-    return n == 0 ? EINVAL : weir__deal_body(ctx, in, ins, n, out, NULL, 1, value.bytes);
+    return n == 0 ? EINVAL : weir__deal_body(NULL, ctx, in, ins, n, out, NULL, 1, value.bytes);
 }
 
 #endif /* WEIR_FLOW_LOOP_H */

@@ -16,7 +16,7 @@
  *   drains what is left and ends too, down to the last.
  *   On an error: the first task that returns one decides what weir_pipeline_wait returns; the pipeline's context is cancelled with it
  *   as the cause, which ends every wait in every stage. EPIPE is no error: it says that whoever reads the output wants no more,
- *   and the stage ends as at the end of its input.
+ *   and the stage ends as at the end of its input. A stage may keep the errors of its items to itself, and try again first (flow/option.h).
  *   From outside: when the parent context ends; tasks then return its error, and so does weir_pipeline_wait.
  *   In each case wait returns only when every thread has been joined: what the tasks were given may live on the caller's stack.
  *
@@ -28,15 +28,7 @@
 #include "../chan/make.h"
 #include "../core/thread.h"
 #include "../ctx/ctx.h"
-
-/* Zero means the default, for each. */
-typedef struct weir_stage_opt {
-    const char *name; /* of its threads, for people; kept as a pointer. "stage" */
-    unsigned workers; /* threads that run the task at once; 1 */
-    bool ordered;     /* weir_map, weir_fan_in: keep the order of the input */
-    const int *cpus;  /* worker i is pinned to cpus[i % cpu_count]; copied. Not pinned */
-    size_t cpu_count;
-} weir_stage_opt;
+#include "room.h"
 
 /* A channel to close, of any type and kind: weir_closer c[] = { WEIR_CLOSER(ch) }. */
 typedef struct weir_closer {
@@ -47,11 +39,20 @@ typedef struct weir_closer {
         WEIR__CHAN(ch)                                                                                                 \
     }
 
+/* What is to be done when all stages have been joined, before they are released; it frees itself. */
+typedef struct weir__pipeline_end weir__pipeline_end;
+struct weir__pipeline_end {
+    void (*fn)(weir__pipeline_end *end);
+    weir__pipeline_end *next;
+};
+
 typedef struct weir_pipeline {
     weir_ctx ctx;
     weir__lock lock;
     struct weir__stage *stages; /* all that were started, newest first; guarded by lock */
     weir__atomic_u32 first_error;
+    weir__rooms rooms;
+    weir__pipeline_end *ends; /* guarded by lock */
 } weir_pipeline;
 
 /* parent may be NULL; it outlives the pipeline. */
@@ -63,19 +64,28 @@ static inline weir_ctx *weir_pipeline_ctx(weir_pipeline *p)
     return &p->ctx;
 }
 
+/* Records each call of a stage function in the trace, by the stage's name, with the correlation id of its item. Before the stages that it is for are
+ * started; trace outlives them. NULL: none. */
+WEIR_API void weir_pipeline_trace(weir_pipeline *p, weir_trace *trace);
+
+/* Says that all stages that use dead-letter channels have been started: those channels are closed from now on, when the last such stage ends. For who
+ * drains such a channel before it calls weir_pipeline_wait, which says the same. */
+WEIR_API void weir_pipeline_started(weir_pipeline *p);
+
 /* Starts a stage: task(ctx, arg) on opt->workers threads; opt may be NULL. After the last of them has returned, closes the close_count
- * channels of `closes` (copied). 0; ENOMEM: nothing was started, and the channels are closed; EAGAIN: the system refused a thread, and EINVAL: a
- * CPU that is none: the pipeline is cancelled and wait will say so. */
+ * channels of `closes` (copied). 0; ENOMEM, or EINVAL for a NULL channel (a WEIR_CLOSER that was written before its channel was made): nothing was started,
+ * and the channels are closed; EAGAIN: the system refused a thread, and EINVAL: a CPU that is none: in each case the pipeline is cancelled and wait will
+ * say so. */
 WEIR_API int weir_pipeline_go(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg,
                               const weir_closer *closes, size_t close_count);
 
-/* For flow/stages.h. weir_pipeline_go, for a task whose argument the pipeline is to release, and which is released too when this
- * fails; and a stage without workers, which only has something to release at the very end. */
+/* For flow/stage.h. weir_pipeline_go, for a task whose argument the pipeline is to release, at the very end, or when this fails. */
 WEIR_API int weir__pipeline_start(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg,
                                   const weir_closer *closes, size_t close_count, void (*release)(void *arg));
-WEIR_API int weir__pipeline_keep(weir_pipeline *p, void *arg, void (*release)(void *arg));
 /* The pipeline has failed with rc, unless that is 0 or EPIPE. */
 WEIR_API void weir__pipeline_fail(weir_pipeline *p, int rc);
+
+WEIR_API void weir__pipeline_at_end(weir_pipeline *p, weir__pipeline_end *end);
 
 /* Joins every thread, frees the stages, returns the first error; the pipeline is then as before init. */
 WEIR_API int weir_pipeline_wait(weir_pipeline *p);
@@ -159,7 +169,7 @@ static weir__stage *weir__stage_new(weir_pipeline *p, const weir_stage_opt *opt,
     s->pipeline = p;
     s->task = task;
     s->arg = arg;
-    s->name = opt->name == NULL ? "stage" : opt->name;
+    s->name = opt->name == NULL ? WEIR__STAGE_NAME : opt->name;
     s->running = s->workers = workers;
     s->worker = (weir__worker *)(void *)(s + 1);
     s->closes = (weir_closer *)(void *)(s->worker + workers);
@@ -197,9 +207,11 @@ static int weir__stage_start(weir__stage *s)
 WEIR_API int weir__pipeline_start(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg,
                                   const weir_closer *closes, size_t close_count, void (*release)(void *arg))
 {
-    static const weir_stage_opt none = {NULL, 0, false, NULL, 0};
-    weir__stage *s = weir__stage_new(p, opt == NULL ? &none : opt, task, arg, closes, close_count);
+    weir_stage_opt none;
+    weir__stage *s;
     int rc;
+    memset(&none, 0, sizeof none);
+    s = weir__stage_new(p, opt == NULL ? &none : opt, task, arg, closes, close_count);
     if (s == NULL) {
         weir__pipeline_fail(p, ENOMEM);
         weir__closers_close(closes, close_count);
@@ -216,27 +228,15 @@ WEIR_API int weir__pipeline_start(weir_pipeline *p, const weir_stage_opt *opt, w
     return rc;
 }
 
-WEIR_API int weir__pipeline_keep(weir_pipeline *p, void *arg, void (*release)(void *arg))
-{
-    static const weir_stage_opt none = {NULL, 0, false, NULL, 0};
-    weir__stage *s = weir__stage_new(p, &none, NULL, arg, NULL, 0);
-    if (s == NULL) {
-        weir__pipeline_fail(p, ENOMEM);
-        release(arg);
-        return ENOMEM;
-    }
-    s->workers = 0;
-    s->release = release;
-    weir__lock_take(&p->lock);
-    s->next = p->stages;
-    p->stages = s;
-    weir__lock_release(&p->lock);
-    return 0;
-}
-
 WEIR_API int weir_pipeline_go(weir_pipeline *p, const weir_stage_opt *opt, weir_task_fn *task, void *arg,
                               const weir_closer *closes, size_t close_count)
 {
+    for (size_t i = 0; i < close_count; i++)
+        if (closes[i].chan == NULL) {
+            weir__pipeline_fail(p, EINVAL);
+            weir__closers_close(closes, close_count);
+            return EINVAL;
+        }
     return weir__pipeline_start(p, opt, task, arg, closes, close_count, NULL);
 }
 
@@ -253,9 +253,29 @@ static weir__stage *weir__pipeline_pop(weir_pipeline *p)
     return s;
 }
 
+WEIR_API void weir_pipeline_trace(weir_pipeline *p, weir_trace *trace)
+{
+    p->rooms.trace = trace;
+}
+
+WEIR_API void weir_pipeline_started(weir_pipeline *p)
+{
+    weir__rooms_all_started(&p->rooms);
+}
+
+WEIR_API void weir__pipeline_at_end(weir_pipeline *p, weir__pipeline_end *end)
+{
+    weir__lock_take(&p->lock);
+    end->next = p->ends;
+    p->ends = end;
+    weir__lock_release(&p->lock);
+}
+
 WEIR_API int weir_pipeline_wait(weir_pipeline *p)
 {
     weir__stage *s, *joined = NULL;
+    weir__pipeline_end *end, *next;
+    weir_pipeline_started(p);
     while ((s = weir__pipeline_pop(p)) != NULL) {
         for (unsigned i = 0; i < s->workers; i++)
             if (s->worker[i].started)
@@ -263,6 +283,12 @@ WEIR_API int weir_pipeline_wait(weir_pipeline *p)
         s->next = joined;
         joined = s;
     }
+    weir__rooms_end(&p->rooms);
+    for (end = p->ends; end != NULL; end = next) {
+        next = end->next;
+        end->fn(end);
+    }
+    p->ends = NULL;
     while ((s = joined) != NULL) { /* now that no thread is left that could use what another stage owns */
         joined = s->next;
         if (s->release != NULL)
