@@ -8132,9 +8132,10 @@ WEIR_API int weir__generator_stop(weir__generator *g, void *handle);
 
 enum { WEIR_SIGNALS_MAX = 8 };
 
-/* Counts these from now on (count 0: SIGINT and SIGTERM). third_kills: the second restores the default actions. 0; EBUSY: they are taken already;
+/* Counts these from now on (count 0: SIGINT and SIGTERM). third_kills: the second restores the default actions. Those that
+ * come less than `settle` after the first are not counted. 0; EBUSY: they are taken already;
  * EINVAL: one cannot be handled, and nothing has changed. */
-WEIR_API int weir__signals_take(const int *signals, size_t count, bool third_kills);
+WEIR_API int weir__signals_take(const int *signals, size_t count, bool third_kills, weir_ns settle);
 WEIR_API void weir__signals_give_back(void);
 
 /* How many have come since take; the first one's number, or 0. */
@@ -8171,7 +8172,8 @@ WEIR_API void weir__signals_poke(void *unused);
  *   A step's context ends after its timeout; a little later (`grace`) it is not waited for any more, and left behind, on its thread. It is joined
  *   if it returns while other steps are still waited for; else it is in the report as one that did not stop.
  *   A second signal forces: the contexts of all steps are cancelled, nothing is waited for any more, steps that have not begun do not begin. It
- *   takes two also where weir_shutdown_begin came first: the supervisor's signal may just have met it.
+ *   takes two also where weir_shutdown_begin came first: the supervisor's signal may just have met it. Many who mean one signal send two: timeout(1) to the
+ *   program and to its group, a wrapper what the terminal has sent already. So what comes within `settle` of the first belongs to it.
  *
  * Signals (run/signal.h has the handler)
  *   What the handler has noted is looked at by a thread: the one in weir_shutdown_wait; or, for a program whose main thread works rather than
@@ -8196,12 +8198,13 @@ typedef struct weir_shutdown_config {
     const int *signals;  /* SIGINT and SIGTERM; no more than WEIR_SIGNALS_MAX */
     size_t signal_count; /* of `signals` */
     bool no_signals;     /* begins with weir_shutdown_begin or the parent alone */
+    weir_ns settle;      /* a signal that comes so soon after the first belongs to it; 100 ms */
     bool third_kills; /* the second signal restores the default action: a third ends the process, whatever else hangs */
     bool watch;       /* a thread of the library's ends the context with the first signal */
     weir_ns step_timeout; /* of steps that have none of their own; 10 s */
     weir_ns grace;        /* how long after its timeout a step may take to return; 100 ms */
-    weir_ns
-        timeout; /* of all phases together: forced then, as by a second signal. Choose it larger than the steps' in a row. None */
+    /* of all phases together: forced then, as by a second signal. Choose it larger than the steps' in a row. None */
+    weir_ns timeout;
 } weir_shutdown_config;
 
 typedef struct weir_shutdown_line {
@@ -18532,13 +18535,14 @@ typedef union weir__signal_action {
 static struct {
     weir__atomic_u32 events; /* the futex */
     weir__atomic_u32 count, first, owned, third_kills, numbers;
+    weir__atomic_u64 first_at, settle;
     int number[WEIR_SIGNALS_MAX]; /* the first `numbers` are handled */
     weir__signal_action before[WEIR_SIGNALS_MAX];
 } weir__signals;
 
 WEIR_API uint32_t weir__signals_count(void)
 {
-    return weir__load_rlx(&weir__signals.count);
+    return weir__load_acq(&weir__signals.count); /* pairs with the release in the handler: `first` is there */
 }
 
 WEIR_API int weir__signals_first(void)
@@ -18564,11 +18568,17 @@ WEIR_API void weir__signals_poke(void *unused)
     WEIR_FUTEX_WAKE(&weir__signals.events, WEIR__WAKE_ALL);
 }
 
+/* Calls what a handler may: clock_gettime behind weir_now (a program that puts its own in WEIR_CLOCK_NOW has to have one as safe), futex, signal. */
 static void weir__signals_handle(int number)
 {
-    uint32_t none = 0, numbers;
-    (void)weir__cas_rlx(&weir__signals.first, &none, (uint32_t)number);
-    if (weir__add_rlx(&weir__signals.count, 1) == 1 && weir__load_rlx(&weir__signals.third_kills) != 0) {
+    const uint64_t now = (uint64_t)weir_now() | 1;
+    uint64_t first_at = 0;
+    uint32_t numbers;
+    if (weir__cas_rlx(&weir__signals.first_at, &first_at, now))
+        weir__store_rlx(&weir__signals.first, (uint32_t)number);
+    else if ((int64_t)(now - first_at) < (int64_t)weir__load_rlx(&weir__signals.settle))
+        return;
+    if (weir__add_rel(&weir__signals.count, 1) == 1 && weir__load_rlx(&weir__signals.third_kills) != 0) {
         numbers = weir__load_acq(&weir__signals.numbers); /* pairs with the release in take */
         for (uint32_t i = 0; i < numbers; i++)
             (void)weir__libc_signal(weir__signals.number[i], SIG_DFL);
@@ -18606,7 +18616,7 @@ static int weir__signals_add(int number)
     return 0;
 }
 
-WEIR_API int weir__signals_take(const int *signals, size_t count, bool third_kills)
+WEIR_API int weir__signals_take(const int *signals, size_t count, bool third_kills, weir_ns settle)
 {
     static const int usual[] = {SIGINT, SIGTERM};
     const int saved = errno;
@@ -18618,6 +18628,8 @@ WEIR_API int weir__signals_take(const int *signals, size_t count, bool third_kil
         return EBUSY;
     weir__store_rlx(&weir__signals.count, 0);
     weir__store_rlx(&weir__signals.first, 0);
+    weir__store_rlx(&weir__signals.first_at, 0);
+    weir__store_rlx(&weir__signals.settle, (uint64_t)settle);
     weir__store_rlx(&weir__signals.third_kills, third_kills);
     for (size_t i = 0; i < (count > 0 ? count : 2) && rc == 0; i++)
         rc = weir__signals_add(count > 0 ? signals[i] : usual[i]);
@@ -18686,12 +18698,14 @@ static int weir__shutdown_configure(weir_shutdown *s, const weir_shutdown_config
     if (config != NULL)
         s->config = *config;
     config = &s->config;
-    if (config->step_timeout < 0 || config->grace < 0 || config->timeout < 0)
+    if (config->step_timeout < 0 || config->grace < 0 || config->timeout < 0 || config->settle < 0)
         return EINVAL;
     if (config->step_timeout == 0)
         s->config.step_timeout = WEIR_SEC(10);
     if (config->grace == 0)
         s->config.grace = WEIR_MS(100);
+    if (config->settle == 0)
+        s->config.settle = WEIR_MS(100);
     return 0;
 }
 
@@ -18699,7 +18713,7 @@ WEIR_API int weir_shutdown_init(weir_shutdown *s, const weir_shutdown_config *co
 {
     int rc = weir__shutdown_configure(s, config);
     if (rc == 0 && !s->config.no_signals) {
-        rc = weir__signals_take(s->config.signals, s->config.signal_count, s->config.third_kills);
+        rc = weir__signals_take(s->config.signals, s->config.signal_count, s->config.third_kills, s->config.settle);
         s->owns_signals = rc == 0;
     }
     if (rc != 0)

@@ -19,7 +19,8 @@
  *   A step's context ends after its timeout; a little later (`grace`) it is not waited for any more, and left behind, on its thread. It is joined
  *   if it returns while other steps are still waited for; else it is in the report as one that did not stop.
  *   A second signal forces: the contexts of all steps are cancelled, nothing is waited for any more, steps that have not begun do not begin. It
- *   takes two also where weir_shutdown_begin came first: the supervisor's signal may just have met it.
+ *   takes two also where weir_shutdown_begin came first: the supervisor's signal may just have met it. Many who mean one signal send two: timeout(1) to the
+ *   program and to its group, a wrapper what the terminal has sent already. So what comes within `settle` of the first belongs to it.
  *
  * Signals (run/signal.h has the handler)
  *   What the handler has noted is looked at by a thread: the one in weir_shutdown_wait; or, for a program whose main thread works rather than
@@ -47,12 +48,13 @@ typedef struct weir_shutdown_config {
     const int *signals;  /* SIGINT and SIGTERM; no more than WEIR_SIGNALS_MAX */
     size_t signal_count; /* of `signals` */
     bool no_signals;     /* begins with weir_shutdown_begin or the parent alone */
+    weir_ns settle;      /* a signal that comes so soon after the first belongs to it; 100 ms */
     bool third_kills; /* the second signal restores the default action: a third ends the process, whatever else hangs */
     bool watch;       /* a thread of the library's ends the context with the first signal */
     weir_ns step_timeout; /* of steps that have none of their own; 10 s */
     weir_ns grace;        /* how long after its timeout a step may take to return; 100 ms */
-    weir_ns
-        timeout; /* of all phases together: forced then, as by a second signal. Choose it larger than the steps' in a row. None */
+    /* of all phases together: forced then, as by a second signal. Choose it larger than the steps' in a row. None */
+    weir_ns timeout;
 } weir_shutdown_config;
 
 typedef struct weir_shutdown_line {
@@ -187,12 +189,14 @@ static int weir__shutdown_configure(weir_shutdown *s, const weir_shutdown_config
     if (config != NULL)
         s->config = *config;
     config = &s->config;
-    if (config->step_timeout < 0 || config->grace < 0 || config->timeout < 0)
+    if (config->step_timeout < 0 || config->grace < 0 || config->timeout < 0 || config->settle < 0)
         return EINVAL;
     if (config->step_timeout == 0)
         s->config.step_timeout = WEIR_SEC(10);
     if (config->grace == 0)
         s->config.grace = WEIR_MS(100);
+    if (config->settle == 0)
+        s->config.settle = WEIR_MS(100);
     return 0;
 }
 
@@ -200,7 +204,7 @@ WEIR_API int weir_shutdown_init(weir_shutdown *s, const weir_shutdown_config *co
 {
     int rc = weir__shutdown_configure(s, config);
     if (rc == 0 && !s->config.no_signals) {
-        rc = weir__signals_take(s->config.signals, s->config.signal_count, s->config.third_kills);
+        rc = weir__signals_take(s->config.signals, s->config.signal_count, s->config.third_kills, s->config.settle);
         s->owns_signals = rc == 0;
     }
     if (rc != 0)

@@ -21,12 +21,14 @@
 #include "../core/atomic.h"
 #include "../core/error.h"
 #include "../core/futex.h"
+#include "../core/time.h"
 
 enum { WEIR_SIGNALS_MAX = 8 };
 
-/* Counts these from now on (count 0: SIGINT and SIGTERM). third_kills: the second restores the default actions. 0; EBUSY: they are taken already;
+/* Counts these from now on (count 0: SIGINT and SIGTERM). third_kills: the second restores the default actions. Those that
+ * come less than `settle` after the first are not counted. 0; EBUSY: they are taken already;
  * EINVAL: one cannot be handled, and nothing has changed. */
-WEIR_API int weir__signals_take(const int *signals, size_t count, bool third_kills);
+WEIR_API int weir__signals_take(const int *signals, size_t count, bool third_kills, weir_ns settle);
 WEIR_API void weir__signals_give_back(void);
 
 /* How many have come since take; the first one's number, or 0. */
@@ -65,13 +67,14 @@ typedef union weir__signal_action {
 static struct {
     weir__atomic_u32 events; /* the futex */
     weir__atomic_u32 count, first, owned, third_kills, numbers;
+    weir__atomic_u64 first_at, settle;
     int number[WEIR_SIGNALS_MAX]; /* the first `numbers` are handled */
     weir__signal_action before[WEIR_SIGNALS_MAX];
 } weir__signals;
 
 WEIR_API uint32_t weir__signals_count(void)
 {
-    return weir__load_rlx(&weir__signals.count);
+    return weir__load_acq(&weir__signals.count); /* pairs with the release in the handler: `first` is there */
 }
 
 WEIR_API int weir__signals_first(void)
@@ -97,11 +100,17 @@ WEIR_API void weir__signals_poke(void *unused)
     WEIR_FUTEX_WAKE(&weir__signals.events, WEIR__WAKE_ALL);
 }
 
+/* Calls what a handler may: clock_gettime behind weir_now (a program that puts its own in WEIR_CLOCK_NOW has to have one as safe), futex, signal. */
 static void weir__signals_handle(int number)
 {
-    uint32_t none = 0, numbers;
-    (void)weir__cas_rlx(&weir__signals.first, &none, (uint32_t)number);
-    if (weir__add_rlx(&weir__signals.count, 1) == 1 && weir__load_rlx(&weir__signals.third_kills) != 0) {
+    const uint64_t now = (uint64_t)weir_now() | 1;
+    uint64_t first_at = 0;
+    uint32_t numbers;
+    if (weir__cas_rlx(&weir__signals.first_at, &first_at, now))
+        weir__store_rlx(&weir__signals.first, (uint32_t)number);
+    else if ((int64_t)(now - first_at) < (int64_t)weir__load_rlx(&weir__signals.settle))
+        return;
+    if (weir__add_rel(&weir__signals.count, 1) == 1 && weir__load_rlx(&weir__signals.third_kills) != 0) {
         numbers = weir__load_acq(&weir__signals.numbers); /* pairs with the release in take */
         for (uint32_t i = 0; i < numbers; i++)
             (void)weir__libc_signal(weir__signals.number[i], SIG_DFL);
@@ -139,7 +148,7 @@ static int weir__signals_add(int number)
     return 0;
 }
 
-WEIR_API int weir__signals_take(const int *signals, size_t count, bool third_kills)
+WEIR_API int weir__signals_take(const int *signals, size_t count, bool third_kills, weir_ns settle)
 {
     static const int usual[] = {SIGINT, SIGTERM};
     const int saved = errno;
@@ -151,6 +160,8 @@ WEIR_API int weir__signals_take(const int *signals, size_t count, bool third_kil
         return EBUSY;
     weir__store_rlx(&weir__signals.count, 0);
     weir__store_rlx(&weir__signals.first, 0);
+    weir__store_rlx(&weir__signals.first_at, 0);
+    weir__store_rlx(&weir__signals.settle, (uint64_t)settle);
     weir__store_rlx(&weir__signals.third_kills, third_kills);
     for (size_t i = 0; i < (count > 0 ? count : 2) && rc == 0; i++)
         rc = weir__signals_add(count > 0 ? signals[i] : usual[i]);
