@@ -1,27 +1,20 @@
 #!/bin/sh
 # examples/check_examples.sh: each small example, built as its reader would build it, prints what it should.
-. tests/tap.sh
-
-# The single header, the strictest C11, warnings as errors.
-build() # NAME
-{
-    $CC -std=c11 -O2 $CWARN -Werror -Iinclude "examples/$1.c" -o "$BUILD/$1" -pthread
-}
-limit=
-if command -v timeout >/dev/null 2>&1; then limit="timeout -k 5 120"; fi
+. examples/check.sh
 
 # prints NAME <expected: the output, and the end with status 0. Twenty times: the schedule must not show.
 prints()
 {
     for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-        $limit "$BUILD/$1" >"$BUILD/got" || { echo "run $i: status $?"; return 1; }
+        run >"$BUILD/got" || { echo "run $i: status $?"; return 1; }
         diff "$BUILD/expected" "$BUILD/got" || { echo "run $i"; return 1; }
     done
 }
 example()
 {
     cat >"$BUILD/expected"
-    expect "$1 builds without a warning" build "$1"
+    example=$1 program=$BUILD/$1
+    expect "$1 builds without a warning" compile "$program" -Werror
     expect "$1 prints what it should, every time" prints "$1"
 }
 
@@ -143,6 +136,15 @@ example generator <<'END'
 2 3 5 7 11 13 17 19 23 29 31 37 41 43 47 and no more: success
 threads left: 0
 END
+example pipeline <<'END'
+minute  0: 53 orders, 18870 | minute  1: 51 orders, 17714 | minute  2: 52 orders, 17339 | minute  3: 53 orders, 18683
+minute  4: 52 orders, 17039 | minute  5: 52 orders, 17593 | minute  6: 52 orders, 19509 | minute  7: 53 orders, 15981
+minute  8: 50 orders, 17816 | minute  9: 52 orders, 17037 | minute 10: 52 orders, 18568 | minute 11: 53 orders, 18428
+minute 12: 51 orders, 16186 | minute 13: 52 orders, 19195 | minute 14: 53 orders, 16915 | minute 15: 52 orders, 17649
+minute 16: 33 orders, 12425
+success
+late: 0, threads left: 0
+END
 example threads <<'END'
 threads: 1
 joined: success
@@ -229,5 +231,18 @@ example rate_limited_client <<'END'
 /paid, four threads under one limiter: 60 answered, 0 refused (success)
 it took as long as 500 a second take: yes
 the server has ended: success
+END
+example progress <<'END'
+line 500, "499 euro": no number, by stage "look up" in 1 call
+line 1000, "999 euro": no number, by stage "look up" in 1 call
+line 1500, "1499 euro": no number, by stage "look up" in 1 call
+line 2000, "1999 euro": no number, by stage "look up" in 1 call
+stage       in   out  failed
+read      2000  2000       0
+look up   2000  1996       4
+sum       1996  1996       0
+report       4     4       0
+done: 2000 of 2000
+sum 1994004: success
 END
 finish

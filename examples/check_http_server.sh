@@ -1,9 +1,9 @@
 #!/bin/sh
 # examples/check_http_server.sh: pages and errors of the server; and twenty times: eight connections ask as fast as they can, SIGTERM comes, and no
 # request is left without its answer.
-. tests/tap.sh
+. examples/check.sh
 
-expect "it builds without a warning" $CC -std=c11 -O2 $CWARN -Werror -Iinclude examples/http_server.c -o "$BUILD/http_server" -pthread
+builds
 
 # client PORT ask TEXT: sends it, prints what comes back until the server closes. client PORT load PID: eight connections, SIGTERM to PID once each has had 50
 # answers; prints how many answers came, and how many requests got none.
@@ -106,7 +106,7 @@ expect "the client builds" $CC -O2 "$BUILD/client.c" -o "$BUILD/client" -pthread
 begin() # starts the server; $pid, $port
 {
     : >"$BUILD/log"
-    "$BUILD/http_server" >"$BUILD/log" 2>"$BUILD/errors" &
+    $fixed "$program" >"$BUILD/log" 2>"$BUILD/errors" &
     pid=$! port=
     while [ -z "$port" ]; do
         kill -0 "$pid" 2>/dev/null || { cat "$BUILD/errors"; return 1; }
@@ -143,9 +143,9 @@ pages()
     answered=$?
     end && [ "$answered" -eq 0 ] && grep -q "^stopped: 10 answers, 0 connections left" "$BUILD/log" || { cat "$BUILD/log" "$BUILD/errors"; return 1; }
 }
-under_load()
+under_load() # TIMES
 {
-    for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    for i in $(seq "$1"); do
         begin || return 1
         line=$("$BUILD/client" "$port" load "$pid")
         wait "$pid"
@@ -165,6 +165,13 @@ idle()
     grep -q hello "$BUILD/answer"
 }
 expect "pages, errors, keep-alive, metrics" pages
-expect "twenty shutdowns under load: no request is dropped" under_load
+expect "twenty shutdowns under load: no request is dropped" under_load 20
 expect "a connection that asks for nothing does not keep it" idle
+sanitized() # SANITIZER
+{
+    expect "$1: pages" pages
+    expect "$1: three shutdowns under load" under_load 3
+    expect "$1: a connection that asks for nothing" idle
+}
+each_sanitizer sanitized
 finish

@@ -2,38 +2,12 @@
 # examples/check_market_data.sh: the example does what its --help says: the same bytes in every configuration, the same book as an
 # implementation of the rules in awk, and an orderly end for each kind of bad input, signal and full disk.
 # Run from the top folder, by `make test`.
-. tests/tap.sh
-: "${BUILD:?}" # nothing below may write to the root folder
+. examples/check.sh
 
 messages=examples/data/aapl_2012-06-21_head_messages.csv
 book=examples/data/aapl_2012-06-21_head_book10.csv
 hour=../shared/data/aapl_2012-06-21_0930-1030_messages.csv # optional: too large to be committed
-demo=$BUILD/market_data
-out=$BUILD/out
-said=$BUILD/said
 
-# A hang is a failure.
-limit=
-if command -v timeout >/dev/null 2>&1; then limit="timeout -k 5 120"; fi
-# The thread sanitizer cannot start under strong address randomisation.
-fixed=
-if setarch "$(uname -m)" -R true 2>/dev/null; then fixed="setarch $(uname -m) -R"; fi
-
-compile() # OUTPUT FLAGS...
-{
-    output=$1
-    shift
-    $CC -std=c11 ${CFLAGS:--O2 -g} ${CWARN:--Wall -Wextra} "$@" -Iinclude -pthread examples/market_data.c -o "$output" $LDFLAGS
-}
-run() { $limit "$demo" "$@"; }
-status_of() # STATUS COMMAND...: succeeds if the command ends with that status
-{
-    wanted=$1
-    shift
-    "$@"
-    got=$?
-    [ "$got" -eq "$wanted" ] || { echo "status $got instead of $wanted"; return 1; }
-}
 # Runs it with the options; it must end with status 1 and say exactly the text on standard error. What else it prints is dropped.
 fails_with() # TEXT OPTIONS...
 {
@@ -45,11 +19,7 @@ fails_with() # TEXT OPTIONS...
     [ "$got" -eq 1 ] && [ "$(cat "$said")" = "$wanted_text" ] || { echo "status $got; wanted 1 and: $wanted_text"; return 1; }
 }
 
-expect "compiles without a warning" compile "$demo" -Werror
-if [ ! -x "$demo" ]; then
-    finish
-    exit 1
-fi
+builds
 
 # ---- the book, once more ------------------------------------------------------------------------------------------------------
 
@@ -214,7 +184,7 @@ expect "--pace, 3 parsers" paced --parsers 3
 expect "--pace, sequential" paced --sequential
 for options in "--parsers 0" "--parsers 17" "--parsers x" "--repeat -1" "--pace 0" "--pace nan" "--wait soon" "--pin 0,,1" "--pin" \
     "--pin 1x" "--what" "what" "--bbo-out - --json -"; do
-    expect "bad usage: $options" status_of 2 run $options
+    expect "bad usage: $options" ends 2 $options
 done
 refuse "a CPU that is none" "--pin" run --pin 4000
 refuse "a CPU that is none, sequential" "--pin" run --sequential --pin 4000
@@ -318,7 +288,7 @@ interrupted()
     rm -f "$out"
     { head -n 500 "$messages"; exec sleep 60; } >"$BUILD/fifo" &
     feeder=$!
-    "$demo" --messages "$BUILD/fifo" --bbo-out "$out" --pace 1000000 "$@" >"$said" 2>&1 &
+    $fixed "$program" --messages "$BUILD/fifo" --bbo-out "$out" --pace 1000000 "$@" >"$said" 2>&1 &
     pid=$!
     tries=0
     while [ $tries -lt 300 ] && { [ ! -e "$out" ] || [ "$(wc -l <"$out")" -lt 500 ]; }; do
@@ -338,7 +308,7 @@ interrupted()
 interrupted_anywhere()
 {
     rm -f "$out"
-    "$demo" --messages "$messages" --bbo-out "$out" --pace 5 "$@" >"$said" 2>&1 &
+    $fixed "$program" --messages "$messages" --bbo-out "$out" --pace 5 "$@" >"$said" 2>&1 &
     pid=$!
     while [ ! -s "$out" ] && kill -0 $pid 2>/dev/null; do sleep 0.05; done
     kill -INT $pid
@@ -352,7 +322,7 @@ interrupted_anywhere()
 # SIGINT at full speed, in a later replay.
 interrupted_busy()
 {
-    "$demo" --messages "$messages" --repeat 1000000 --bbo-out "$out" "$@" >"$said" 2>&1 &
+    $fixed "$program" --messages "$messages" --repeat 1000000 --bbo-out "$out" "$@" >"$said" 2>&1 &
     pid=$!
     sleep 1
     kill -INT $pid
@@ -365,7 +335,7 @@ interrupted_busy()
 # SIGINT while it waits for somebody to write to the pipe at all.
 interrupted_opening()
 {
-    "$demo" --messages "$BUILD/fifo" "$@" >"$said" 2>&1 &
+    $fixed "$program" --messages "$BUILD/fifo" "$@" >"$said" 2>&1 &
     pid=$!
     sleep 0.5
     kill -INT $pid
@@ -410,22 +380,15 @@ refuse "an output that cannot be made" "$BUILD/none/out: No such file" run --bbo
 
 # ---- sanitizers ---------------------------------------------------------------------------------------------------------------
 
-run_plain=$demo
-run() { $limit $fixed "$demo" "$@"; }
-for sanitizer in thread address,undefined; do
-    demo=$BUILD/market_data.$sanitizer
-    if echo 'int main(void) { return 0; }' | $CC -fsanitize=$sanitizer -x c - -o "$BUILD/probe" 2>/dev/null; then
-        expect "$sanitizer sanitizer: compiles" compile "$demo" -fsanitize=$sanitizer -fno-sanitize-recover=all
-        expect "$sanitizer sanitizer: 3 parsers" same "$BUILD/reference" --parsers 3 --repeat 3
-        expect "$sanitizer sanitizer: the book" same_book --wait park
-        expect "$sanitizer sanitizer: sequential" same "$BUILD/reference" --sequential
-        bad "no number, $sanitizer sanitizer" "column 4, size: not a number" "34200.1,1,16113575,x18,5853300,1"
-        expect "$sanitizer sanitizer: a full disk" fails_with "market_data: /dev/full: No space left on device" \
-            --bbo-out /dev/full --parsers 2
-        expect "$sanitizer sanitizer: SIGINT" interrupted_anywhere --parsers 2
-    else
-        skip "$sanitizer sanitizer" "needs the $sanitizer sanitizer of $CC"
-    fi
-done
-demo=$run_plain
+sanitized() # SANITIZER
+{
+    expect "$1: 3 parsers" same "$BUILD/reference" --parsers 3 --repeat 3
+    expect "$1: the book" same_book --wait park
+    expect "$1: sequential" same "$BUILD/reference" --sequential
+    bad "no number, $1" "column 4, size: not a number" "34200.1,1,16113575,x18,5853300,1"
+    expect "$1: a full disk" fails_with "market_data: /dev/full: No space left on device" \
+        --bbo-out /dev/full --parsers 2
+    expect "$1: SIGINT" interrupted_anywhere --parsers 2
+}
+each_sanitizer sanitized
 finish

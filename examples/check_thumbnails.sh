@@ -1,8 +1,8 @@
 #!/bin/sh
 # examples/check_thumbnails.sh: thumbnails of real image files: what they show, what is wrong with the bad ones, and memory that does not grow.
-. tests/tap.sh
+. examples/check.sh
 
-expect "it builds without a warning" $CC -std=c11 -O2 $CWARN -Werror -Iinclude examples/thumbnails.c -o "$BUILD/thumbnails" -pthread
+builds
 
 # Makes COUNT images of 96 x 48 in FOLDER: four colors in quarters, which a box filter keeps apart.
 cat >"$BUILD/make.c" <<'X'
@@ -36,9 +36,9 @@ fresh()
     rm -rf "$BUILD/in" "$BUILD/out"
     mkdir "$BUILD/in" && "$BUILD/make" "$BUILD/in" "$1"
 }
-run() # FILES FAILED: makes the thumbnails, and looks at the line that is printed
+shrinks() # FILES FAILED: makes the thumbnails, and looks at the line that is printed
 {
-    "$BUILD/thumbnails" "$BUILD/in" "$BUILD/out" 2>"$BUILD/errors" >"$BUILD/line"
+    run "$BUILD/in" "$BUILD/out" 2>"$BUILD/errors" >"$BUILD/line"
     status=$?
     [ "$status" -eq "$([ "$2" -gt 0 ] && echo 1 || echo 0)" ] || { echo "status $status"; cat "$BUILD/errors"; return 1; }
     grep -q "^$1 files, $2 failed," "$BUILD/line" || { cat "$BUILD/line"; return 1; }
@@ -50,7 +50,7 @@ pixel() # FILE X Y
 }
 pictures()
 {
-    fresh 20 && run 20 0 || return 1
+    fresh 20 && shrinks 20 0 || return 1
     head -c 13 "$BUILD/out/00007.ppm" | tr '\n' ' ' | grep -q '^P6 64 32 255 $' || { echo "head"; return 1; }
     [ "$(wc -c <"$BUILD/out/00007.ppm")" -eq $((13 + 64 * 32 * 3)) ] || { echo "size"; return 1; }
     [ "$(pixel "$BUILD/out/00007.ppm" 0 0)" = " 200 100 7" ] && [ "$(pixel "$BUILD/out/00007.ppm" 63 0)" = " 10 100 7" ] &&
@@ -68,7 +68,7 @@ bad_ones()
     : >"$BUILD/in/empty.ppm"
     mkdir "$BUILD/in/folder.ppm"
     echo "not an image" >"$BUILD/in/notes.txt"
-    run 16 6 || return 1
+    shrinks 16 6 || return 1
     for line in "short.ppm: truncated" "gray.ppm: not a binary PPM" "wide.ppm: no sizes, or too large" "deep.ppm: not 8 bits a color" \
         "empty.ppm: not a binary PPM" "folder.ppm: not a binary PPM"; do
         grep -q "in/$line" "$BUILD/errors" || { echo "no: $line"; cat "$BUILD/errors"; return 1; }
@@ -77,7 +77,7 @@ bad_ones()
 }
 peak() # FILES: the most memory, in KiB
 {
-    fresh "$1" && run "$1" 0 && sed 's/.*at most \([0-9]*\) KiB/\1/' "$BUILD/line"
+    fresh "$1" && shrinks "$1" 0 && sed 's/.*at most \([0-9]*\) KiB/\1/' "$BUILD/line"
 }
 flat()
 {
@@ -86,11 +86,17 @@ flat()
 }
 no_folder()
 {
-    ! "$BUILD/thumbnails" "$BUILD/nowhere" "$BUILD/out" 2>"$BUILD/errors" && grep -q "nowhere: No such file" "$BUILD/errors"
+    ! run "$BUILD/nowhere" "$BUILD/out" 2>"$BUILD/errors" && grep -q "nowhere: No such file" "$BUILD/errors"
 }
 expect "each thumbnail shows its image" pictures
 expect "what is no image is named, and the others go on" bad_ones
 expect "memory is the same for 100 files and for 10,000" flat
 expect "no folder is an error" no_folder
+sanitized() # SANITIZER
+{
+    expect "$1: each thumbnail shows its image" pictures
+    expect "$1: what is no image" bad_ones
+}
+each_sanitizer sanitized
 rm -rf "$BUILD/in" "$BUILD/out"
 finish

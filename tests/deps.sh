@@ -9,6 +9,10 @@ printf '#include <ck_ring.h>\nint main(void) { return 0; }\n' >"$dir/ck.c"
 printf 'int main() { return 0; }\n' >"$dir/empty.cc"
 have() { command -v "$1" >/dev/null 2>&1; }
 builds() { "$@" -o "$dir/probe" 2>/dev/null; }
+has_header() # HEADER
+{
+    printf '#include <%s>\nint main(void) { return 0; }\n' "$1" >"$dir/header.c" && builds cc "$dir/header.c"
+}
 
 packages= rivals=
 need() # PACKAGE WHAT-FOR
@@ -21,6 +25,8 @@ builds cc -pthread "$dir/empty.c" || need gcc "C compiler, with libc6-dev"
 builds cc -pthread "$dir/empty.c" || need libc6-dev "C library headers"
 builds c++ "$dir/empty.cc" || need g++ "the headers are tested as C++17 too"
 builds cc "$dir/ck.c" || need libck-dev "the tests run on ck_ring too"
+has_header curl/curl.h || need libcurl4-openssl-dev "a program that fetches web pages is tested"
+has_header sqlite3.h || need libsqlite3-dev "two programs that write into a database are tested"
 have spin || need spin "the protocols of sleeping and waking are checked in all their states"
 have strace || need strace "a test counts the system calls of select"
 have objdump && have nm || need binutils "tests look at the machine code of the fast path and at symbols"

@@ -36,14 +36,14 @@ struct fault {
     uint16_t detail;
 };
 
-static const char *fault_column(struct fault f)
+static inline const char *fault_column(struct fault f)
 {
     static const char *const message[] = {"time", "type", "order id", "size", "price", "direction"};
     static const char *const level[] = {"ask price", "ask size", "bid price", "bid size"};
     return f.in_book ? level[(f.detail - 1) % 4] : message[(f.detail - 1) % 6];
 }
 
-static void fault_print(FILE *to, const char *file, uint64_t line, struct fault f)
+static inline void fault_print(FILE *to, const char *file, uint64_t line, struct fault f)
 {
     static const char *const text[] = {
         [FAULT_NUMBER] = "not a number",
