@@ -89,6 +89,7 @@ bench: $(BENCHES) ## builds bench/*.c and runs the benchmarks; arguments of the 
 	./build/bench/bench_sync
 	./build/bench/bench_guard
 	./build/bench/bench_pool
+	./build/bench/bench_pipeline
 
 build/bench/%: bench/%.c build/bench/command
 	@rm -f $@

@@ -6,7 +6,7 @@ BENCH_CFLAGS ?= -O3 -march=native
 build/bench/%: CFLAGS := $(BENCH_CFLAGS)
 
 # The driver runs all of them.
-bench: build/bench/chan_go build/bench/chan_crossbeam build/bench/group_go build/bench/rate_go build/bench/breaker_go build/bench/pool_go build/bench/pool_tbb
+bench: build/bench/chan_go build/bench/chan_crossbeam build/bench/group_go build/bench/rate_go build/bench/breaker_go build/bench/pool_go build/bench/pipeline_go build/bench/pool_tbb
 .PHONY: bench-run bench-quick
 bench-run: $(BENCHES) build/bench/chan_go build/bench/chan_crossbeam # the same, and keeps the numbers
 	./build/bench/bench_chan --json build/bench/results.json $(ARGS)
@@ -32,7 +32,7 @@ build/bench/chan_go: bench/chan.go bench/select.go bench/bench.mk
 
 # Go's own errgroup and rate limiter, from the folder in which Debian puts them (golang-golang-x-sync-dev, -x-time-dev). gobreaker has no package:
 # GOPATH=folder finds one that was put there.
-build/bench/group_go build/bench/rate_go build/bench/breaker_go build/bench/pool_go: build/bench/%_go: bench/%.go
+build/bench/group_go build/bench/rate_go build/bench/breaker_go build/bench/pool_go build/bench/pipeline_go: build/bench/%_go: bench/%.go
 	@mkdir -p $(@D)/go-$* && rm -f $@ && cp $< $(@D)/go-$*
 	@if command -v go >/dev/null 2>&1; then (cd build/bench/go-$* && GOPATH=/usr/share/gocode:$$GOPATH GO111MODULE=off CGO_ENABLED=0 go build -o ../$*_go $*.go) || \
 		echo "bench: no package for $<: skipped"; fi
