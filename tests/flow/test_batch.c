@@ -1,27 +1,11 @@
 /* flow/batch.h: by count or by time, whichever is first; the time from the first value on; every value in one batch, in order. */
 #include "clauses.h"
+#include "guard/hand.h"
 
 typedef weir_batch_of(int, 10) int_batch;
 typedef weir_chan(int_batch) batch_chan;
 
-/* A clock moved by hand, of which a test knows how often it was looked at. */
-static struct by_hand {
-    weir_clock clock;
-    weir_ns at; /* atomic, both */
-    int looks;
-} hand;
-
-static weir_ns look(weir_clock *clock)
-{
-    const weir_ns at = __atomic_load_n(&((struct by_hand *)(void *)clock)->at, __ATOMIC_ACQUIRE);
-    __atomic_add_fetch(&hand.looks, 1, __ATOMIC_ACQ_REL);
-    return at;
-}
-static void hand_reset(void)
-{
-    memset(&hand, 0, sizeof hand);
-    hand.clock.now = look;
-}
+static struct hand hand;
 
 static int_chan in;
 static batch_chan out;
@@ -73,33 +57,29 @@ TEST(batches_have_the_count_and_the_last_one_what_is_left)
 static void give(int v, int looks)
 {
     CHECK_INT(weir_send(NULL, in, &v), 0);
-    EVENTUALLY(__atomic_load_n(&hand.looks, __ATOMIC_ACQUIRE) == looks); /* it has been taken, and its time */
-}
-static void move_to(weir_ns at)
-{
-    __atomic_store_n(&hand.at, at, __ATOMIC_RELEASE);
+    EVENTUALLY(hand_looks(&hand) == looks); /* it has been taken, and its time */
 }
 
 TEST(the_time_of_a_batch_runs_from_its_first_value)
 {
     const weir_batch_rules rules = {.within = WEIR_SEC(100), .clock = &hand.clock};
     weir_pipeline p;
-    hand_reset();
+    hand_init(&hand, 0);
     open_both(4);
     weir_pipeline_init(&p, NULL);
     CHECK_INT(weir_batch(&p, in, out, &rules, NULL), 0);
-    move_to(WEIR_SEC(1000)); /* while nothing has come no time runs */
+    hand_set(&hand, WEIR_SEC(1000)); /* while nothing has come no time runs */
     give(0, 1);
-    move_to(WEIR_SEC(1050)); /* the stage waits as long as is left on its own clock, so there is some left */
+    hand_set(&hand, WEIR_SEC(1050)); /* the stage waits as long as is left on its own clock, so there is some left */
     give(1, 2);
     nothing_comes();
-    move_to(WEIR_SEC(1100));
+    hand_set(&hand, WEIR_SEC(1100));
     give(2, 3); /* begins the next one: its time runs until 1200 */
     comes(0, 2);
-    move_to(WEIR_SEC(1150));
+    hand_set(&hand, WEIR_SEC(1150));
     give(3, 4);
     nothing_comes();
-    move_to(WEIR_SEC(1500));
+    hand_set(&hand, WEIR_SEC(1500));
     give(4, 5);
     comes(2, 2);
     for (int i = 5; i < 14; i++) /* by count: no time has passed */
@@ -119,17 +99,16 @@ TEST(a_batch_whose_time_has_come_goes_without_another_value)
         const weir_batch_rules rules = {.within = WEIR_MS(2), .clock = with_clock ? &hand.clock : NULL};
         const int v[] = {0, 1};
         weir_pipeline p;
-        hand_reset();
+        hand_init(&hand, 0);
         open_both(4);
         weir_pipeline_init(&p, NULL);
         CHECK_INT(weir_batch(&p, in, out, &rules, NULL), 0);
         for (int i = 0; i < 2; i++) {
             CHECK_INT(weir_send(NULL, in, &v[i]), 0);
             if (with_clock) {
-                EVENTUALLY(__atomic_load_n(&hand.looks, __ATOMIC_ACQUIRE) >=
-                           4); /* too early, by this clock, again and again */
+                EVENTUALLY(hand_looks(&hand) >= 4); /* too early, by this clock, again and again */
                 nothing_comes();
-                __atomic_add_fetch(&hand.at, WEIR_MS(2), __ATOMIC_ACQ_REL);
+                hand_move(&hand, WEIR_MS(2));
             }
             comes(i, 1);
             __atomic_store_n(&hand.looks, 0, __ATOMIC_RELEASE);

@@ -1,5 +1,6 @@
 /* flow/window.h: each value in the windows that it belongs to, each window once and in order; what is late is counted. */
 #include "clauses.h"
+#include "guard/hand.h"
 
 struct event {
     int64_t at;
@@ -192,25 +193,14 @@ TEST(a_value_that_finds_some_of_its_windows_is_not_late)
     CHECK_INT(got[2].sum, 2);
 }
 
-/* A clock moved by hand, of which a test knows how often it was looked at. */
-static struct by_hand {
-    weir_clock clock;
-    weir_ns at; /* atomic, both */
-    int looks;
-} hand;
-static weir_ns look(weir_clock *clock)
-{
-    const weir_ns at = __atomic_load_n(&((struct by_hand *)(void *)clock)->at, __ATOMIC_ACQUIRE);
-    __atomic_add_fetch(&hand.looks, 1, __ATOMIC_ACQ_REL);
-    return at;
-}
+static struct hand hand;
 
 static event_chan by_arrival;
 static void give(int value, int looks)
 {
     const struct event e = {0, value};
     CHECK_INT(weir_send(NULL, by_arrival, &e), 0);
-    EVENTUALLY(__atomic_load_n(&hand.looks, __ATOMIC_ACQUIRE) == looks);
+    EVENTUALLY(hand_looks(&hand) == looks);
 }
 
 TEST(windows_by_arrival_go_by_the_clock)
@@ -219,22 +209,20 @@ TEST(windows_by_arrival_go_by_the_clock)
     sum_chan out;
     weir_pipeline p;
     struct sum s;
-    memset(&hand, 0, sizeof hand);
-    hand.clock.now = look;
-    hand.at = WEIR_SEC(1050);
+    hand_init(&hand, WEIR_SEC(1050));
     REQUIRE(weir_chan_make(&by_arrival, 4) == 0 && weir_chan_make(&out, 4) == 0);
     weir_pipeline_init(&p, NULL);
     CHECK_INT(weir_window(&p, by_arrival, out, &rules, add_up, NULL, NULL), 0);
     give(1, 1);
-    __atomic_store_n(&hand.at, WEIR_SEC(1070), __ATOMIC_RELEASE);
+    hand_set(&hand, WEIR_SEC(1070));
     give(2, 2);
     CHECK_INT(weir_try_recv(out, &s), EAGAIN);
-    __atomic_store_n(&hand.at, WEIR_SEC(1100), __ATOMIC_RELEASE);
+    hand_set(&hand, WEIR_SEC(1100));
     give(4, 3);
     CHECK_INT(weir_recv(NULL, out, &s), 0);
     CHECK_INT(s.begin, WEIR_SEC(1000));
     CHECK_INT(s.sum, 3);
-    __atomic_store_n(&hand.at, WEIR_SEC(1000), __ATOMIC_RELEASE); /* a clock that goes back does not open it again */
+    hand_set(&hand, WEIR_SEC(1000)); /* a clock that goes back does not open it again */
     give(8, 4);
     weir_close(by_arrival);
     CHECK_INT(weir_recv(NULL, out, &s), 0);
@@ -255,16 +243,15 @@ TEST(a_window_by_arrival_closes_without_another_value)
         sum_chan out;
         weir_pipeline p;
         struct sum s;
-        memset(&hand, 0, sizeof hand);
-        hand.clock.now = look;
+        hand_init(&hand, 0);
         REQUIRE(weir_chan_make(&by_arrival, 4) == 0 && weir_chan_make(&out, 4) == 0);
         weir_pipeline_init(&p, NULL);
         CHECK_INT(weir_window(&p, by_arrival, out, &rules, add_up, NULL, NULL), 0);
         CHECK_INT(weir_send(NULL, by_arrival, &e), 0);
         if (with_clock) {
-            EVENTUALLY(__atomic_load_n(&hand.looks, __ATOMIC_ACQUIRE) >= 3); /* too early, by this clock */
+            EVENTUALLY(hand_looks(&hand) >= 3); /* too early, by this clock */
             CHECK_INT(weir_try_recv(out, &s), EAGAIN);
-            __atomic_store_n(&hand.at, WEIR_MS(2), __ATOMIC_RELEASE);
+            hand_set(&hand, WEIR_MS(2));
         }
         for (int i = 0; i < 2; i++) { /* the two that it slides through, by the clock alone */
             CHECK_INT(weir_recv(NULL, out, &s), 0);

@@ -7,6 +7,7 @@
 struct hand {
     weir_clock clock;      /* first */
     weir_ns at;            /* atomic */
+    int looks;             /* how often it has been read; atomic */
     int slept;             /* how many sleeps so far; atomic */
     weir_ctx *cancels;     /* the next sleep cancels this first, half-way */
     void (*held_up)(void); /* the next reading is followed by this, before its reader goes on */
@@ -17,6 +18,7 @@ static inline weir_ns hand_now(weir_clock *clock)
     struct hand *h = (struct hand *)(void *)clock;
     const weir_ns at = __atomic_load_n(&h->at, __ATOMIC_ACQUIRE);
     void (*held_up)(void) = h->held_up;
+    __atomic_add_fetch(&h->looks, 1, __ATOMIC_ACQ_REL); /* after it: who sees the count knows which time was read */
     if (held_up != NULL) {
         h->held_up = NULL;
         held_up();
@@ -46,6 +48,17 @@ static inline void hand_init(struct hand *h, weir_ns at)
     h->clock.now = hand_now;
     h->clock.sleep = hand_sleep;
     h->at = at;
+}
+
+/* Any thread. */
+static inline void hand_set(struct hand *h, weir_ns at)
+{
+    __atomic_store_n(&h->at, at, __ATOMIC_RELEASE);
+}
+
+static inline int hand_looks(struct hand *h)
+{
+    return __atomic_load_n(&h->looks, __ATOMIC_ACQUIRE);
 }
 
 static inline void hand_move(struct hand *h, weir_ns by)
