@@ -20,6 +20,9 @@ typedef int64_t weir_ns;
 /* Now, on the monotonic clock. Any thread; wait-free; about 20 ns, no system call. Source: clock_gettime(2), CLOCK_MONOTONIC. */
 WEIR_API weir_ns weir_now(void);
 
+/* Processor time that the threads of this process have used, together. A system call. */
+WEIR_API weir_ns weir__time_used(void);
+
 /* The point `duration` after `start` (before it, for a negative one); a sum that does not fit stops at the end of the range, and
  * WEIR_FOREVER is that end. Any thread. */
 static inline weir_ns weir_time_add(weir_ns start, weir_ns duration)
@@ -36,19 +39,27 @@ static inline weir_ns weir_time_add(weir_ns start, weir_ns duration)
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_CORE_TIME_IMPLEMENTED)
 #define WEIR_CORE_TIME_IMPLEMENTED
 
-#ifdef WEIR_CLOCK_NOW
-WEIR_API weir_ns weir_now(void)
-{
-    return WEIR_CLOCK_NOW();
-}
-#else
 #include <time.h>
-WEIR_API weir_ns weir_now(void)
+
+static weir_ns weir__time_on(int clock)
 {
     struct timespec t;
-    weir__libc_clock_gettime(1 /* CLOCK_MONOTONIC */, &t);
+    weir__libc_clock_gettime(clock, &t);
     return WEIR_SEC(t.tv_sec) + t.tv_nsec;
 }
+
+WEIR_API weir_ns weir__time_used(void)
+{
+    return weir__time_on(2 /* CLOCK_PROCESS_CPUTIME_ID */);
+}
+
+WEIR_API weir_ns weir_now(void)
+{
+#ifdef WEIR_CLOCK_NOW
+    return WEIR_CLOCK_NOW();
+#else
+    return weir__time_on(1 /* CLOCK_MONOTONIC */);
 #endif
+}
 
 #endif /* WEIR_CORE_TIME_IMPLEMENTED */

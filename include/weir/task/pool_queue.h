@@ -210,7 +210,7 @@ static void weir__pool_queue_stand_back(weir__chan *level)
     for (size_t i = 0; i < capacity / 4 && i < WEIR_POOL_BURST_TURNS; i++)
         WEIR_CPU_PAUSE();
     if (capacity - weir__chan_len(level) < capacity / 16)
-        WEIR_CPU_YIELD();
+        (void)weir__backoff_yield();
 }
 
 WEIR_API int weir__pool_queue_push(weir_ctx *ctx, weir__pool_queue *q, const weir__job *job)
