@@ -346,8 +346,9 @@ WEIR_API void weir__ring_passed(weir__ring *r, int kind, uint64_t *pushed, uint6
         tail = weir__load_rlx(&r->limit);
     *popped = weir__ring_distance(r, kind, head);
     *pushed = weir__ring_distance(r, kind, tail);
+    /* A lone consumer of slots stores its position relaxed: on weak memory the tail may be read older. */
     if (weir__ring_of(kind) != WEIR_RING_CK && *pushed < *popped)
-        *pushed = *popped; /* a lone consumer of slots says nothing with its position (ring/slots.h) */
+        *pushed = *popped;
 }
 
 WEIR_API bool weir__ring_ready(weir__ring *r, int kind, size_t size, bool pushing)
