@@ -62,7 +62,7 @@ model-long: ## random and PCT schedules of the same programs, N in all (100 mill
 model-counts: ## records how much `make model` searches, in tests/model/counts
 	@+$(MODEL) counts
 
-soak: ## HOURS=n: everything random, with seeds; else the tests of channels, select, sync and task 50 times (TIMES) under thread sanitizer, at 1, 4, 16 threads a core
+soak: ## HOURS=n: everything random, with seeds; else the tests in which threads meet 50 times (TIMES; T=...: some) under thread sanitizer, at 1, 4, 16 threads a core
 	@+$(subst programs,VARIANTS="tsan $(if $(HOURS),modules)" programs,$(BUILD_TESTS))
 	@$(if $(HOURS),sh tests/soak_hours.sh $(HOURS) build/$(subst /,_,$(CC)),sh tests/soak.sh $(or $(TIMES),50) build/$(subst /,_,$(CC))/tsan)
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# tests/soak.sh: the tests of channels, select, sync and task again and again under the thread sanitizer, with crowds of 1, 4 and 16 times as many
-# threads as there are cores. What a run that fails or hangs has said stays in build/soak/. Ends with the count.
+# tests/soak.sh: the tests in which threads meet, again and again under the thread sanitizer, with crowds of 1, 4 and 16 times as many
+# threads as there are cores. What a run that fails or hangs has said stays in build/soak/. T=: some. Ends with the count.
 #
 #   tests/soak.sh TIMES FOLDER                               FOLDER: where the programs lie (build/cc/tsan)
 #   tests/soak.sh TIMES FOLDER TIMES-THE-CORES TURN PROGRAM  one run
@@ -19,8 +19,8 @@ if [ $# -eq 5 ]; then
 fi
 
 rm -rf "$out" && mkdir -p "$out"
-programs=$(cd "$folder" && find chan golang crossbeam sync task -name 'test_*' -type f ! -name '*.d' |
-    grep -E 'rendezvous|lane|select|timer|golang|crossbeam|sync|task' | sort)
+programs=$(cd "$folder" && find chan golang crossbeam sync task guard flow run obs -name 'test_*' -type f ! -name '*.d' |
+    grep -E '^(golang|crossbeam|sync|task|flow|run|obs)/|rendezvous|lane|select|timer|race' | grep -E -- "$(echo "${T:-/}" | tr ' ' '|')" | sort)
 for crowd in 1 4 16; do
     for turn in $(seq "$times"); do
         for p in $programs; do echo "$times $folder $crowd $turn $p"; done

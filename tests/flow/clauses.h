@@ -46,8 +46,7 @@ static inline int drained(int n)
 {
     const int taken = __atomic_add_fetch(&clause.drained, n, __ATOMIC_ACQ_REL);
     const int flying = __atomic_load_n(&clause.made, __ATOMIC_ACQUIRE) - taken;
-    for (int i = 0; i < clause.slow; i++)
-        sched_yield();
+    dawdle(clause.slow);
     if (flying > __atomic_load_n(&clause.most, __ATOMIC_RELAXED))
         __atomic_store_n(&clause.most, flying, __ATOMIC_RELAXED);
     return clause.enough != 0 && taken >= clause.enough ? EPIPE : 0;
@@ -97,8 +96,7 @@ static void it_ends_when_its_input_is_empty_and_the_context_ends(const struct su
     struct clause_run r;
     clause_begin(&r, s, CLAUSE_DRAIN, INT32_MAX);
     CHECK_INT(r.started, 0);
-    for (int i = 0; i < 100; i++)
-        sched_yield();
+    dawdle(1000);
     weir_ctx_cancel(weir_pipeline_ctx(&r.p), 0);
     CHECK_INT(clause_end(&r), ECANCELED);
 }
@@ -109,8 +107,7 @@ static void it_is_full_with_so_many_and_ends_with_the_context(const struct subje
     clause_begin(&r, s, CLAUSE_SOURCE, INT32_MAX);
     CHECK_INT(r.started, 0);
     EVENTUALLY(__atomic_load_n(&clause.made, __ATOMIC_ACQUIRE) >= s->bound);
-    for (int i = 0; i < 1000; i++)
-        sched_yield();
+    dawdle(10000);
     CHECK_INT(__atomic_load_n(&clause.made, __ATOMIC_ACQUIRE), s->bound);
     weir_ctx_cancel(weir_pipeline_ctx(&r.p), 0);
     CHECK_INT(clause_end(&r), ECANCELED);

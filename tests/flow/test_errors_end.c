@@ -133,8 +133,7 @@ static int chaos_map(weir_ctx *ctx, void *arg, const void *in, void *out)
 {
     int v;
     memcpy(&v, in, sizeof v);
-    if (v % 50 == 0)
-        sched_yield();
+    dawdle(v * 7919 % 23);
     return chaos_fails(v) ? 9 : negate(ctx, arg, in, out);
 }
 static int chaos_sink(weir_ctx *ctx, void *arg, const void *value)
@@ -156,13 +155,13 @@ static int chaos_letter(weir_ctx *ctx, void *arg, const void *value)
     return 0;
 }
 
-/* 8 workers; cancelled in the middle, or not. Nothing arrives twice, and what a stage counts is what arrives. */
+/* Many workers; cancelled in the middle, or not. Nothing arrives twice, and what a stage counts is what arrives. */
 TEST_LIMIT(each_item_arrives_once_or_is_one_letter_whenever_the_pipeline_ends, 300)
 {
     for (int round = 0; round < test_rounds(1000); round++) {
         struct rig r;
         const bool cut = round % 2 == 1;
-        weir_stage_opt opt = {.name = "map", .workers = 8, .on_error = WEIR_ON_ERROR_DEAD_LETTER};
+        weir_stage_opt opt = {.name = "map", .workers = (unsigned)test_wide(8), .on_error = WEIR_ON_ERROR_DEAD_LETTER};
         weir_stage_progress s;
         dead_int letter;
         int rc, v, failing = 0, sent = 0, letters = 0, wrong = 0;
@@ -173,10 +172,10 @@ TEST_LIMIT(each_item_arrives_once_or_is_one_letter_whenever_the_pipeline_ends, 3
         CHECK_INT(weir_generate(&r.p, r.in, count_up, &r.source, NULL), 0);
         CHECK_INT(weir_sink(&r.p, r.out, chaos_sink, NULL, NULL), 0);
         CHECK_INT(weir_sink(&r.p, r.dead, chaos_letter, NULL, NULL), 0);
-        for (int i = 0; cut && i < round % 50; i++)
-            sched_yield();
-        if (cut)
+        if (cut) {
+            dawdle(round % 50 * 8);
             weir_ctx_cancel(weir_pipeline_ctx(&r.p), 0);
+        }
         rc = weir_pipeline_wait(&r.p);
         CHECK(rc == 0 || (cut && rc == ECANCELED));
         while (weir_try_recv(r.dead, &letter) == 0)
@@ -208,8 +207,7 @@ TEST_LIMIT(letters_that_come_too_late_are_abandoned, 300)
         weir_stage_opt opt = {.workers = 3, .on_error = WEIR_ON_ERROR_DEAD_LETTER};
         rig_open(&r, INT32_MAX, 1, NULL);
         rig_start(&r, refuse_some, &all, &opt, true);
-        for (int i = 0; i < round % 16; i++)
-            sched_yield();
+        dawdle(round % 16 * 8);
         weir_ctx_cancel(weir_pipeline_ctx(&r.p), 0);
         CHECK_INT(weir_pipeline_wait(&r.p), ECANCELED);
         CHECK_INT(rig_stage(&r).failed, rig_stage(&r).dead);

@@ -3,20 +3,13 @@
 
 static weir_stage_opt opt;
 
-/* A moment that differs from value to value: order must not depend on speed. */
-static void dawdle(int v)
-{
-    for (int i = v * 7919 % 37; i > 0; i--)
-        sched_yield();
-}
-
 static int keep_thirds(weir_ctx *ctx, void *arg, const void *value, bool *keep)
 {
     int v;
     (void)ctx;
     (void)arg;
     memcpy(&v, value, sizeof v);
-    dawdle(v);
+    dawdle(v * 7919 % 37); /* order must not depend on speed */
     CHECK(!*keep);
     *keep = v % 3 == 0;
     return 0;
@@ -29,7 +22,7 @@ static int multiply(weir_ctx *ctx, void *arg, const void *in, weir_emitter *e)
     (void)ctx;
     (void)arg;
     memcpy(&v, in, sizeof v);
-    dawdle(v);
+    dawdle(v * 7919 % 37); /* order must not depend on speed */
     for (int i = 0; i < v % 4; i++) {
         const int made = v * 4 + i;
         const int rc = weir_emit(e, &made);
@@ -112,7 +105,7 @@ TEST(several_workers_lose_nothing_and_make_nothing_twice)
 {
     for (int flat = 0; flat < 2; flat++) {
         struct rising r;
-        run(flat, 4, false, (int)test_rounds(10000), &r);
+        run(flat, (unsigned)test_wide(4), false, (int)test_rounds(10000), &r);
         came_out_right(flat, (int)test_rounds(10000), &r);
     }
 }
@@ -120,7 +113,7 @@ TEST(several_workers_lose_nothing_and_make_nothing_twice)
 TEST(several_workers_in_order_keep_the_order_of_the_input)
 {
     for (int flat = 0; flat < 2; flat++)
-        for (unsigned workers = 2; workers <= 5; workers++)
+        for (unsigned workers = 2; workers <= 2 + (unsigned)test_wide(3); workers++)
             for (int n = 0; n < 3000; n += n < 12 ? 1 : 991) {
                 struct rising r;
                 run(flat, workers, true, n, &r);

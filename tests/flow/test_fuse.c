@@ -79,8 +79,7 @@ static int add_one(weir_ctx *ctx, void *arg, const void *in, void *out)
     memcpy(&v, in, sizeof v);
     v++;
     memcpy(out, &v, sizeof v);
-    for (int i = v * 7919 % 23; i > 0; i--)
-        sched_yield(); /* long enough for another worker to write there, if it could */
+    dawdle(v * 7919 % 23); /* long enough for another worker to write there, if it could */
     return 0;
 }
 

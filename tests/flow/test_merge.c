@@ -51,8 +51,7 @@ static int make_numbers(weir_ctx *ctx, void *arg, void *value)
     (void)ctx;
     if (s->next == s->end)
         return EPIPE;
-    for (int i = v * 7919 % 13; i > 0; i--)
-        sched_yield();
+    dawdle(v * 7919 % 13);
     memcpy(value, &v, sizeof v);
     s->next++;
     return 0;
@@ -183,8 +182,7 @@ TEST(a_merge_that_sleeps_on_many_ends_with_the_context)
             CHECK_INT(weir_merge_sorted(&p, ins, MANY, out, NULL, NULL, NULL), 0);
         else
             CHECK_INT(weir_merge(&p, ins, MANY, out, NULL), 0);
-        for (int i = 0; i < 100; i++)
-            sched_yield();
+        dawdle(1000);
         weir_ctx_cancel(weir_pipeline_ctx(&p), 0);
         CHECK_INT(weir_pipeline_wait(&p), ECANCELED);
         weir_chan_free(&out);

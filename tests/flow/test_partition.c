@@ -111,8 +111,7 @@ static int work(weir_ctx *ctx, void *arg, const void *in, void *out)
     (void)arg;
     memcpy(&i, in, sizeof i);
     CHECK_INT(__atomic_fetch_add(&holders[i.key], 1, __ATOMIC_ACQ_REL), 0);
-    for (int k = (i.number + i.key) * 7919 % 29; k > 0; k--)
-        sched_yield();
+    dawdle((i.number + i.key) * 7919 % 29);
     CHECK_INT(__atomic_fetch_sub(&holders[i.key], 1, __ATOMIC_ACQ_REL), 1);
     memcpy(out, &i, sizeof i);
     return 0;
@@ -120,7 +119,7 @@ static int work(weir_ctx *ctx, void *arg, const void *in, void *out)
 
 TEST(a_keyed_map_keeps_the_order_of_each_key)
 {
-    for (unsigned workers = 1; workers <= 5; workers += 2) {
+    for (unsigned workers = 1; workers <= 2 + (unsigned)test_wide(3); workers += 2) {
         weir_stage_opt opt = {.workers = workers, .queue = 3};
         struct items s;
         struct shelf shelf;

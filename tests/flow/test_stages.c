@@ -37,14 +37,14 @@ TEST(map_keeps_order_with_one_worker)
 TEST(map_with_workers_loses_nothing)
 {
     struct tally t;
-    CHECK_INT(run_map(4, false, 8, (int)test_rounds(50000), &t), 0);
+    CHECK_INT(run_map((unsigned)test_wide(4), false, 8, (int)test_rounds(50000), &t), 0);
     CHECK_INT(t.count, test_rounds(50000));
     CHECK_INT(t.sum, -((int64_t)test_rounds(50000) - 1) * test_rounds(50000) / 2);
 }
 
 TEST(ordered_map_keeps_order_at_any_number_of_workers_and_values)
 {
-    for (unsigned workers = 2; workers <= 5; workers++)
+    for (unsigned workers = 2; workers <= 2 + (unsigned)test_wide(3); workers++)
         for (int n = 0; n < 2000; n += n < 12 ? 1 : 321) {
             struct tally t;
             CHECK_INT(run_map(workers, true, 2, n, &t), 0);
@@ -58,8 +58,7 @@ static int uneven(weir_ctx *ctx, void *arg, const void *in, void *out)
 {
     int v;
     memcpy(&v, in, sizeof v);
-    for (int i = 0; i < v * 7919 % 50; i++)
-        sched_yield();
+    dawdle(v * 7919 % 50);
     return negate(ctx, arg, in, out);
 }
 
@@ -281,7 +280,7 @@ TEST(a_sink_with_workers_takes_every_value_once)
 {
     struct source s = {0, 10000, -1};
     int64_t sum = 0;
-    weir_stage_opt three = {.name = "sink", .workers = 3};
+    weir_stage_opt three = {.name = "sink", .workers = (unsigned)test_wide(3)};
     int_chan in;
     weir_pipeline p;
     REQUIRE(weir_chan_make(&in, 4) == 0);

@@ -228,14 +228,17 @@ static void record_many(void *arg)
     const weir_ns base = *(weir_ns *)arg;
     const int n = (int)test_rounds(100000);
     for (int i = 0; i < n; i++)
-        weir_hist_record(&one, base + 4 * i); /* each time a new maximum, for which all compete */
+        weir_hist_record(&one, base + test_wide(4) * i); /* each time a new maximum, for which all compete */
 }
 
 TEST(many_threads_record_at_once)
 {
-    weir_ns base[4] = {0, 1, 2, 3};
+    weir_ns base[TEST_WIDEST];
+    const int n = test_wide(4);
+    for (int i = 0; i < n; i++)
+        base[i] = i;
     weir_hist_init(&one);
-    test_threads(4, record_many, base, sizeof base[0]);
-    CHECK_INT(weir_hist_count(&one), 4 * (uint64_t)test_rounds(100000));
-    CHECK_INT(weir_hist_max(&one), 4 * test_rounds(100000) - 1);
+    test_threads(n, record_many, base, sizeof base[0]);
+    CHECK_INT(weir_hist_count(&one), (uint64_t)n * (uint64_t)test_rounds(100000));
+    CHECK_INT(weir_hist_max(&one), n * test_rounds(100000) - 1);
 }

@@ -2,13 +2,13 @@
 #include "harness.h"
 #include "pool.h"
 
-enum { SUBMITTERS = 3, EACH = 24, JOBS = SUBMITTERS * EACH };
+enum { SUBMITTERS = 3, EACH = 24 };
 
 static weir_pool pool;
 static struct job {
     int ran, reported, accepted, error; /* the first two atomic */
     weir_job_result result;
-} job[JOBS];
+} job[TEST_WIDEST * EACH];
 static int turn; /* atomic: which submitter, and enders */
 
 static int runs(weir_ctx *ctx, void *arg)
@@ -72,7 +72,7 @@ static void ends(void *arg)
 static void check_jobs(bool ended, bool stopped)
 {
     uint64_t accepted = 0;
-    for (int i = 0; i < JOBS; i++) {
+    for (int i = 0; i < test_wide(SUBMITTERS) * EACH; i++) {
         const struct job *j = &job[i];
         CHECK_INT(j->reported, j->accepted);
         CHECK_INT(j->ran, j->accepted && j->result.ran);
@@ -96,13 +96,15 @@ static void check_jobs(bool ended, bool stopped)
 static void race(int overflow, int first, int second, long rounds)
 {
     for (long round = 0; round < rounds; round++) {
-        const weir_pool_opt opt = {
-            .min = 1 + (unsigned)round % 2, .max = 3, .queue = 1 + (size_t)round % 4, .idle = WEIR_US(10)};
+        const weir_pool_opt opt = {.min = 1 + (unsigned)round % 2,
+                                   .max = 1 + (unsigned)test_wide(2),
+                                   .queue = 1 + (size_t)round % 4,
+                                   .idle = WEIR_US(10)};
         struct test_team *submitters, *first_team = NULL, *second_team = NULL;
         memset(job, 0, sizeof job);
         turn = 0;
         REQUIRE(weir_pool_start(&pool, NULL, &opt) == 0);
-        submitters = test_start(SUBMITTERS, submits, &overflow, 0);
+        submitters = test_start(test_wide(SUBMITTERS), submits, &overflow, 0);
         if (first >= 0)
             first_team = test_start(1, ends, &first, 0);
         if (second >= 0)
@@ -159,7 +161,7 @@ TEST(no_job_is_left_with_a_worker_that_sleeps)
 {
     static const int waits[] = {WEIR_WAIT_PARK, WEIR_WAIT_ADAPTIVE};
     for (int i = 0; i < 2; i++) {
-        const weir_pool_opt opt = {.min = 2, .wait = waits[i]};
+        const weir_pool_opt opt = {.min = 1 + (unsigned)test_wide(1), .wait = waits[i]};
         const int n = (int)test_rounds(10000);
         int ran = 0;
         REQUIRE(weir_pool_start(&pool, NULL, &opt) == 0);
