@@ -24,6 +24,8 @@
  *   If (a) saw the bucket of 2 or 3, it saw the key of 1 or a later one in (b), and (b) fails. If it saw an earlier one, either (c) comes before 2, which
  *   then fails, or it fails itself. Nor does the same word come again: a full bucket can be written in many ways, and each new one is written
  *   one unit lower. A refusal stands if the bucket still is what (a) saw.
+ *   Who finds no key has not found that it is forgotten, only the lock says so: between 1 and the key's return nobody sees it. Tokens that come back look
+ *   again under the lock; a decider takes the lock anyway, to bring the key in.
  *   Not done: 2 before 1. A decider would find its key with a closed bucket, and be refused though it has all its tokens (the model found it).
  *
  * Who may call what at once: all but init and free, from any number of threads.
@@ -122,6 +124,18 @@ static weir__limiter_place *weir__limiter_find(const weir_limiter_map *m, uint64
     return NULL;
 }
 
+/* For who has not found it and must be sure: a key that is looked at to be forgotten is not there for a moment, and may come back. */
+static weir__limiter_place *weir__limiter_find_surely(weir_limiter_map *m, uint64_t number)
+{
+    weir__limiter_place *place = weir__limiter_find(m, number);
+    if (place == NULL) {
+        weir__lock_take(&m->lock);
+        place = weir__limiter_find(m, number);
+        weir__lock_release(&m->lock);
+    }
+    return place;
+}
+
 /* ---- coming in, under the lock ------------------------------------------------------------------------------------------------ */
 
 /* Forgets the key of a place, if its bucket is full. False: it is not; *wait: for how long. */
@@ -164,20 +178,31 @@ static bool weir__limiter_sweep(weir_limiter_map *m, weir_ns now)
     return any;
 }
 
-/* A place for a new key: one that is free, else one whose key can be forgotten. NULL: none. */
+/* The first free place on a key's way. No other: who looks for the key goes no further than to a place that has always been free. */
+static weir__limiter_place *weir__limiter_free_place(const weir_limiter_map *m, uint64_t number)
+{
+    for (uint64_t i = 0; i < WEIR__LIMITER_PROBES; i++) {
+        weir__limiter_place *place = weir__limiter_probe(m, number, i);
+        if (place->key < WEIR__LIMITER_FIRST_KEY)
+            return place;
+    }
+    return NULL;
+}
+
+/* A place for a new key: one that is free, or was until now one of a key that can be forgotten. NULL: none. The places on its way are looked at even
+ * after a search that found nothing to forget: tokens may have come back since. */
 static weir__limiter_place *weir__limiter_room(weir_limiter_map *m, uint64_t number, weir_ns now)
 {
-    weir__limiter_place *place;
+    weir__limiter_place *place = NULL;
     weir_ns wait;
     if (m->used < m->capacity || weir__limiter_sweep(m, now))
-        for (uint64_t i = 0; i < WEIR__LIMITER_PROBES; i++)
-            if ((place = weir__limiter_probe(m, number, i))->key < WEIR__LIMITER_FIRST_KEY)
-                return place;
-    for (uint64_t i = 0; i < WEIR__LIMITER_PROBES; i++)
-        if ((place = weir__limiter_probe(m, number, i))->key >= WEIR__LIMITER_FIRST_KEY &&
-            weir__limiter_forget(m, place, now, &wait))
-            return place;
-    return NULL;
+        place = weir__limiter_free_place(m, number);
+    for (uint64_t i = 0; place == NULL && i < WEIR__LIMITER_PROBES; i++) {
+        weir__limiter_place *other = weir__limiter_probe(m, number, i);
+        if (other->key >= WEIR__LIMITER_FIRST_KEY && weir__limiter_forget(m, other, now, &wait))
+            place = weir__limiter_free_place(m, number);
+    }
+    return place;
 }
 
 static weir__limiter_place *weir__limiter_enter(weir_limiter_map *m, uint64_t number)
@@ -274,7 +299,7 @@ WEIR_API int weir_limiter_map_cancel(weir_limiter_map *m, uint64_t key, weir_res
     if (r->n > 0 && weir__clock_now(m->clock) <= r->when)
         do {
             uint64_t word;
-            if ((place = weir__limiter_find(m, number)) == NULL)
+            if ((place = weir__limiter_find_surely(m, number)) == NULL)
                 break; /* it was full, and is forgotten */
             word = weir__load_acq(&place->bucket);
             rc = weir__load_acq(&place->key) != number ? WEIR__BUSY

@@ -180,6 +180,19 @@ MODEL(limiter_map_new_key_found, .setup = map_setup, .finish = accounts_hold, .p
 MODEL(limiter_map_changes, .setup = map_setup, .finish = accounts_hold, .preemptions = 2, .stale = 1,
       .threads = {asks_1, asks_2, map_changes})
 
+/* What is given back while the place is looked at for another key, and not given away after all, is there again. */
+static void reserve_and_cancel_of(uint64_t key)
+{
+    weir_reservation r;
+    const int rc = weir_limiter_map_reserve(&m, key, 1, &r);
+    MODEL_CHECK(rc == 0 || rc == EOVERFLOW);
+    if (rc == 0)
+        (void)weir_limiter_map_cancel(&m, key, &r);
+}
+THREAD(reserves_and_cancels_1, reserve_and_cancel_of(1))
+MODEL(limiter_map_gives_back_in_between, .setup = map_setup, .finish = accounts_hold, .preemptions = 3, .stale = 2,
+      .threads = {reserves_and_cancels_1, asks_2})
+
 /* ---- a budget: no more is taken than was paid in ---- */
 
 static weir_retry_budget budget;
