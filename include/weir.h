@@ -14486,13 +14486,15 @@ static weir__limiter_place *weir__limiter_find_surely(weir_limiter_map *m, uint6
 /* Forgets the key of a place, if its bucket is full. False: it is not; *wait: for how long. */
 static bool weir__limiter_forget(weir_limiter_map *m, weir__limiter_place *place, weir_ns now, weir_ns *wait)
 {
+    /* Relaxed: keys and rules change under the lock. */
     const uint64_t number = weir__load_rlx(&place->key);
-    uint64_t word = weir__load_acq(&place->bucket), closed;
+    uint64_t word = weir__load_rlx(&place->bucket), closed;
     if (!weir__bucket_full(word, &m->rules, now, &closed, wait))
         return false;
     weir__store_rlx(&place->key, WEIR__LIMITER_FREE);     /* (1): the release of (2) publishes it */
     while (!weir__cas_rel(&place->bucket, &word, closed)) /* (2) pairs with (a) */
         if (!weir__bucket_full(word, &m->rules, now, &closed, wait)) {
+            /* Release: whoever finds it by this sees a bucket no older than the one seen here. */
             weir__store_rel(&place->key, number);
             return false;
         }
@@ -14645,9 +14647,10 @@ WEIR_API int weir_limiter_map_cancel(weir_limiter_map *m, uint64_t key, weir_res
         do {
             uint64_t word;
             if ((place = weir__limiter_find_surely(m, number)) == NULL)
-                break; /* it was full, and is forgotten */
-            word = weir__load_acq(&place->bucket);
-            rc = weir__load_acq(&place->key) != number ? WEIR__BUSY
+                break;                             /* it was full, and is forgotten */
+            word = weir__load_acq(&place->bucket); /* (a) */
+            /* (b). Relaxed: no refusal has to be true, and what is given back needs the bucket of (a). */
+            rc = weir__load_rlx(&place->key) != number ? WEIR__BUSY
                                                        : weir__bucket_cancel(&place->bucket, word, &m->rules, r);
         } while (rc == WEIR__BUSY);
     r->n = 0;

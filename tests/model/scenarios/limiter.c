@@ -8,7 +8,7 @@ static weir_limiter l;
 static weir_limiter_map m;
 static weir_clock hand;
 static weir_ns at;
-static int got, key_got[4];
+static int got, key_got[5];
 static int passed_on; /* written before tokens are given back, read by whoever gets them */
 
 MODEL_OUTSIDE static weir_ns hand_now(weir_clock *clock)
@@ -79,6 +79,9 @@ THREAD(gives_all_back, MODEL_CHECK(weir_limiter_cancel(&l, &early) == 0); MODEL_
 MODEL(limiter_looks, .setup = early_setup, .preemptions = 3, .stale = 2, .threads = {looks, changes_often})
 MODEL(limiter_reserves_in_between, .setup = early_setup, .preemptions = 3, .stale = 2,
       .threads = {looks_ahead, changes_often})
+/* Not by what was there before that rule, if all of that is stale. */
+MODEL(limiter_reserves_by_a_new_rule, .setup = early_setup, .preemptions = 2, .stale = 8,
+      .threads = {looks_ahead, changes})
 MODEL(limiter_gives_back_in_between, .setup = early_setup, .preemptions = 3, .stale = 2,
       .threads = {gives_all_back, changes_often})
 
@@ -132,14 +135,20 @@ MODEL(limiter_as_a_lock_of_three, .setup = one_left, .preemptions = 2, .stale = 
 
 /* ---- a map: a place that is forgotten for another key ---- */
 
+/* Keys 1, 2, 3 begin their ways at the same place, so that one follows the other there; key 4 at the other place. */
+static const uint64_t name[] = {0, 1, 9, 11, 2};
+
 MODEL_OUTSIDE static void begin_map(void)
 {
     at = WEIR_SEC(1000);
     hand.now = hand_now;
     memset(key_got, 0, sizeof key_got);
     MODEL_CHECK(weir_limiter_map_init(&m, 10, 2, 1, &hand) == 0);
-    m.seed[0] = 0;                                      /* so that each execution is the same */
-    MODEL_CHECK(weir_limiter_map_allow(&m, 1, 0) == 0); /* key 1 is there, and full */
+    m.seed[0] = 0; /* so that each execution is the same */
+    for (int key = 1; key < 5; key++)
+        MODEL_CHECK((((weir__limiter_number(&m, name[key]) ^ weir__limiter_number(&m, name[1])) & m.mask) == 0) ==
+                    (key < 4));
+    MODEL_CHECK(weir_limiter_map_allow(&m, name[1], 0) == 0); /* the first is there, and full */
 }
 MODEL_OUTSIDE static void count(uint64_t key)
 {
@@ -147,7 +156,7 @@ MODEL_OUTSIDE static void count(uint64_t key)
 }
 static void ask(uint64_t key)
 {
-    const int rc = weir_limiter_map_allow(&m, key, 1);
+    const int rc = weir_limiter_map_allow(&m, name[key], 1);
     MODEL_CHECK(rc == 0 || rc == EOVERFLOW);
     if (rc == 0)
         count(key);
@@ -155,8 +164,8 @@ static void ask(uint64_t key)
 /* What is left of each key's tokens: of one that is not remembered, all. */
 MODEL_OUTSIDE static void accounts(void)
 {
-    for (uint64_t key = 1; key < 4; key++) {
-        weir__limiter_place *place = weir__limiter_find(&m, weir__limiter_number(&m, key));
+    for (uint64_t key = 1; key < 5; key++) {
+        weir__limiter_place *place = weir__limiter_find(&m, weir__limiter_number(&m, name[key]));
         const double left = place == NULL ? 2 : weir__bucket_holds(&place->bucket, &m.rules, at);
         MODEL_CHECK(left == 2 - key_got[key]);
     }
@@ -177,21 +186,61 @@ MODEL(limiter_map_three_keys, .setup = map_setup, .finish = accounts_hold, .pree
 /* Whoever finds the key that another has just brought in finds its full bucket, too. */
 MODEL(limiter_map_new_key_found, .setup = map_setup, .finish = accounts_hold, .preemptions = 2, .stale = 4,
       .threads = {asks_2, asks_2})
+/* And whoever finds a key that has come back, because its bucket was no longer full. */
+THREAD(asks_3, ask(3))
+MODEL(limiter_map_key_that_comes_back, .setup = map_setup, .finish = accounts_hold, .preemptions = 2, .stale = 1,
+      .threads = {asks_2, asks_3, asks_2})
 MODEL(limiter_map_changes, .setup = map_setup, .finish = accounts_hold, .preemptions = 2, .stale = 1,
       .threads = {asks_1, asks_2, map_changes})
 
 /* What is given back while the place is looked at for another key, and not given away after all, is there again. */
-static void reserve_and_cancel_of(uint64_t key)
+static void reserve_and_cancel_of(uint64_t key, int64_t n)
 {
     weir_reservation r;
-    const int rc = weir_limiter_map_reserve(&m, key, 1, &r);
+    const int rc = weir_limiter_map_reserve(&m, name[key], n, &r);
     MODEL_CHECK(rc == 0 || rc == EOVERFLOW);
     if (rc == 0)
-        (void)weir_limiter_map_cancel(&m, key, &r);
+        (void)weir_limiter_map_cancel(&m, name[key], &r);
 }
-THREAD(reserves_and_cancels_1, reserve_and_cancel_of(1))
+THREAD(reserves_and_cancels_1, reserve_and_cancel_of(1, 1))
+THREAD(reserves_and_cancels_two, reserve_and_cancel_of(1, 2))
 MODEL(limiter_map_gives_back_in_between, .setup = map_setup, .finish = accounts_hold, .preemptions = 3, .stale = 2,
       .threads = {reserves_and_cancels_1, asks_2})
+
+/* Nor does the other key come in behind the place at which its own way begins, and where nobody has been yet. */
+THREAD(asks_4, ask(4))
+MODEL(limiter_map_gives_back_beside, .setup = map_setup, .finish = accounts_hold, .preemptions = 3, .stale = 2,
+      .threads = {reserves_and_cancels_1, asks_4})
+
+/* What is given back too late, when the place is another key's, goes to nobody. */
+static weir__atomic_u64 passed; /* since `at`, for a clock that a thread moves */
+static weir_ns moved_now(weir_clock *clock)
+{
+    (void)clock;
+    return at + (weir_ns)weir__load_acq(&passed);
+}
+static void begin_empty(void)
+{
+    begin_map();
+    weir__store_rel(&passed, 0);
+    hand.now = moved_now;
+    MODEL_CHECK(weir_limiter_map_allow(&m, name[1], 2) == 0);
+}
+/* Until the bucket is full, only just: the tokens that were reserved are more than have been taken since. */
+static void refill(void)
+{
+    weir__store_rel(&passed, (uint64_t)WEIR_MS(401));
+}
+static void later(void)
+{
+    at += WEIR_MS(401);
+    accounts();
+}
+THREAD(empty_setup, begin_empty())
+THREAD(refills_and_asks_2, refill(); ask(2))
+THREAD(accounts_hold_later, later())
+MODEL(limiter_map_gives_back_too_late, .setup = empty_setup, .finish = accounts_hold_later, .preemptions = 3,
+      .stale = 2, .threads = {reserves_and_cancels_two, refills_and_asks_2})
 
 /* ---- a budget: no more is taken than was paid in ---- */
 
