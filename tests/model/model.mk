@@ -16,7 +16,7 @@ HAS_CK := $(shell printf '$(HASH)include <ck_ring.h>\nint main(void) { return 0;
 ON_CK := -Itests/model/ck -DMODEL_COPY_CK -DWEIR_RING_SPSC=WEIR_RING_CK -DWEIR_RING_MPSC=WEIR_RING_CK \
 	-DWEIR_RING_SPMC=WEIR_RING_CK -DWEIR_RING_MPMC=WEIR_RING_CK
 SOURCE.litmus := litmus
-$(foreach s,park ctx timers rendezvous select sync task pool workers limiter breaker window adaptive trace progress,$(eval SOURCE.$s := scenarios/$s))
+$(foreach s,park ctx timers rendezvous select sync task pool workers limiter retry breaker window adaptive trace progress,$(eval SOURCE.$s := scenarios/$s))
 $(foreach k,chan spsc mpsc spmc,$(eval SOURCE.channels-$k := scenarios/channels) $(eval FLAGS.channels-$k := -DKIND=$k) \
 	$(eval SOURCE.channels-$k-ck := scenarios/channels) $(eval FLAGS.channels-$k-ck := -DKIND=$k $(ON_CK)))
 SOURCE.channels-spsc-slots := scenarios/channels
@@ -33,7 +33,7 @@ SOURCE.ck-fixed := scenarios/ck
 FLAGS.ck-fixed  := -Itests/model/ck -DMODEL_CK_PORTABLE -DMODEL_CK_FIXED
 
 # The longest first, so that two cores end at about the same time.
-NAMES := select channels-chan rendezvous channels-spmc channels-mpsc channels-spsc channels-spsc-slots channels-spsc-symmetric sync task pool pool-symmetric workers limiter breaker window adaptive trace \
+NAMES := select channels-chan rendezvous channels-spmc channels-mpsc channels-spsc channels-spsc-slots channels-spsc-symmetric sync task pool pool-symmetric workers limiter retry breaker window adaptive trace \
 	park ctx timers litmus progress
 CK    := channels-chan-ck channels-spmc-ck channels-mpsc-ck channels-spsc-ck ck-x86 ck-any ck-fixed
 ALL   := $(NAMES) $(if $(HAS_CK),$(CK))

@@ -58,6 +58,7 @@ programs()
     task/*) echo task ;;
     guard/bucket.h | guard/limiter.h | guard/limiter_map.h | guard/budget.h) echo limiter ;;
     guard/rolling.h | guard/circuit.h | guard/breaker.h) echo breaker ;;
+    guard/retry.h) echo retry ;;
     guard/window.h) echo window ;;
     guard/adaptive.h) echo adaptive ;;
     esac
