@@ -328,7 +328,7 @@ static uint64_t weir__ring_distance(weir__ring *r, int kind, uint64_t pos)
 
 WEIR_API void weir__ring_passed(weir__ring *r, int kind, uint64_t *pushed, uint64_t *popped)
 {
-    uint64_t head, tail; /* head first: it never passes the tail */
+    uint64_t head, tail; /* head first: it never passes the tail (of a ck ring; below for the others) */
 #if WEIR__RING_CK_USED
     if (weir__ring_of(kind) == WEIR_RING_CK) {
         head = ck_pr_load_uint(&r->ck.c_head);
@@ -339,14 +339,14 @@ WEIR_API void weir__ring_passed(weir__ring *r, int kind, uint64_t *pushed, uint6
     } else
 #endif
     {
-        head = weir__load_acq(&r->consumer.pos);
-        tail = weir__load_acq(&r->producer.pos);
+        head = weir__load_rlx(&r->consumer.pos);
+        tail = weir__load_rlx(&r->producer.pos);
     }
-    if (weir__ring_has_limit(kind) && weir__load_acq(&r->state) == WEIR__RING_CLOSED)
+    if (weir__ring_has_limit(kind) && weir__load_acq(&r->state) == WEIR__RING_CLOSED) /* so the limit is valid */
         tail = weir__load_rlx(&r->limit);
     *popped = weir__ring_distance(r, kind, head);
     *pushed = weir__ring_distance(r, kind, tail);
-    /* A lone consumer of slots stores its position relaxed: on weak memory the tail may be read older. */
+    /* Relaxed: nothing is concluded from them, but on weak memory the tail may have been read older. */
     if (weir__ring_of(kind) != WEIR_RING_CK && *pushed < *popped)
         *pushed = *popped;
 }
