@@ -64,6 +64,35 @@ TEST(the_roll_says_that_a_thread_runs_again)
     weir_chan_free(&ch);
 }
 
+static int makes_nothing(weir_ctx *ctx, void *arg, void *out)
+{
+    const int nothing = 0;
+    (void)ctx;
+    (void)arg;
+    memcpy(out, &nothing, sizeof nothing);
+    return 0;
+}
+
+static int joins_a_thread(weir_ctx *ctx, void *arg)
+{
+    weir_future(int) f;
+    (void)arg;
+    CHECK_INT(weir_future_make(&f), 0);
+    CHECK_INT(weir_future_run(ctx, f, makes_nothing, NULL), 0);
+    weir_future_free(&f);
+    CHECK(printed("running"));
+    CHECK(!printed("in join"));
+    return 0;
+}
+
+TEST(the_roll_says_that_a_thread_runs_after_it_has_joined_another)
+{
+    weir_group g = WEIR_GROUP_INIT;
+    CHECK_INT(weir_group_go(NULL, &g, joins_a_thread, NULL), 0);
+    CHECK_INT(weir_group_wait(&g), 0);
+    weir_group_free(&g);
+}
+
 TEST(the_roll_says_what_each_thread_sleeps_in)
 {
     weir_group g;
