@@ -11,9 +11,9 @@
  * A yield is dear where a stranger has the core, a program that computes, or a thread of our own that does: the scheduler gives it a slice, and the one
  * that has yielded is back after 1 to 4 ms, sixteen times per wait. A pipeline of 8 workers took 130 ms for 400 values beside one busy program a core, and 9
  * when all parked at once: whoever is woken is let in soon. So a thread whose yields take a millisecond, twice in a row, parks for as long as two of them
- * take, then tries again; unless this process has had nearly all of its processors meanwhile. Then the slices went to threads of its own, which move values
- * all the while and had better not be asked for wake-ups: without the exception, 64 threads moved 115 million values a second on two cores, with it 190.
- * Rejected: barring yields in all threads at once. One hears sooner, but those on the other cores did well.
+ * take, then tries again (18 ms); unless this process has had nearly all of its processors meanwhile. Then the slices went to threads of its own, which move
+ * values all the while and had better not be asked for wake-ups: without the exception 64 threads moved 149 million values a second on two cores, with it 189.
+ * Rejected: barring yields in all threads at once. All hear sooner, but those on the other cores did well: the same 64 threads moved 115 to 122 million.
  *
  *   WEIR_WAIT_ADAPTIVE  spin, yield, park: the default
  *   WEIR_WAIT_SPIN      spin for ever: lowest latency, for a thread that owns its core
@@ -38,9 +38,9 @@
 #define WEIR_BURST_TURNS 15
 #endif
 
-#define WEIR__YIELD_DEAR WEIR_MS(1) /* no wake-up takes so long */
-#define WEIR__YIELD_BAR                                                                                                \
-    WEIR_SEC(1) /* no yield is missed for longer: a slice may have been a suspension, and clocks are set */
+/* From where on a yield is dear: no wake-up takes so long. And the longest time without one: a slice may have been a suspension, and clocks are set. */
+#define WEIR__YIELD_DEAR WEIR_MS(1)
+#define WEIR__YIELD_BAR WEIR_SEC(1)
 
 typedef enum weir_wait_strategy {
     WEIR_WAIT_ADAPTIVE = 0,
