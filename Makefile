@@ -133,7 +133,7 @@ uninstall: ## removes what install put there
 FORMATTED = $(HEADERS) $(shell find tests bench examples -name '*.[ch]' -o -name '*.cc' 2>/dev/null)
 format: ## clang-format over the sources, in place
 	@command -v clang-format >/dev/null || { echo "format: needs clang-format"; exit 1; }
-	clang-format -i $(FORMATTED)
+	@clang-format -i $(FORMATTED)
 
 lint: ## clang-tidy, or else cppcheck, over all modules; says so when neither is there
 	@mkdir -p build && printf '#define WEIR_IMPLEMENTATION\n#include <weir/all.h>\n' > build/lint.c

@@ -18653,12 +18653,12 @@ WEIR_API void weir__signals_poke(void *unused)
 /* Calls what a handler may: clock_gettime behind weir_now (a program that puts its own in WEIR_CLOCK_NOW has to have one as safe), futex, signal. */
 static void weir__signals_handle(int number)
 {
-    const uint64_t now = (uint64_t)weir_now() | 1;
     uint64_t first_at = 0;
     uint32_t numbers;
-    if (weir__cas_rlx(&weir__signals.first_at, &first_at, now))
+    if (weir__cas_rlx(&weir__signals.first_at, &first_at, (uint64_t)weir_now() | 1))
         weir__store_rlx(&weir__signals.first, (uint32_t)number);
-    else if ((int64_t)(now - first_at) < (int64_t)weir__load_rlx(&weir__signals.settle))
+    else if (weir_now() - (weir_ns)first_at <
+             (weir_ns)weir__load_rlx(&weir__signals.settle)) /* looked at anew: it may have overtaken this one */
         return;
     if (weir__add_rel(&weir__signals.count, 1) == 1 && weir__load_rlx(&weir__signals.third_kills) != 0) {
         numbers = weir__load_acq(&weir__signals.numbers); /* pairs with the release in take */
