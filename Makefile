@@ -27,7 +27,7 @@ BUILD_TESTS = $(TESTS) --output-sync=target $(if $(filter -j%,$(MAKEFLAGS)),,-j$
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
-.PHONY: help demo deps test sanitize model model-long model-counts fuzz mutate soak coverage valgrind bench single install uninstall format lint clean
+.PHONY: help demo deps test sanitize model model-long model-full model-counts fuzz mutate soak coverage valgrind bench single install uninstall format lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -58,6 +58,9 @@ model: ## every interleaving of small programs on the shipped headers, within bo
 
 model-long: ## random and PCT schedules of the same programs, N in all (100 million)
 	@+$(MODEL) long
+
+model-full: ## the same with at least 3 preemptions and 2 old values everywhere, LIMIT (5 million) executions of each at most
+	@+$(MODEL) full
 
 model-counts: ## records how much `make model` searches, in tests/model/counts
 	@+$(MODEL) counts

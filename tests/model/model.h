@@ -38,7 +38,8 @@
  *   ./a.out [-v] [NAME...]            runs all, or those whose names contain one of these; -v: with a trace of what `finds` has found
  *   ./a.out --counts [NAME...]        prints what is compared with tests/model/counts
  *   ./a.out --random N | --pct N [NAME...]   N random, or PCT, schedules of each, with more of everything. --seed S: from the S-th on
- *   --stop: at the first failure. --most P S: no more than P preemptions and S old values, whatever the scenarios say
+ *   --stop: at the first failure. --most P S, --least P S: no more, or no fewer, than P preemptions and S old values, whatever the scenarios
+ *   say. --limit N: a search ends after N executions and says "not all"
  *   ./a.out --replay NAME CHOICES     repeats one execution, with its trace
  *
  * Implementation notes

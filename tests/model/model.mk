@@ -3,6 +3,7 @@
 #   make model                all scenarios to exhaustion within their bounds, and the seeded bugs
 #   make model T=select       what has this in its name
 #   make model-long           random and PCT schedules: N (100 million) in all
+#   make model-full           no scenario with fewer than 3 preemptions and 2 old values; none of more than LIMIT (5 million) executions
 #   make model-counts         writes tests/model/counts anew
 
 OUT    := build/model
@@ -39,7 +40,7 @@ CK    := channels-chan-ck channels-spmc-ck channels-mpsc-ck channels-spsc-ck ck-
 ALL   := $(NAMES) $(if $(HAS_CK),$(CK))
 NOW   := $(if $(T),$(foreach n,$(ALL),$(if $(findstring $(T),$n),$n)),$(ALL))
 
-.PHONY: run long counts programs FORCE
+.PHONY: run long full counts programs FORCE
 .DELETE_ON_ERROR:
 
 HEADERS := $(shell find include/weir tests/model tests/linear -name '*.h')
@@ -74,5 +75,13 @@ $(OUT)/%.long: $(OUT)/% FORCE
 	@echo "$*: $$(grep -c '^ok' $@) searches, $$(sed -n 's/.*(\([0-9]*\) exec.*/\1/p' $@ | awk '{ n += $$1 } END { print n }') executions"
 long: $(addprefix $(OUT)/,$(addsuffix .long,$(LONG)))
 	@echo "seeds from $(or $(SEED),1) on: $$(cat $^ | sed -n 's/.*(\([0-9]*\) exec.*/\1/p' | awk '{ n += $$1 } END { print n }') executions, nothing found"
+
+# litmus: there the bounds are part of what is expected.
+FULL := $(filter-out litmus progress ck-any,$(NOW))
+$(OUT)/%.full: $(OUT)/% FORCE
+	@./$< --least 3 2 --limit $(or $(LIMIT),5000000) > $@ || { grep -E '^(#|not ok)' $@; exit 1; }
+	@echo "$*: $$(grep -c '^ok' $@) searches, $$(grep -c 'not all$$' $@) of them not to the end"
+full: $(addprefix $(OUT)/,$(addsuffix .full,$(FULL)))
+	@cat $^ | awk '/^ok/ { n++; sub(/.*\(/, ""); executions += $$1; cut += /not all$$/ } END { print n " searches, " n - cut " to the end; " executions " executions, nothing found" }'
 counts: $(patsubst %,$(OUT)/%.out,$(filter-out litmus ck-any,$(NOW)))
 	@awk -f tests/model/counts.awk $^ > tests/model/counts

@@ -13,8 +13,12 @@ static struct search {
     uint64_t saw;
     long executions;
     bool reached; /* the step at which a thread is to be suspended */
-    int most_preemptions, most_stale;
-} search = {NULL, &search.first, 0, 0, false, 1000, 1000};
+    struct search_bound {
+        int least, most;
+    } preemptions, stale; /* what a scenario asks for counts within these */
+    long limit;           /* of executions; 0: none */
+    bool cut;             /* it was reached */
+} search = {.last = &search.first, .preemptions = {0, 1000}, .stale = {0, 1000}};
 
 uint64_t model_ring_start;
 
@@ -44,6 +48,11 @@ int model_thread_self(void)
     return machine_self();
 }
 
+static int search_bounded(int wanted, struct search_bound b)
+{
+    return wanted < b.least ? b.least : wanted > b.most ? b.most : wanted;
+}
+
 static void search_begin(const scenario *s, uint64_t seed)
 {
     const int more = choices_are_random() ? 4 : 1;
@@ -63,10 +72,8 @@ static void search_begin(const scenario *s, uint64_t seed)
         schedule.threads++;
     }
     schedule.self = schedule.threads;
-    schedule.preemptions = more > 1                                   ? 1000
-                           : s->preemptions < search.most_preemptions ? s->preemptions
-                                                                      : search.most_preemptions;
-    schedule.first_stale = more * (s->stale < search.most_stale ? s->stale : search.most_stale);
+    schedule.preemptions = more > 1 ? 1000 : search_bounded(s->preemptions, search.preemptions);
+    schedule.first_stale = more * search_bounded(s->stale, search.stale);
     schedule.spurious = more * s->spurious;
     schedule.ticks = more * s->ticks;
     schedule.writes = schedule.steps = schedule.idle = schedule.moments = 0;
@@ -116,6 +123,12 @@ static void search_show(const scenario *s, const char *wrong)
     choices.mode = mode;
 }
 
+static bool search_goes_on(void)
+{
+    search.cut = search.limit > 0 && search.executions >= search.limit;
+    return !search.cut;
+}
+
 /* All executions: NULL, or what went wrong first. Begins anew whenever a word turns out to be shared. */
 static const char *search_all(const scenario *s)
 {
@@ -124,7 +137,7 @@ static const char *search_all(const scenario *s)
     memset(schedule.foreign, 0, sizeof schedule.foreign);
     schedule.shared_count = 0;
     search.executions = 0;
-    search.reached = false;
+    search.reached = search.cut = false;
     do {
         visited_clear();
         schedule.discovered = false;
@@ -132,8 +145,8 @@ static const char *search_all(const scenario *s)
         choices.length = 0;
         do
             wrong = search_execute(s, 0);
-        while (wrong == NULL && !schedule.discovered && choices_next());
-    } while (wrong == NULL && schedule.discovered);
+        while (wrong == NULL && !schedule.discovered && search_goes_on() && choices_next());
+    } while (wrong == NULL && schedule.discovered && !search.cut);
     return wrong;
 }
 
