@@ -274,6 +274,27 @@ static void closed_at_last(void)
 MODEL(breaker_forced_and_reset, .setup = due_1, .finish = closed_at_last, .preemptions = 3, .stale = 2,
       .threads = {calls_and_fails, forces_and_resets, calls_and_succeeds})
 
+/* Who is admitted after a reset sees what was done before it. */
+static void forced(void)
+{
+    begin((weir_breaker_config){0});
+    MODEL_CHECK(weir_breaker_force(&b, WEIR_BREAKER_OPEN) == 0);
+}
+THREAD(mends_and_resets, MODEL_WRITE(&shared); shared = 1; weir_breaker_reset(&b))
+static void finds_it_mended(void)
+{
+    weir_breaker_permit permit;
+    const int rc = weir_breaker_allow(&b, &permit);
+    MODEL_CHECK(rc == 0 || rc == EAGAIN);
+    if (rc != 0)
+        return;
+    MODEL_READ(&shared);
+    MODEL_CHECK(shared == 1);
+    end(&permit, WEIR_BREAKER_SUCCESS);
+}
+MODEL(breaker_reset_after_the_repair, .setup = forced, .preemptions = 3, .stale = 2,
+      .threads = {mends_and_resets, finds_it_mended})
+
 /* ---- windows: every note counts, in its own generation alone ---- */
 
 static bool never(const weir_breaker_tally *tally, void *arg)
