@@ -17,13 +17,15 @@ if [ -z "$clang" ]; then
 fi
 mcdc= show=
 if [ "$v" -ge 18 ]; then mcdc=-fcoverage-mcdc show=--show-mcdc-summary; fi
+# With T only what those tests call is looked at: soon built, and silent about functions that no test calls.
+variant=$([ -n "${T:-}" ] && echo static || echo modules)
 rm -rf $out/profile
 mkdir -p $out
 failed=0
 # Of the programs whose rounds only make rare meetings likelier, few rounds.
-make CC=$clang CFLAGS="-O1 -g -w -fprofile-instr-generate -fcoverage-mapping $mcdc" WERROR= VARIANTS=modules T="${T:-test_}" \
+make CC=$clang CFLAGS="-O1 -g -w -fprofile-instr-generate -fcoverage-mapping $mcdc" WERROR= VARIANTS=$variant T="${T:-test_}" \
     -s -f tests/tests.mk --no-print-directory -j"${JOBS:-2}" programs || exit 2
-programs=$(find build/$clang/modules -type f -name 'test_*' ! -name '*.d' ! -name test_harness)
+programs=$(find build/$clang/$variant -type f -name 'test_*' ! -name '*.d' ! -name test_harness)
 for p in $programs; do
     case $p in *histories | *stress | *sequences) scale=0.05 ;; *) scale=${WEIR_TEST_SCALE:-0.5} ;; esac
     WEIR_TEST_SCALE=$scale LLVM_PROFILE_FILE="$out/profile/$(basename "$p").%p" timeout 300 "$p" >$out/log 2>&1 </dev/null || {
