@@ -100,8 +100,8 @@ TEST(thread_name)
 
 TEST(error_texts)
 {
-    static const int codes[] = {0,      EPIPE,  EAGAIN,    ETIMEDOUT, ECANCELED,
-                                ENOMEM, EINVAL, EOVERFLOW, ENOTSUP,   ENOTRECOVERABLE};
+    static const int codes[] = {0,   EPIPE,  EAGAIN, ETIMEDOUT, ECANCELED, EBUSY,
+                                EIO, ENOMEM, EINVAL, EOVERFLOW, ENOTSUP,   ENOTRECOVERABLE};
     enum { N = sizeof codes / sizeof codes[0] };
     for (int i = 0; i < N; i++) {
         CHECK(strcmp(weir_error_text(codes[i]), "error") != 0);

@@ -1,4 +1,6 @@
 /* tests/run/test_shutdown.c: phases and steps, what is reported of those that do not stop, forcing, the roll, a child. */
+#include "../chan/clock.h"
+
 #include "../core/child.h"
 #include "../sync/printed.h"
 #include "shutdown.h"
@@ -115,6 +117,54 @@ TEST(a_step_that_minds_its_context_is_late_and_has_stopped)
     CHECK_INT(weir_shutdown_wait(NULL, &stop), ETIMEDOUT);
     CHECK(line(0).timed_out && !line(0).not_stopped && line(0).took >= WEIR_MS(5));
     CHECK_INT(weir_shutdown_free(&stop), 0);
+}
+
+static int takes_an_hour(weir_ctx *ctx, void *arg)
+{
+    (void)ctx;
+    (void)arg;
+    pass(WEIR_SEC(3600));
+    return 0;
+}
+
+/* Nobody has looked in between. */
+TEST(a_step_that_returns_after_its_time_has_timed_out)
+{
+    start_with(&silent);
+    step(WEIR_SHUTDOWN_STOP, "long", WEIR_SEC(1000), takes_an_hour, NULL);
+    weir_shutdown_begin(&stop, 0);
+    CHECK_INT(weir_shutdown_wait(NULL, &stop), ETIMEDOUT);
+    CHECK(line(0).timed_out && !line(0).not_stopped && line(0).took >= WEIR_SEC(3600));
+    CHECK_INT(line(0).rc, 0);
+    CHECK_INT(weir_shutdown_free(&stop), 0);
+    back_to_real_time();
+}
+
+static void an_hour_passes(void)
+{
+    pass(WEIR_SEC(3600));
+}
+static void an_hour_passes_after_the_next(void)
+{
+    after_look = an_hour_passes;
+}
+
+/* Whichever look at the clock is the last that finds time enough. */
+TEST(a_deadline_that_passes_before_the_sleep_ends_the_wait)
+{
+    static void (*const when[])(void) = {an_hour_passes, an_hour_passes_after_the_next};
+    for (int i = 0; i < 2; i++) {
+        weir_ctx ctx;
+        start_with(&silent);
+        weir_ctx_init_deadline(&ctx, NULL, weir_now() + WEIR_SEC(1000));
+        after_look = when[i];
+        CHECK_INT(weir_shutdown_wait(&ctx, &stop), ETIMEDOUT);
+        CHECK(after_look == NULL);
+        CHECK_INT(weir_ctx_err(weir_shutdown_ctx(&stop)), 0); /* it has not begun */
+        weir_ctx_free(&ctx);
+        CHECK_INT(weir_shutdown_free(&stop), 0);
+        back_to_real_time();
+    }
 }
 
 TEST(the_timeout_of_all_forces)

@@ -199,6 +199,39 @@ static void handle_info(int number, siginfo_t *info, void *context)
         __atomic_add_fetch(&handled, 1, __ATOMIC_RELAXED);
 }
 
+static bool is_default(int number)
+{
+    struct sigaction now;
+    REQUIRE(sigaction(number, NULL, &now) == 0);
+    return now.sa_handler == SIG_DFL;
+}
+
+TEST(the_second_restores_the_default_where_the_third_kills)
+{
+    const weir_shutdown_config config = {.settle = 1, .third_kills = true};
+    start_with(&config);
+    REQUIRE(raise(SIGINT) == 0);
+    CHECK(!is_default(SIGINT) && !is_default(SIGTERM));
+    REQUIRE(raise(SIGTERM) == 0);
+    CHECK(is_default(SIGINT) && is_default(SIGTERM));
+    CHECK(!weir_shutdown_forced(&stop)); /* nobody has looked */
+    CHECK_INT(weir_shutdown_wait(NULL, &stop), 0);
+    CHECK(weir_shutdown_forced(&stop));
+    CHECK_INT(weir_shutdown_free(&stop), 0);
+}
+
+TEST(what_is_no_signal_is_refused_and_nothing_has_changed)
+{
+    static const int wrong[][3] = {{SIGUSR1, SIGKILL, SIGUSR2}, {SIGUSR1, 999, SIGUSR2}, {SIGUSR1, -1, SIGUSR2}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        const weir_shutdown_config config = {.signals = wrong[i], .signal_count = 3};
+        CHECK_INT(weir_shutdown_init(&stop, &config), EINVAL);
+        CHECK(is_default(SIGUSR1) && is_default(SIGUSR2));
+    }
+    start_with(NULL); /* nobody has the signals */
+    CHECK_INT(weir_shutdown_free(&stop), 0);
+}
+
 TEST(the_actions_of_before_are_restored_and_what_was_ignored_stays_ignored)
 {
     struct sigaction own, before_int, before_term, now;

@@ -39,6 +39,16 @@ TEST(misuse_is_told_and_changes_nothing)
     CHECK_INT(weir_sem_available(&sem), 2);
 }
 
+/* What an acquire calls once it has seen that it has to wait. */
+TEST(a_resize_while_an_acquire_makes_up_its_mind_is_seen)
+{
+    weir_sem sem = WEIR_SEM_INIT(3);
+    CHECK_INT(weir_sem_resize(&sem, 2), 0);
+    CHECK_INT(weir__sem_acquire_slow(NULL, &sem, 3, WEIR_FOREVER), EINVAL);
+    CHECK_INT(weir_sem_try_acquire(&sem, 2), 0);
+    CHECK_INT(weir_sem_release(&sem, 2), 0);
+}
+
 TEST(an_ended_context_gets_nothing_even_if_units_are_free)
 {
     weir_sem sem = WEIR_SEM_INIT(1);

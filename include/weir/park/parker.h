@@ -64,7 +64,8 @@ static inline bool weir__parker_cancel(weir__parker *p)
     return weir__parker_claim(p, WEIR__PARKER_CANCELLED, &own);
 }
 
-/* Waits, with the given strategy, until claimed or until the deadline; label (may be NULL): what this is called on the roll of threads.
+/* Waits, with the given strategy, until claimed or until the deadline; label: what this is called on the roll of threads (NULL: the thread is
+ * not on it).
  * Returns the ticket, or WEIR__PARKER_CANCELLED once the deadline has passed. */
 WEIR_API uint32_t weir__parker_wait(weir__parker *p, int strategy, weir_ns deadline, const weir__roll_label *label);
 

@@ -49,7 +49,7 @@ typedef struct weir__roll_label {
 WEIR_API int weir__roll_start(weir__thread *thread, void *(*fn)(void *), void *arg);
 WEIR_API void weir__roll_enter(weir__roll_entry *entry, const char *name);
 WEIR_API void weir__roll_leave(weir__roll_entry *entry);
-/* The calling thread is about to sleep (label may be NULL), and has woken. */
+/* The calling thread is about to sleep, and has woken. label: may be NULL if the thread is not on the roll. */
 WEIR_API void weir__roll_sleeps(const weir__roll_label *label);
 WEIR_API void weir__roll_wakes(void);
 /* Calls fn for each entry, locked: fn may not wait for anything of the library's. */
@@ -159,8 +159,7 @@ static void weir__roll_write(const char *what, const char *on, weir_ns since)
 WEIR_API void weir__roll_sleeps(const weir__roll_label *label)
 {
     if (weir__roll_own != NULL)
-        weir__roll_write(label == NULL || label->what == NULL ? "a wait" : label->what,
-                         label == NULL ? NULL : label->on, weir_now());
+        weir__roll_write(label->what, label->on, weir_now());
 }
 
 WEIR_API void weir__roll_wakes(void)
