@@ -181,7 +181,7 @@ static double value_of(const char *name, const char *label, const char *is)
 
 TEST(what_is_written_is_exactly_this)
 {
-    const weir_label in[] = {{"channel", "jobs"}, {"side", NULL}};
+    const weir_label in[] = {{"channel", "jobs"}, {"side", NULL}}, ends[] = {{"_azAZ09", "x"}};
     size_t needed;
     weir_prometheus_init(&p, buffer, sizeof buffer);
     CHECK_INT(weir_prometheus_family(&p, "waits_total", "How often a\nthread \\slept.", WEIR_PROMETHEUS_COUNTER), 0);
@@ -191,6 +191,8 @@ TEST(what_is_written_is_exactly_this)
     CHECK_INT(weir_prometheus_family(&p, "a:load", NULL, WEIR_PROMETHEUS_GAUGE), 0);
     CHECK_INT(weir_prometheus_value(&p, in, 1, 0.1), 0);
     CHECK_INT(weir_prometheus_value(&p, NULL, 0, -2.5e-7), 0);
+    CHECK_INT(weir_prometheus_family(&p, "azAZ_09", NULL, WEIR_PROMETHEUS_UNTYPED), 0);
+    CHECK_INT(weir_prometheus_count(&p, ends, 1, 3), 0);
     CHECK_INT(weir_prometheus_end(&p, &needed), 0);
     CHECK_STR(buffer, "# HELP waits_total How often a\\nthread \\\\slept.\n"
                       "# TYPE waits_total counter\n"
@@ -198,10 +200,12 @@ TEST(what_is_written_is_exactly_this)
                       "waits_total 0\n"
                       "# TYPE a:load gauge\n"
                       "a:load{channel=\"jobs\"} 0.1\n"
-                      "a:load -2.5e-07\n");
+                      "a:load -2.5e-07\n"
+                      "# TYPE azAZ_09 untyped\n"
+                      "azAZ_09{_azAZ09=\"x\"} 3\n");
     CHECK_INT(needed, strlen(buffer) + 1);
     CHECK(parse(buffer));
-    CHECK_INT(parsed.families, 2);
+    CHECK_INT(parsed.families, 3);
     CHECK_STR(help, "How often a\nthread \\slept.");
 }
 
@@ -276,10 +280,23 @@ TEST(a_file_gets_the_same)
     }
 }
 
+TEST(an_error_in_the_middle_of_a_file_is_told_at_the_end)
+{
+    FILE *full = fopen("/dev/full", "w");
+    if (full == NULL)
+        SKIP("needs /dev/full");
+    setvbuf(full, NULL, _IONBF, 0); /* so that writing fails, and there is nothing left to flush */
+    weir_prometheus_init_file(&p, full);
+    write_all();
+    CHECK_INT(fflush(full), 0);
+    CHECK_INT(weir_prometheus_end(&p, NULL), EIO);
+    fclose(full);
+}
+
 TEST(bad_names_are_refused_and_nothing_is_written)
 {
-    const char *const bad[] = {"", "1a", "a-b", "a b", "a\n", "é", "{", NULL}, *const bad_labels[] = {"a:b", "__name__",
-                                                                                                      "__"};
+    const char *const bad[] = {"", "1a", "a-b", "a b", "a\n", "é", "{", "a/", "a@", "a[", "a`", NULL};
+    const char *const bad_labels[] = {"a:b", "__name__", "__"};
     const weir_label twice[] = {{"a", "1"}, {"b", "2"}, {"a", "3"}}, le[] = {{"le", "1"}},
                      quantile[] = {{"quantile", "1"}};
     weir_label label = {NULL, "x"};

@@ -93,3 +93,19 @@ TEST(a_buffer_that_is_too_small_is_said_at_the_end)
     CHECK(needed > sizeof text);
     weir_chan_free(&ch);
 }
+
+TEST(a_family_that_has_another_type_is_refused)
+{
+    weir_chan_tally t;
+    int_chan ch;
+    weir_prometheus p;
+    char text[4000];
+    REQUIRE(weir_chan_make(&ch, 3) == 0);
+    CHECK_INT(weir_chan_stats(ch, &t), 0);
+    weir_prometheus_init(&p, text, sizeof text);
+    CHECK_INT(weir_prometheus_family(&p, "weir_channel_length", NULL, WEIR_PROMETHEUS_COUNTER), 0);
+    CHECK_INT(weir_prometheus_channels(&p, &t, 1), EINVAL);
+    CHECK_INT(weir_prometheus_end(&p, NULL), 0);
+    CHECK_STR(text, "# TYPE weir_channel_length counter\n");
+    weir_chan_free(&ch);
+}

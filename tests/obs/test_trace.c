@@ -1,4 +1,6 @@
 /* obs/trace.h: what is written is JSON with everything in it; nothing is lost up to the capacity; what does not fit is counted; no event is torn. */
+#include "../faults/failing.h"
+
 #include "../core/child.h"
 
 #include "json.h"
@@ -97,6 +99,94 @@ TEST(arrows_join_the_events_of_one_request_in_the_order_of_time)
     CHECK_INT(times(text, "{\"ph\":\"s\""), 2);
     CHECK_INT(times(text, "{\"ph\":\"t\""), 1);
     CHECK_INT(times(text, "{\"ph\":\"f\""), 2);
+}
+
+/* The numbers of the text's events with this beginning, in the order in which they stand there, as digits. */
+static const char *numbers_after(const char *what)
+{
+    static char all[50];
+    size_t n = 0;
+    for (const char *at = text; (at = strstr(at, what)) != NULL && n < sizeof all - 1;)
+        all[n++] = *(at += strlen(what));
+    all[n] = 0;
+    return all;
+}
+
+TEST(events_of_a_thread_are_sorted_and_what_contains_another_comes_first)
+{
+    const weir_trace_opt newest = {true};
+    REQUIRE(weir_trace_init(&trace, events, 1000, NULL) == 0);
+    weir_trace_record(&trace, "event 5", "c", 7000, 8000, 0);
+    weir_trace_record(&trace, "event 4", "c", 1000, 2000, 0);
+    weir_trace_record(&trace, "event 3", "c", 1000, 3000, 0);
+    weir_trace_record(&trace, "event 2", "c", 1000, 5000, 0);
+    weir_trace_record(&trace, "event 1", "c", 0, 9000, 0);
+    weir_trace_record(&trace, "event 6", "c", 7000, 7500, 0);
+    written();
+    CHECK_STR(numbers_after("\"event "), "123456");
+    /* Of those that are alike the first recorded comes first, wherever they lie. */
+    REQUIRE(weir_trace_init(&trace, events, 3, &newest) == 0);
+    weir_trace_record(&trace, "event 1", "c", 0, 1000, 0);
+    weir_trace_record(&trace, "event 2", "c", 0, 1000, 0);
+    weir_trace_record(&trace, "event 3", "c", 0, 1000, 0);
+    weir_trace_record(&trace, "event 4", "c", 0, 1000, 0); /* in the place of the first */
+    written();
+    CHECK_STR(numbers_after("\"event "), "234");
+}
+
+static weir_ns begins; /* of the event of another thread */
+static void records_one(void *thread)
+{
+    weir_trace_record(&trace, "event", "c", begins, begins, 5);
+    *(long *)thread = (long)gettid();
+}
+
+/* The events of one request, by turns of two threads, beginning at these points: whose arrow's end stands in each place, 1 or 2. */
+static const char *arrows_of_turns(const weir_ns at[4])
+{
+    static char turns[5];
+    char from_us[50];
+    long other;
+    REQUIRE(weir_trace_init(&trace, events, 1000, NULL) == 0);
+    for (int i = 0; i < 4; i++)
+        if (i % 2 == 0) {
+            weir_trace_record(&trace, "event", "c", at[i], at[i], 5);
+        } else {
+            begins = at[i];
+            test_threads(1, records_one, &other, sizeof other);
+        }
+    written();
+    snprintf(from_us, sizeof from_us, "\"tid\":%ld,", (long)gettid());
+    memset(turns, 0, sizeof turns);
+    size_t n = 0;
+    for (const char *line = text; n < 4 && (line = strstr(line, "\"ph\":\"")) != NULL; line++)
+        if (strchr("stf", line[6]) != NULL)
+            turns[n++] = strncmp(strstr(line, "\"tid\""), from_us, strlen(from_us)) == 0 ? '1' : '2';
+    return turns;
+}
+
+TEST(arrows_go_from_thread_to_thread_in_the_order_of_time)
+{
+    CHECK_STR(arrows_of_turns((const weir_ns[]){1000, 2000, 3000, 4000}), "1212");
+    CHECK_STR(arrows_of_turns((const weir_ns[]){2000, 1000, 4000, 3000}), "2121");
+    CHECK_STR(arrows_of_turns((const weir_ns[]){1000, 1000, 1000, 1000}), "1212"); /* as they were recorded */
+}
+
+TEST(without_memory_nothing_is_written)
+{
+    size_t size;
+    char *nothing = NULL;
+    FILE *file = open_memstream(&nothing, &size);
+    REQUIRE(file != NULL && weir_trace_init(&trace, events, 1000, NULL) == 0);
+    weir_trace_record(&trace, "event", "c", 0, 1, 0);
+    fail_allocation = 0;
+    CHECK_INT(weir_trace_write(&trace, file), ENOMEM);
+    fail_allocation = -1;
+    fclose(file);
+    CHECK_INT(size, 0);
+    free(nothing);
+    CHECK_INT(times(written(), "\"ph\":\"X\""), 1); /* it is still there */
+    CHECK_INT(allocations, 0);
 }
 
 TEST(the_first_are_kept_or_the_last_and_the_rest_is_counted)

@@ -84,9 +84,9 @@ WEIR_API void weir__text_double(weir__text *t, double value)
         weir__text_string(t, value != value ? "NaN" : value > 0 ? "+Inf" : "-Inf");
         return;
     }
-    for (int digits = 15; digits <= 17; digits++) {
+    for (int digits = 15;; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, NULL) - value == 0) /* in the same locale */
+        if (digits == 17 || strtod(text, NULL) - value == 0) /* in the same locale */
             break;
     }
     for (const char *c = text; *c != 0; c++)
@@ -98,10 +98,11 @@ WEIR_API void weir__text_double(weir__text *t, double value)
         }
 }
 
-/* The bytes of the character that begins here; 0: none does. Source: the Unicode Standard, table 3-7: no overlong forms, no surrogates. */
+/* The bytes of the character that begins here, before the end of s; 0: none does. Source: the Unicode Standard, table 3-7: no overlong
+ * forms, no surrogates. */
 static size_t weir__text_character(const char *s)
 {
-    const unsigned char lead = (unsigned char)s[0], second = lead == 0 ? 0 : (unsigned char)s[1];
+    const unsigned char lead = (unsigned char)s[0], second = (unsigned char)s[1];
     const size_t n = lead < 0x80 ? 1 : lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
     if (n < 2)
         return n;

@@ -22,7 +22,7 @@ WEIR_API void weir_threads(FILE *file);
 static void weir__threads_line(const weir__roll_entry *e, void *arg)
 {
     FILE *file = (FILE *)arg;
-    fprintf(file, "thread %ld  %-15s ", e->id, e->name != NULL ? e->name : "(no name)");
+    fprintf(file, "thread %ld  %-15s ", e->id, e->name);
     if (e->what == NULL)
         fputs("running", file);
     else

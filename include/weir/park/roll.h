@@ -19,7 +19,7 @@
 typedef struct weir__roll_entry {
     struct weir__roll_entry *next, *prev;
     weir__lock lock;  /* of all that follows */
-    const char *name; /* the thread's; NULL: none */
+    const char *name; /* the thread's */
     const char *task; /* what it runs at present; NULL: nothing */
     /* what it sleeps in, and the name of what it sleeps on; NULL: it does not sleep, there is none */
     const char *what, *on;
