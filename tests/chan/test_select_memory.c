@@ -82,6 +82,35 @@ TEST(beyond_64_it_allocates_once_and_frees)
     weir_chan_free(&ready);
 }
 
+/* As weir_merge selects, which allocates nothing once it runs. */
+TEST(with_memory_of_the_callers_nothing_is_allocated)
+{
+    int_chan idle, ready;
+    int v = 0;
+    REQUIRE(weir_chan_make(&idle, 0) == 0);
+    REQUIRE(weir_chan_make(&ready, 1) == 0);
+    CHECK_INT(weir__select_bytes(64), 0);
+    static const size_t sizes[] = {65, MOST};
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
+        const size_t n = sizes[s];
+        void *memory = malloc(weir__select_bytes(n)); /* address sanitizer sees one too few */
+        REQUIRE(memory != NULL);
+        fill_cases(idle, n);
+        cases[n - 1] = WEIR_RECV(ready, &v);
+        set(&refuse, 1);
+        for (int i = 1; i <= 2; i++) {
+            CHECK_INT(weir_try_send(ready, &i), 0);
+            CHECK_INT(weir__select_in(NULL, cases, n, memory), n - 1);
+            CHECK_INT(v, i);
+        }
+        set(&refuse, 0);
+        CHECK_INT(live, 2); /* it has not been freed either */
+        free(memory);
+    }
+    weir_chan_free(&idle);
+    weir_chan_free(&ready);
+}
+
 TEST(without_memory_nothing_is_done)
 {
     int_chan idle, ready;

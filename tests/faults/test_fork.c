@@ -11,16 +11,16 @@ enum { SECONDS = 20 }; /* for a child that hangs */
 static struct {
     int_chan claimed; /* a sender stands between claiming a place and publishing it */
     int_chan empty, full, meeting, closing;
-    weir_spsc(int) line;
+    weir_spsc(int) line, parting; /* parting: who closes it stands in the middle */
     weir_timer timer;
-    int at_claim, go_on; /* atomic */
+    int standing, go_on; /* atomic */
 } all;
 
 static void stop_there(const char *point)
 {
-    if (strcmp(point, "send claimed") != 0)
+    if (strcmp(point, "send claimed") != 0 && strcmp(point, "closing") != 0)
         return;
-    set(&all.at_claim, 1);
+    __atomic_add_fetch(&all.standing, 1, __ATOMIC_RELEASE);
     while (!get(&all.go_on))
         sched_yield();
 }
@@ -31,6 +31,14 @@ static void claims(void *unused)
     (void)unused;
     at_point = stop_there;
     CHECK_INT(weir_send(NULL, all.claimed, &v), 0);
+    at_point = NULL;
+}
+
+static void closes(void *unused)
+{
+    (void)unused;
+    at_point = stop_there;
+    CHECK_INT(weir_close(all.parting), 0);
     at_point = NULL;
 }
 
@@ -98,6 +106,7 @@ static int child(void)
     EXPECT(weir_send(NULL, all.meeting, &v) == ENOTRECOVERABLE);
     EXPECT(weir_try_send(all.meeting, &v) == ENOTRECOVERABLE);
     EXPECT(weir_recv(NULL, all.line, &v) == ENOTRECOVERABLE);
+    EXPECT(weir_send(NULL, all.parting, &v) == ENOTRECOVERABLE); /* whether it would count is never known here */
     EXPECT(weir_close(all.closing) == ENOTRECOVERABLE);
     EXPECT(weir_close(all.meeting) == ENOTRECOVERABLE);
     EXPECT(weir_recv(NULL, all.timer, &when) == ENOTRECOVERABLE);
@@ -135,17 +144,19 @@ static int child_with_child(void)
 TEST(calls_of_a_child_on_what_its_parent_has_made_come_back)
 {
     int v = 5;
-    struct test_team *teams[4];
+    struct test_team *teams[5];
     REQUIRE(weir_chan_make(&all.claimed, 2) == 0 && weir_chan_make(&all.empty, 1) == 0 &&
             weir_chan_make(&all.full, 1) == 0);
     REQUIRE(weir_chan_make(&all.meeting, 0) == 0 && weir_chan_make(&all.closing, 1) == 0);
-    REQUIRE(weir_chan_make(&all.line, 1) == 0 && weir_after(&all.timer, WEIR_SEC(1000)) == 0);
+    REQUIRE(weir_chan_make(&all.line, 1) == 0 && weir_chan_make(&all.parting, 1) == 0 &&
+            weir_after(&all.timer, WEIR_SEC(1000)) == 0);
     CHECK_INT(weir_send(NULL, all.full, &v), 0);
     teams[0] = test_start(1, claims, NULL, 0);
     teams[1] = test_start(1, receives, NULL, 0);
     teams[2] = test_start(1, sends, NULL, 0);
     teams[3] = test_start(1, selects, NULL, 0);
-    EVENTUALLY(get(&all.at_claim));
+    teams[4] = test_start(1, closes, NULL, 0);
+    EVENTUALLY(get(&all.standing) == 2);
     EVENTUALLY(waiting_receivers(all.empty) == 1 && waiting_senders(all.full) == 1 &&
                waiting_receivers(all.meeting) == 1);
     CHECK_INT(in_child(child), FINE);
@@ -159,13 +170,15 @@ TEST(calls_of_a_child_on_what_its_parent_has_made_come_back)
     CHECK_INT(weir_recv(NULL, all.claimed, &v), 0);
     v = 9;
     CHECK_INT(weir_send(NULL, all.meeting, &v), 0);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 5; i++)
         test_join(teams[i]);
+    CHECK_INT(weir_send(NULL, all.parting, &v), EPIPE);
     weir_chan_free(&all.claimed);
     weir_chan_free(&all.empty);
     weir_chan_free(&all.full);
     weir_chan_free(&all.meeting);
     weir_chan_free(&all.closing);
     weir_chan_free(&all.line);
+    weir_chan_free(&all.parting);
     weir_chan_free(&all.timer);
 }
