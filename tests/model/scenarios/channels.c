@@ -66,6 +66,12 @@ static void look(void)
 CHANNEL(len_while_closing, one, 3, 2, WITH(s1c, look))
 THREAD(look_on, MODEL_CHECK(weir_len(ch) <= 1))
 CHANNEL(len_while_passing, one, 2, 1, WITH(s1, r, look_on))
+static void tally_on(void)
+{
+    weir_chan_tally t;
+    MODEL_CHECK(weir_chan_stats(ch, &t) == 0 && t.received <= t.sent && t.sent <= 1);
+}
+CHANNEL(tally_while_passing, one, 2, 1, WITH(s1, r, tally_on))
 CHANNEL(pipe_of_two, two, 3, 2, WITH(s12, rr))
 CHANNEL(pipe_at_the_wrap, wrap, 3, 2, WITH(s12, rr))
 CHANNEL(tries, one, 3, 2, WITH(ts12, trr))
