@@ -646,7 +646,7 @@ static inline void weir__lock_release(weir__lock *l)
 typedef struct weir__roll_entry {
     struct weir__roll_entry *next, *prev;
     weir__lock lock;  /* of all that follows */
-    const char *name; /* the thread's; NULL: none */
+    const char *name; /* the thread's */
     const char *task; /* what it runs at present; NULL: nothing */
     /* what it sleeps in, and the name of what it sleeps on; NULL: it does not sleep, there is none */
     const char *what, *on;
@@ -11333,9 +11333,9 @@ WEIR_API void weir__text_double(weir__text *t, double value)
         weir__text_string(t, value != value ? "NaN" : value > 0 ? "+Inf" : "-Inf");
         return;
     }
-    for (int digits = 15; digits <= 17; digits++) {
+    for (int digits = 15;; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, NULL) - value == 0) /* in the same locale */
+        if (digits == 17 || strtod(text, NULL) - value == 0) /* in the same locale */
             break;
     }
     for (const char *c = text; *c != 0; c++)
@@ -11347,10 +11347,11 @@ WEIR_API void weir__text_double(weir__text *t, double value)
         }
 }
 
-/* The bytes of the character that begins here; 0: none does. Source: the Unicode Standard, table 3-7: no overlong forms, no surrogates. */
+/* The bytes of the character that begins here, before the end of s; 0: none does. Source: the Unicode Standard, table 3-7: no overlong
+ * forms, no surrogates. */
 static size_t weir__text_character(const char *s)
 {
-    const unsigned char lead = (unsigned char)s[0], second = lead == 0 ? 0 : (unsigned char)s[1];
+    const unsigned char lead = (unsigned char)s[0], second = (unsigned char)s[1];
     const size_t n = lead < 0x80 ? 1 : lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
     if (n < 2)
         return n;
@@ -11936,7 +11937,7 @@ WEIR_API int weir_trace_write(weir_trace *t, FILE *file)
 static void weir__threads_line(const weir__roll_entry *e, void *arg)
 {
     FILE *file = (FILE *)arg;
-    fprintf(file, "thread %ld  %-15s ", e->id, e->name != NULL ? e->name : "(no name)");
+    fprintf(file, "thread %ld  %-15s ", e->id, e->name);
     if (e->what == NULL)
         fputs("running", file);
     else
