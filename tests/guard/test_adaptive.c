@@ -97,6 +97,45 @@ TEST(a_clock_that_goes_back_brings_no_sample)
     CHECK_INT(weir_adaptive_limit(&a), 7);
 }
 
+TEST(a_faster_server_is_not_measured_where_it_is_to_be_measured_but_once)
+{
+    struct hand hand;
+    weir_adaptive a;
+    const weir_adaptive_config config = {.initial = 8, .max = 8, .measure = -1, .clock = &hand.clock};
+    hand_init(&hand, 0);
+    CHECK_INT(weir_adaptive_init(&a, &config), 0);
+    for (int i = 0; i < 16; i++)
+        sample(&a, &hand, 1000, WEIR_ADAPTIVE_OK);
+    CHECK_INT(a.unloaded, 1000);
+    for (int i = 0; i < 64; i++) { /* four windows */
+        sample(&a, &hand, 500, WEIR_ADAPTIVE_OK);
+        CHECK(!weir__adaptive_measures(a.window));
+    }
+    CHECK_INT(a.unloaded, 500);
+    CHECK_INT(weir_adaptive_limit(&a), 8);
+}
+
+TEST(without_any_tolerance_a_steady_server_is_given_more)
+{
+    struct hand hand;
+    weir_adaptive a;
+    weir_adaptive_permit others[7];
+    const weir_adaptive_config config = {.initial = 8, .tolerance = 100, .clock = &hand.clock};
+    hand_init(&hand, 0);
+    CHECK_INT(weir_adaptive_init(&a, &config), 0);
+    for (int i = 0; i < 16; i++)
+        sample(&a, &hand, 1000, WEIR_ADAPTIVE_OK);
+    CHECK_INT(weir_adaptive_limit(&a), 8);
+    for (int i = 0; i < 7; i++)
+        CHECK_INT(weir_adaptive_try_acquire(&a, &others[i]), 0);
+    for (int i = 0; i < 16; i++)
+        sample(&a, &hand, 1000, WEIR_ADAPTIVE_OK);
+    CHECK_INT(weir_adaptive_limit(&a), 9); /* a whole step */
+    for (int i = 0; i < 18; i++)
+        sample(&a, &hand, 1001, WEIR_ADAPTIVE_OK); /* a nanosecond more is a queue */
+    CHECK_INT(weir_adaptive_limit(&a), 8);
+}
+
 /* ---- places ---- */
 
 TEST(places_are_taken_and_given_back)
@@ -229,6 +268,15 @@ TEST(the_next_limit_at_the_edges)
     CHECK_INT(next_limit(31, 1500, 31, 100, 1500), 22); /* 21 + 1 */
     CHECK_INT(next_limit(32, 1500, 32, 100, 1500), 24); /* 22 + 2 */
     CHECK_INT(next_limit(60, 500, 60, 100, 500), 70);
+}
+
+/* The sums may be of more samples than are counted, and so of longer means than any latency. */
+TEST(the_longest_latencies_fit_as_well)
+{
+    for (unsigned bits = 20; bits < 60; bits++) {
+        const uint64_t latency = UINT64_C(1) << bits, in_flight = WEIR_ADAPTIVE_MAX;
+        CHECK_INT(weir__adaptive_capacity(in_flight * 7, 7, latency / 4 * 3, latency), WEIR_ADAPTIVE_MAX / 4 * 3);
+    }
 }
 
 TEST(the_unloaded_latency_follows)

@@ -186,8 +186,7 @@ static int64_t weir__adaptive_within(const weir_adaptive *a, int64_t limit)
 
 static int64_t weir__adaptive_backed_off(const weir_adaptive *a, int64_t limit)
 {
-    const int64_t next = limit * a->config.backoff / 100;
-    return next < limit ? next : limit - 1;
+    return limit * a->config.backoff / 100; /* less, for the backoff is below 100 */
 }
 
 /* The whole part of a square root: Newton's steps from above. */
@@ -395,7 +394,8 @@ static void weir__adaptive_admitted(weir_adaptive *a, weir_adaptive_permit *perm
 {
     const uint64_t places = weir__load_rlx(&a->places.word);
     const int64_t size = weir__sem_size(places), in_flight = size - weir__sem_free(places);
-    permit->in_flight = in_flight < 1 ? 1 : (uint32_t)in_flight; /* others may have released meanwhile, and resized */
+    permit->in_flight =
+        (uint32_t)in_flight; /* at least 1, this one, whatever others have released meanwhile, and resized */
     permit->full = in_flight >= size - size / 8;
     permit->window = weir__adaptive_number(weir__load_rlx(&a->window));
     permit->since = weir__clock_now(a->config.clock);
