@@ -135,6 +135,9 @@ TEST(an_infinite_rate_passes_everything)
     CHECK_INT(weir_limiter_cancel(&l, &r), EAGAIN); /* it had taken nothing */
     CHECK_INT(weir_limiter_allow(&l, 2), 0);
     CHECK_INT(weir_limiter_allow(&l, 1), EAGAIN);
+    CHECK_INT(weir_limiter_reserve(&l, 1, &r), 0);
+    CHECK_INT(weir_limiter_set_rate(&l, WEIR_RATE_INFINITE), 0); /* nobody misses it any more */
+    CHECK_INT(weir_limiter_cancel(&l, &r), EAGAIN);
 }
 
 /* ---- rates ---- */
@@ -196,6 +199,37 @@ TEST(a_rate_of_one_in_years_and_one_that_is_nearly_nothing)
     CHECK_INT(allow(0, WEIR_BURST_MAX), 0);
     CHECK_INT(allow(9, 1), EAGAIN);
     CHECK_INT(allow(11, 1), 0); /* a unit is some microseconds, with such a burst */
+}
+
+TEST(what_is_further_ahead_than_can_be_counted_is_not_reserved)
+{
+    enum { MOST = 1 << 27 }; /* 2^58 units at a rate of 1 */
+    weir_reservation r;
+    begin(1, MOST);
+    for (int i = 0; i < 3; i++)
+        CHECK_INT(weir_limiter_reserve(&l, MOST, &r), 0);
+    CHECK_INT(r.when - hand.at, WEIR_SEC(2) * MOST);
+    CHECK_INT(weir_limiter_reserve(&l, 1, &r), EAGAIN);
+    CHECK_INT(r.n, 0);
+    CHECK(weir_limiter_tokens(&l) == -2.0 * MOST);
+    hand_move(&hand, WEIR_SEC(1));
+    CHECK_INT(weir_limiter_reserve(&l, 1, &r), 0);
+    CHECK_INT(weir_limiter_reserve(&l, 1, &r), EAGAIN);
+}
+
+TEST(in_the_last_half_of_time_nothing_is_reserved_ahead)
+{
+    weir_reservation r;
+    hand_init(&hand, WEIR_FOREVER / 2);
+    REQUIRE(weir_limiter_init(&l, 1, 1, &hand.clock) == 0);
+    CHECK_INT(weir_limiter_allow(&l, 1), 0);
+    CHECK_INT(weir_limiter_reserve(&l, 1, &r), 0);
+    CHECK_INT(r.when, WEIR_FOREVER / 2 + WEIR_SEC(1));
+    hand_move(&hand, WEIR_SEC(1) + 1);
+    CHECK_INT(weir_limiter_reserve(&l, 1, &r), EAGAIN); /* for a time that might not be a number */
+    hand_move(&hand, WEIR_SEC(1));
+    CHECK_INT(weir_limiter_reserve(&l, 1, &r), 0);
+    CHECK_INT(r.when, hand.at);
 }
 
 /* A second goes by, and another takes half of the bucket, which is full all the time. */
@@ -393,6 +427,22 @@ TEST(a_new_burst_caps_what_is_there_and_gives_nothing_for_idle_time)
     CHECK_INT(weir_limiter_allow(&l, 1), EAGAIN);
 }
 
+/* With a burst that large a token is few units, so what there is would be too many of the next rule's. */
+TEST(a_much_smaller_burst_or_rate_finds_no_more_than_it_can_count)
+{
+    weir_reservation r;
+    begin(1, WEIR_BURST_MAX);
+    CHECK_INT(weir_limiter_set_burst(&l, 2), 0);
+    CHECK(weir_limiter_tokens(&l) == 2);
+    begin(1e9, WEIR_BURST_MAX);
+    for (int i = 0; i < 8; i++)
+        CHECK_INT(weir_limiter_reserve(&l, WEIR_BURST_MAX, &r), 0);
+    CHECK(weir_limiter_tokens(&l) == -7.0 * WEIR_BURST_MAX);
+    CHECK_INT(weir_limiter_set_rate(&l, 10), 0); /* a token is 2^18 units, and 2^59 can be owed */
+    CHECK(weir_limiter_tokens(&l) == -2.0 * WEIR_BURST_MAX);
+    CHECK_INT(weir_limiter_allow(&l, 1), EAGAIN);
+}
+
 TEST(a_long_life)
 {
     begin(1000, 5);
@@ -417,6 +467,28 @@ TEST(wait_sleeps_until_it_is_its_turn)
     CHECK_INT(hand.slept, 1);
     CHECK_INT(hand.at, WEIR_SEC(1000) + WEIR_MS(2 * TURN));
     CHECK_INT(weir_limiter_wait(NULL, &l, 3), EINVAL);
+}
+
+/* The tokens come between the refusal and the reservation. */
+static void a_second_later(void)
+{
+    hand_move(&hand, WEIR_SEC(1));
+}
+static void a_second_after_the_next_reading(void)
+{
+    hand.held_up = a_second_later;
+}
+
+TEST(who_finds_tokens_after_all_does_not_sleep)
+{
+    begin(10, 2);
+    CHECK_INT(weir_limiter_allow(&l, 2), 0);
+    hand.looks = 0;
+    hand.held_up = a_second_after_the_next_reading; /* two readings see none */
+    CHECK_INT(weir_limiter_wait(NULL, &l, 2), 0);
+    CHECK_INT(hand.looks, 3);
+    CHECK_INT(hand.slept, 0);
+    CHECK(weir_limiter_tokens(&l) == 0);
 }
 
 TEST(an_ended_context_fails_although_there_are_tokens)
@@ -477,6 +549,7 @@ TEST(a_leaky_bucket_spaces_evenly)
     CHECK_INT(weir_leaky_init(&leaky, 0, 0, &hand.clock), EINVAL);
     CHECK_INT(weir_leaky_init(&leaky, 10, -1, &hand.clock), EINVAL);
     CHECK_INT(weir_leaky_init(&leaky, 10, WEIR_BURST_MAX, &hand.clock), EINVAL);
+    CHECK_INT(weir_leaky_init(&leaky, 2 * WEIR_RATE_MAX, 0, &hand.clock), EINVAL);
     REQUIRE(weir_leaky_init(&leaky, 10, 0, &hand.clock) == 0);
     hand_move(&hand, WEIR_SEC(3600)); /* idle: nothing is saved */
     for (int i = 0; i < 5; i++) {

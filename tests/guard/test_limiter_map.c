@@ -34,6 +34,16 @@ TEST(each_key_has_a_bucket_of_its_own)
     weir_limiter_map_free(&m);
 }
 
+/* A key whose number would be one of the two that mean something else. */
+TEST(any_number_is_a_key)
+{
+    begin(10, 2, 100);
+    CHECK_INT(weir_limiter_map_allow(&m, m.seed[0], 2), 0);
+    CHECK_INT(weir_limiter_map_allow(&m, m.seed[0], 1), EAGAIN);
+    CHECK_INT(weir_limiter_map_count(&m), 1);
+    weir_limiter_map_free(&m);
+}
+
 TEST(bad_arguments)
 {
     CHECK_INT(weir_limiter_map_init(&m, 1, 1, 0, NULL), EINVAL);
@@ -62,6 +72,51 @@ TEST(it_holds_so_many_keys_and_forgets_those_whose_bucket_is_full)
         CHECK_INT(weir_limiter_map_allow(&m, key, 2), 0);
     CHECK_INT(weir_limiter_map_count(&m), 4);
     CHECK_INT(weir_limiter_map_allow(&m, 104, 1), EOVERFLOW);
+    weir_limiter_map_free(&m);
+}
+
+/* Where nothing is limited every bucket is full, and every key can be forgotten. */
+TEST(without_a_limit_there_is_room_for_every_key)
+{
+    begin(WEIR_RATE_INFINITE, 0, 4);
+    for (uint64_t key = 0; key < 100; key++) {
+        CHECK_INT(weir_limiter_map_allow(&m, key, 1000), 0);
+        CHECK(weir_limiter_map_count(&m) <= 4);
+    }
+    CHECK_INT(weir_limiter_map_set(&m, 10, 2), 0); /* from here on it counts, and each begins full */
+    for (uint64_t key = 96; key < 100; key++) {
+        CHECK_INT(weir_limiter_map_allow(&m, key, 2), 0);
+        CHECK_INT(weir_limiter_map_allow(&m, key, 1), EAGAIN);
+    }
+    CHECK_INT(weir_limiter_map_allow(&m, 100, 1), EOVERFLOW);
+    weir_limiter_map_free(&m);
+}
+
+/* The next key that begins its way at the table's first place. */
+static uint64_t first_place(uint64_t key)
+{
+    do
+        key++;
+    while ((weir__limiter_number(&m, key) & m.mask) != 0);
+    return key;
+}
+
+TEST(where_all_places_on_a_keys_way_are_taken_one_that_is_full_is_forgotten)
+{
+    uint64_t key = 0, first;
+    begin(10, 2, 100);
+    for (int i = 0; i < WEIR__LIMITER_PROBES; i++) {
+        key = first_place(key);
+        first = i == 0 ? key : first;
+        CHECK_INT(weir_limiter_map_allow(&m, key, i == 0 ? 2 : 1), 0);
+    }
+    key = first_place(key);
+    CHECK_INT(weir_limiter_map_allow(&m, key, 2), EOVERFLOW);
+    hand_move(&hand, WEIR_MS(100));
+    CHECK_INT(weir_limiter_map_allow(&m, key, 2), 0); /* all but the first are full by now */
+    CHECK_INT(weir_limiter_map_allow(&m, key, 1), EAGAIN);
+    CHECK_INT(weir_limiter_map_count(&m), WEIR__LIMITER_PROBES);
+    CHECK_INT(weir_limiter_map_allow(&m, first, 2), EAGAIN);
     weir_limiter_map_free(&m);
 }
 
@@ -133,6 +188,49 @@ TEST(waiting_and_giving_back)
     CHECK_INT(weir_limiter_map_cancel(&m, 2, &r), 0);
     CHECK_INT(weir_limiter_map_allow(&m, 3, 1), 0);
     CHECK_INT(weir_limiter_map_cancel(&m, 99, &r), EAGAIN);
+    weir_limiter_map_free(&m);
+}
+
+static void another_takes_two(void)
+{
+    CHECK_INT(weir_limiter_map_allow(&m, 1, 2), 0);
+}
+
+static void another_takes_one_later(void)
+{
+    hand_move(&hand, WEIR_MS(200));
+    CHECK_INT(weir_limiter_map_allow(&m, 1, 1), 0);
+}
+static void another_takes_one_after_the_next_reading(void)
+{
+    hand.held_up = another_takes_one_later;
+}
+
+/* Refused at the first reading; overtaken after the second, at which there was nothing either; served at the third. */
+TEST(who_is_overtaken_asks_again)
+{
+    begin(10, 2, 2);
+    CHECK_INT(weir_limiter_map_allow(&m, 1, 2), 0);
+    hand.looks = 0;
+    hand.held_up = another_takes_one_after_the_next_reading;
+    CHECK_INT(weir_limiter_map_allow(&m, 1, 1), 0);
+    CHECK_INT(hand.looks, 4); /* one was the other's */
+    CHECK_INT(weir_limiter_map_allow(&m, 1, 1), EAGAIN);
+    weir_limiter_map_free(&m);
+}
+
+TEST(who_is_overtaken_reserves_behind_the_other)
+{
+    weir_reservation r;
+    begin(10, 2, 2);
+    CHECK_INT(weir_limiter_map_allow(&m, 1, 0), 0);
+    hand.held_up = another_takes_two; /* between the look at the bucket and its swap */
+    CHECK_INT(weir_limiter_map_reserve(&m, 1, 2, &r), 0);
+    CHECK_INT(r.n, 2);
+    CHECK_INT(r.when, hand.at + WEIR_MS(200));
+    CHECK_INT(weir_limiter_map_cancel(&m, 1, &r), 0);
+    hand_move(&hand, WEIR_MS(200));
+    CHECK_INT(weir_limiter_map_allow(&m, 1, 2), 0);
     weir_limiter_map_free(&m);
 }
 

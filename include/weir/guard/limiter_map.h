@@ -264,7 +264,7 @@ WEIR_API int weir_limiter_map_allow(weir_limiter_map *m, uint64_t key, int64_t n
         rc = weir__bucket_attempt(&place->bucket, word, &m->rules, n, now); /* (c) */
         if (rc != WEIR__BUSY && (rc != EAGAIN || late))
             return rc;
-        late = late || rc == EAGAIN;
+        late |= rc == EAGAIN;
     }
 }
 
