@@ -161,6 +161,37 @@ TEST(an_ended_context_is_refused_by_the_outermost)
     weir_ctx_free(&ctx);
 }
 
+TEST(a_context_that_ends_between_two_attempts_is_the_retrys_refusal)
+{
+    struct work w = {0, 9, EIO, 0};
+    weir_policy_report report;
+    weir_ctx ctx;
+    begin(3, 9, 1000, 9);
+    weir_ctx_init(&ctx, NULL);
+    hand.cancels = &ctx;
+    CHECK_INT(call(&w, &ctx, &report), ECANCELED);
+    CHECK_INT(w.calls, 1);
+    CHECK_INT(report.refused_by, 0);
+    CHECK_STR(report.name, "retry");
+    weir_ctx_free(&ctx);
+}
+
+TEST(an_ended_context_is_not_counted_by_a_breaker)
+{
+    const weir_policy_layer layers[] = {weir_policy_breaker(&breaker)};
+    struct work w = {0, 0, 0, 0};
+    weir_policy_report report;
+    weir_ctx ctx;
+    begin(1, 1, 1, 1);
+    weir_ctx_init(&ctx, NULL);
+    weir_ctx_cancel(&ctx, 0);
+    CHECK_INT(weir_policy_call(&ctx, layers, 1, works, &w, &report), ECANCELED);
+    CHECK_STR(report.name, "breaker");
+    CHECK_INT(w.calls, 0);
+    CHECK_INT(weir_breaker_state(&breaker), WEIR_BREAKER_CLOSED);
+    weir_ctx_free(&ctx);
+}
+
 TEST(the_order_is_the_users)
 {
     /* A breaker around the retries sees one failure where the other order would see three. */
@@ -262,6 +293,25 @@ TEST(bulkhead_windows_and_adaptive_limit)
         weir_ctx_free(&ctx);
     }
     weir_sliding_window_free(&sliding);
+}
+
+TEST(a_call_that_timed_out_is_a_drop_and_a_refusal_is_none)
+{
+    struct work w = {0, 99, ETIMEDOUT, 0};
+    weir_adaptive adaptive;
+    const weir_adaptive_config c = {.method = WEIR_ADAPTIVE_AIMD, .initial = 4, .backoff = 50};
+    const weir_policy_layer layers[] = {weir_policy_adaptive(&adaptive), {"gate", says_no, NULL, ETIMEDOUT}};
+    REQUIRE(weir_adaptive_init(&adaptive, &c) == 0);
+    for (int i = 0; i < 4; i++)
+        CHECK_INT(weir_policy_call(NULL, layers, 2, works, &w, NULL), ETIMEDOUT);
+    CHECK_INT(weir_adaptive_limit(&adaptive), 4);
+    for (int i = 0; i < 4; i++) /* a window */
+        CHECK_INT(weir_policy_call(NULL, layers, 1, works, &w, NULL), ETIMEDOUT);
+    CHECK_INT(weir_adaptive_limit(&adaptive), 2);
+    w.code = EIO;
+    for (int i = 0; i < 4; i++)
+        CHECK_INT(weir_policy_call(NULL, layers, 1, works, &w, NULL), EIO);
+    CHECK_INT(weir_adaptive_limit(&adaptive), 2);
 }
 
 static int sleeps(weir_ctx *ctx, void *arg)

@@ -101,7 +101,7 @@ TEST(only_listed_codes_are_retried)
 TEST(a_config_without_sense_runs_nothing)
 {
     struct work w = {.fails = 0};
-    for (int i = 0; i < 11; i++) {
+    for (int i = 0; i < 12; i++) {
         weir_retry_config c = plain(2);
         switch (i) {
         case 0: c.attempts = -1; break;
@@ -114,6 +114,7 @@ TEST(a_config_without_sense_runs_nothing)
         case 7: c.n_codes = 0; break;
         case 8: c.timeout = -1; break;
         case 9: c.attempt_timeout = -1; break;
+        case 10: c.jitter = WEIR_JITTER_FULL - 1; break;
         default: c.hedge = -1; break;
         }
         CHECK_INT(weir_retry(NULL, &c, works, &w, NULL), EINVAL);
@@ -291,6 +292,7 @@ TEST(retries_stay_under_their_share)
     CHECK_INT(weir_retry_budget_init(&budget, 1, -5), EINVAL);
     CHECK_INT(weir_retry_budget_init(&budget, __builtin_nan(""), 5), EINVAL);
     CHECK_INT(weir_retry_budget_init(&budget, 1, 1e300), EINVAL);
+    CHECK_INT(weir_retry_budget_init(&budget, 2.0 * WEIR_RETRY_BUDGET_MAX, 5), EINVAL);
     CHECK_INT(weir_retry_budget_init(&budget, 0.5, 1), 0);
     CHECK_INT(weir_retry_budget_take(&budget), 0);
     CHECK_INT(weir_retry_budget_take(&budget), EAGAIN);
@@ -485,4 +487,31 @@ TEST(a_hedge_that_cannot_be_started_gives_its_budget_back)
     test_join(first_only);
     CHECK_INT(report.attempts, 1);
     CHECK_INT(weir_retry_budget_take(&budget), 0);
+    first_only = NULL; /* and without a budget */
+    c.budget = NULL;
+    CHECK_INT(weir_retry(NULL, &c, races, &r, &report), ETIMEDOUT);
+    test_join(first_only);
+    CHECK_INT(report.attempts, 1);
+}
+
+static int counts_and_refuses(weir_runner *runner, weir_ctx *ctx, void (*fn)(void *arg), void *arg)
+{
+    (void)ctx, (void)fn, (void)arg;
+    ++*(int *)(void *)(runner + 1);
+    return EAGAIN;
+}
+
+TEST(the_last_attempt_has_no_hedge_and_needs_no_thread)
+{
+    struct {
+        weir_runner runner; /* first */
+        int asked;
+    } counting = {{counts_and_refuses}, 0};
+    struct work w = {.fails = 99, .code = PASSES};
+    weir_retry_config c = hedging(1);
+    c.runner = &counting.runner;
+    c.attempts = 3;
+    CHECK_INT(weir_retry(NULL, &c, works, &w, NULL), PASSES);
+    CHECK_INT(w.calls, 3);
+    CHECK_INT(counting.asked, 2);
 }

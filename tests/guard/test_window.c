@@ -248,6 +248,32 @@ TEST(an_older_reading_gains_nothing)
     }
 }
 
+/* Somebody has begun window 2, or 4, and was held up before he sealed the one before it. */
+TEST(an_older_reading_counts_in_a_window_that_has_only_begun)
+{
+    for (uint64_t begun = 2; begun <= 4; begun += 2) {
+        const weir_ns begin = ((weir_ns)begun - 1) * 1000;
+        struct hand hand;
+        struct window w;
+        hand_init(&hand, 0);
+        init(&w, COUNTERS, 3, 1000, &hand.clock);
+        CHECK_INT(allow(&w, 2), 0);
+        CHECK(!weir__sliding_enter(&w.sliding, begun, w.sliding.word[1], w.sliding.word[0]));
+        CHECK_INT(weir__sliding_number(&w.sliding, w.sliding.word[0]), begun);
+        CHECK(!weir__sliding_sealed(&w.sliding, w.sliding.word[1]));
+        hand.at = begun == 2 ? 999 : 1999;
+        CHECK_INT(allow(&w, 1), 0); /* in its first nanosecond */
+        CHECK(weir__sliding_sealed(&w.sliding, w.sliding.word[1]));
+        CHECK_INT(weir__sliding_number(&w.sliding, w.sliding.word[1]), begun - 1);
+        CHECK_INT(weir__sliding_count(&w.sliding, w.sliding.word[1]), begun == 2 ? 2 : 0);
+        CHECK_INT(weir__sliding_count(&w.sliding, w.sliding.word[0]), 1);
+        hand.at = begin + 499;
+        CHECK_INT(room(&w), begun == 2 ? 0 : 2);
+        hand.at = begin + 500; /* half of the two before are left */
+        CHECK_INT(room(&w), begun == 2 ? 1 : 0);
+    }
+}
+
 TEST(a_refused_request_of_a_later_time_moves_nothing)
 {
     struct hand hand;

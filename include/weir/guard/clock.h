@@ -52,7 +52,7 @@ WEIR_API int weir__clock_sleep(weir_clock *clock, weir_ctx *ctx, weir_ns until)
         return weir_sleep_until(ctx, until);
     if (clock->sleep != NULL)
         return clock->sleep(clock, ctx, until);
-    return weir_sleep(ctx, until == WEIR_FOREVER ? WEIR_FOREVER : until - clock->now(clock));
+    return weir_sleep(ctx, until - clock->now(clock));
 }
 
 #endif /* WEIR_GUARD_CLOCK_IMPLEMENTED */

@@ -210,7 +210,7 @@ static weir__retry_call *weir__retry_winner(weir__retry *r, weir__retry_call *ca
     return NULL;
 }
 
-/* The first call is under way: waits, adds the second one, and returns the one that counts, both having returned. */
+/* The first call is under way, and may be followed by another: waits, adds the second one, and returns the one that counts, both having returned. */
 static weir__retry_call *weir__retry_hedged(weir__retry *r, weir__retry_call *calls)
 {
     const weir_retry_config *c = r->config;
@@ -218,7 +218,7 @@ static weir__retry_call *weir__retry_hedged(weir__retry *r, weir__retry_call *ca
     int n = 1, returned = 0;
     if (weir_sem_acquire_until(NULL, &r->finished, 1, weir_time_add(weir_now(), c->hedge)) == 0)
         return &calls[0];
-    if (r->report.attempts < r->attempts && (c->budget == NULL || weir_retry_budget_take(c->budget) == 0)) {
+    if (c->budget == NULL || weir_retry_budget_take(c->budget) == 0) {
         weir__retry_call_begin(r, &calls[1]);
         if (weir__retry_start(r, &calls[1]))
             n = 2;
