@@ -252,3 +252,40 @@ TEST(half_open_has_all_the_time_if_nothing_is_said)
     CHECK_INT(weir_breaker_done(&t.b, &slow, WEIR_BREAKER_SUCCESS), 0);
     CHECK_INT(weir_breaker_state(&t.b), WEIR_BREAKER_CLOSED);
 }
+
+/* ---- held up after the clock has been read ---- */
+
+static void another_opens_it_anew(void)
+{
+    weir_breaker_reset(&t.b);
+    CHECK_INT(fail(&t), 0);
+    CHECK_INT(weir_breaker_state(&t.b), WEIR_BREAKER_OPEN);
+}
+
+TEST(whoever_opened_it_leaves_the_time_of_a_later_opening_alone)
+{
+    bench_begin(&t, (weir_breaker_config){.consecutive = 1});
+    t.hand.held_up = another_opens_it_anew; /* open, but not yet until when */
+    CHECK_INT(fail(&t), 0);
+    CHECK(t.hand.held_up == NULL);
+    hand_move(&t.hand, OPEN_TIME - 1);
+    CHECK_INT(succeed(&t), EAGAIN);
+    hand_move(&t.hand, 1);
+    CHECK_INT(succeed(&t), 0);
+}
+
+static weir_breaker_permit anothers;
+static void another_is_admitted(void)
+{
+    CHECK_INT(weir_breaker_allow(&t.b, &anothers), 0);
+}
+
+TEST(of_two_who_find_its_time_over_one_is_the_probe)
+{
+    bench_begin_due(&t, (weir_breaker_config){0});
+    t.hand.held_up = another_is_admitted;
+    CHECK_INT(succeed(&t), EBUSY);
+    CHECK_INT(tally(&t).under_way, 1);
+    CHECK_INT(weir_breaker_done(&t.b, &anothers, WEIR_BREAKER_SUCCESS), 0);
+    CHECK_STR(t.log, "closed>open open>half-open half-open>closed ");
+}

@@ -394,8 +394,7 @@ static void weir__adaptive_admitted(weir_adaptive *a, weir_adaptive_permit *perm
 {
     const uint64_t places = weir__load_rlx(&a->places.word);
     const int64_t size = weir__sem_size(places), in_flight = size - weir__sem_free(places);
-    permit->in_flight =
-        (uint32_t)in_flight; /* at least 1, this one, whatever others have released meanwhile, and resized */
+    permit->in_flight = (uint32_t)in_flight; /* at least this one, whatever others have released and resized */
     permit->full = in_flight >= size - size / 8;
     permit->window = weir__adaptive_number(weir__load_rlx(&a->window));
     permit->since = weir__clock_now(a->config.clock);
