@@ -14017,7 +14017,7 @@ WEIR_API int weir__clock_sleep(weir_clock *clock, weir_ctx *ctx, weir_ns until)
         return weir_sleep_until(ctx, until);
     if (clock->sleep != NULL)
         return clock->sleep(clock, ctx, until);
-    return weir_sleep(ctx, until == WEIR_FOREVER ? WEIR_FOREVER : until - clock->now(clock));
+    return weir_sleep(ctx, until - clock->now(clock));
 }
 
 #endif /* WEIR_GUARD_CLOCK_IMPLEMENTED */
@@ -14610,7 +14610,7 @@ WEIR_API int weir_limiter_map_allow(weir_limiter_map *m, uint64_t key, int64_t n
         rc = weir__bucket_attempt(&place->bucket, word, &m->rules, n, now); /* (c) */
         if (rc != WEIR__BUSY && (rc != EAGAIN || late))
             return rc;
-        late = late || rc == EAGAIN;
+        late |= rc == EAGAIN;
     }
 }
 
@@ -15592,8 +15592,7 @@ static int64_t weir__adaptive_within(const weir_adaptive *a, int64_t limit)
 
 static int64_t weir__adaptive_backed_off(const weir_adaptive *a, int64_t limit)
 {
-    const int64_t next = limit * a->config.backoff / 100;
-    return next < limit ? next : limit - 1;
+    return limit * a->config.backoff / 100; /* less, for the backoff is below 100 */
 }
 
 /* The whole part of a square root: Newton's steps from above. */
@@ -15801,7 +15800,7 @@ static void weir__adaptive_admitted(weir_adaptive *a, weir_adaptive_permit *perm
 {
     const uint64_t places = weir__load_rlx(&a->places.word);
     const int64_t size = weir__sem_size(places), in_flight = size - weir__sem_free(places);
-    permit->in_flight = in_flight < 1 ? 1 : (uint32_t)in_flight; /* others may have released meanwhile, and resized */
+    permit->in_flight = (uint32_t)in_flight; /* at least this one, whatever others have released and resized */
     permit->full = in_flight >= size - size / 8;
     permit->window = weir__adaptive_number(weir__load_rlx(&a->window));
     permit->since = weir__clock_now(a->config.clock);
@@ -15984,7 +15983,7 @@ static weir__retry_call *weir__retry_winner(weir__retry *r, weir__retry_call *ca
     return NULL;
 }
 
-/* The first call is under way: waits, adds the second one, and returns the one that counts, both having returned. */
+/* The first call is under way, and may be followed by another: waits, adds the second one, and returns the one that counts, both having returned. */
 static weir__retry_call *weir__retry_hedged(weir__retry *r, weir__retry_call *calls)
 {
     const weir_retry_config *c = r->config;
@@ -15992,7 +15991,7 @@ static weir__retry_call *weir__retry_hedged(weir__retry *r, weir__retry_call *ca
     int n = 1, returned = 0;
     if (weir_sem_acquire_until(NULL, &r->finished, 1, weir_time_add(weir_now(), c->hedge)) == 0)
         return &calls[0];
-    if (r->report.attempts < r->attempts && (c->budget == NULL || weir_retry_budget_take(c->budget) == 0)) {
+    if (c->budget == NULL || weir_retry_budget_take(c->budget) == 0) {
         weir__retry_call_begin(r, &calls[1]);
         if (weir__retry_start(r, &calls[1]))
             n = 2;
