@@ -79,7 +79,7 @@ tests()
     chan/inplace.h) echo fuzz/test_sequences chan/test_inplace ;;
     chan/make.h) echo fuzz/test_sequences chan/test_make chan/test_close ;;
     chan/lane.h | chan/rendezvous.h) echo fuzz/test_sequences chan/test_rendezvous chan/test_rendezvous_race chan/test_lane task/test_group_roll ;;
-    chan/case.h | chan/select.h) echo fuzz/test_sequences chan/test_select chan/test_select_wait chan/test_select_moment chan/test_select_fair chan/test_select_many task/test_group_roll ;;
+    chan/case.h | chan/select.h) echo fuzz/test_sequences chan/test_select chan/test_select_wait chan/test_select_moment chan/test_select_fair chan/test_select_memory chan/test_select_many task/test_group_roll ;;
     chan/timer.h) echo fuzz/test_sequences chan/test_timer chan/test_timer_wait ;;
     ctx/*) echo fuzz/test_sequences ctx/test_ctx ctx/test_ctx_hooks ctx/test_ctx_wait ctx/test_ctx_race ctx/test_sleep ;;
     chan/promise.h) echo task/test_future ;;
