@@ -1,6 +1,5 @@
-/* flow/progress.h, flow/bar.h, flow/metrics.h: what a pipeline tells of itself, and that it is true at any moment. */
-#include "flow.h"
-#include "guard/hand.h"
+/* flow/progress.h: what a pipeline tells of itself, and that it is true at any moment. */
+#include "watched.h"
 
 /* A source that makes a value for each unit of its semaphore, up to `end`. */
 struct gated {
@@ -25,26 +24,6 @@ static void gate_init(struct gated *g, int end)
     REQUIRE(weir_sem_init(&g->sem, 1000000) == 0 && weir_sem_try_acquire(&g->sem, 1000000) == 0);
     g->next = 0;
     g->end = end;
-}
-
-static int fail_each_tenth(weir_ctx *ctx, void *arg, const void *in, void *out)
-{
-    int v;
-    memcpy(&v, in, sizeof v);
-    return v % 10 == 0 ? 9 : negate(ctx, arg, in, out);
-}
-
-static int take_gated(weir_ctx *ctx, void *arg, const void *value)
-{
-    (void)value;
-    return weir_sem_acquire(ctx, (weir_sem *)arg, 1);
-}
-
-static weir_progress progress_of(weir_pipeline *p, weir_stage_progress *stages, size_t n)
-{
-    weir_progress now;
-    CHECK_INT(weir_pipeline_progress(p, &now, stages, n), 0);
-    return now;
 }
 
 static uint64_t done_of(weir_pipeline *p)
@@ -143,6 +122,38 @@ TEST(the_rate_is_that_of_the_window_and_the_eta_follows_it)
     weir_chan_free(&in);
 }
 
+/* Samples of a window of a few nanoseconds all have the same time: no more are noted than there are places. */
+TEST(a_window_shorter_than_its_samples_keeps_the_rate_right)
+{
+    struct hand hand;
+    struct tally t = {0, 0, 0, 0, 0};
+    weir_watch_opt watch = {.window = 10};
+    weir_pipeline p;
+    int_chan in;
+    hand_init(&hand, WEIR_SEC(100));
+    watch.clock = &hand.clock;
+    REQUIRE(weir_chan_make(&in, 16) == 0);
+    weir_pipeline_init(&p, NULL);
+    weir_pipeline_watch(&p, &watch);
+    CHECK_INT(weir_sink(&p, in, tally_up, &t, NULL), 0);
+    for (int i = 0; i < 20; i++)
+        CHECK(progress_of(&p, NULL, 0).rate == 0);
+    for (int i = 0; i < 10; i++)
+        CHECK_INT(weir_send(NULL, in, &i), 0);
+    EVENTUALLY(done_of(&p) == 10);
+    hand_move(&hand, 5);
+    for (int i = 0; i < 20; i++)
+        CHECK(progress_of(&p, NULL, 0).rate == 2e9);
+    hand_move(&hand, 10);
+    (void)progress_of(&p, NULL, 0);
+    hand_move(&hand, 10);
+    CHECK(progress_of(&p, NULL, 0).rate == 0); /* nothing was done in the window */
+    weir_close(in);
+    CHECK_INT(weir_pipeline_wait(&p), 0);
+    weir_pipeline_unwatch(&p);
+    weir_chan_free(&in);
+}
+
 /* The worker of that stage waits now. */
 static bool waits(weir_pipeline *p, int stage, bool for_input)
 {
@@ -186,6 +197,69 @@ TEST(shares_tell_who_waits_for_whom)
     CHECK(s[0].blocked_out == 0.75 && s[0].lived == WEIR_SEC(16));
     weir_pipeline_unwatch(&p);
     weir_chan_free(&in);
+}
+
+static struct {
+    struct hand hand;
+    weir_pipeline p;
+    int_chan in;
+} held;
+
+static void goes_on_meanwhile(void)
+{
+    const int v = 0;
+    hand_move(&held.hand, WEIR_SEC(8));
+    CHECK_INT(weir_send(NULL, held.in, &v), 0);
+    EVENTUALLY(!waits(&held.p, 0, true));
+}
+
+static weir_sem taken;
+
+static void waits_meanwhile(void)
+{
+    hand_move(&held.hand, WEIR_SEC(8));
+    weir_sem_release(&taken, 1);
+    EVENTUALLY(waits(&held.p, 0, true));
+}
+
+/* A worker that goes on between two readings has waited longer than the first one says it has lived; one that stops has not waited yet. */
+TEST(shares_are_shares_also_when_the_clock_goes_on_between_the_readings)
+{
+    const int v = 1;
+    weir_watch_opt watch = {0, NULL, 0, NULL};
+    weir_stage_progress s;
+    hand_init(&held.hand, WEIR_SEC(7));
+    watch.clock = &held.hand.clock;
+    REQUIRE(weir_sem_init(&taken, 1) == 0 && weir_sem_try_acquire(&taken, 1) == 0 && weir_chan_make(&held.in, 1) == 0);
+    weir_pipeline_init(&held.p, NULL);
+    weir_pipeline_watch(&held.p, &watch);
+    CHECK_INT(weir_sink(&held.p, held.in, take_gated, &taken, NULL), 0);
+    EVENTUALLY(hand_looks(&held.hand) == 3 && waits(&held.p, 0, true)); /* watched, begun, waits */
+    hand_move(&held.hand, WEIR_SEC(4));
+    held.hand.held_up = goes_on_meanwhile;
+    (void)progress_of(&held.p, &s, 1);
+    CHECK(s.lived == WEIR_SEC(4) && s.waited_in == WEIR_SEC(12));
+    CHECK(s.blocked_in == 1 && s.blocked_out == 0 && s.works == 0);
+    weir_sem_release(&taken, 1);
+    weir_close(held.in);
+    CHECK_INT(weir_pipeline_wait(&held.p), 0);
+    weir_pipeline_unwatch(&held.p);
+    weir_chan_free(&held.in);
+    hand_init(&held.hand, WEIR_SEC(7));
+    REQUIRE(weir_chan_make(&held.in, 1) == 0);
+    CHECK_INT(weir_send(NULL, held.in, &v), 0);
+    weir_pipeline_init(&held.p, NULL);
+    weir_pipeline_watch(&held.p, &watch);
+    CHECK_INT(weir_sink(&held.p, held.in, take_gated, &taken, NULL), 0);
+    EVENTUALLY(hand_looks(&held.hand) == 2 && weir_len(held.in) == 0); /* watched, begun; it did not have to wait */
+    hand_move(&held.hand, WEIR_SEC(4));
+    held.hand.held_up = waits_meanwhile;
+    (void)progress_of(&held.p, &s, 1);
+    CHECK(s.lived == WEIR_SEC(4) && s.waited_in == 0 && s.works == 1);
+    weir_close(held.in);
+    CHECK_INT(weir_pipeline_wait(&held.p), 0);
+    weir_pipeline_unwatch(&held.p);
+    weir_chan_free(&held.in);
 }
 
 struct reader {
@@ -301,145 +375,4 @@ TEST(progress_may_be_that_of_one_stage)
     weir_pipeline_unwatch(&p);
     weir_chan_free(&in);
     weir_chan_free(&out);
-}
-
-/* ---- the line --------------------------------------------------------------------------------------------------------------- */
-
-static const char *line_of(weir_progress progress, const weir_bar_opt *opt)
-{
-    static char line[256];
-    CHECK_INT(weir_progress_line(line, sizeof line, &progress, opt), 0);
-    return line;
-}
-
-TEST(a_line_says_how_far_how_fast_and_how_long_still)
-{
-    weir_bar_opt ten = {.label = "rows", .width = 10};
-    weir_progress p;
-    char small[12];
-    memset(&p, 0, sizeof p);
-    p.total = 1000;
-    p.eta = WEIR_FOREVER;
-    CHECK_STR(line_of(p, &ten), "rows [>         ]   0%  0/1000  0/s  -:-- left");
-    p.done = 437;
-    p.failed = 2;
-    p.rate = 120.4;
-    p.eta = WEIR_MS(4700);
-    p.elapsed = WEIR_SEC(3);
-    CHECK_STR(line_of(p, &ten), "rows [====>     ]  43%  437/1000  2 failed  120/s  0:04 left");
-    p.done = 999;
-    p.rate = 9.96;
-    p.eta = WEIR_SEC(3661);
-    CHECK_STR(line_of(p, &ten), "rows [=========>]  99%  999/1000  2 failed  10/s  1:01:01 left");
-    p.rate = 2.55;
-    p.eta = WEIR_SEC(754);
-    CHECK_STR(line_of(p, &ten), "rows [=========>]  99%  999/1000  2 failed  2.6/s  12:34 left");
-    p.done = 1000;
-    p.failed = 0;
-    p.ended = true;
-    p.elapsed = WEIR_SEC(59);
-    CHECK_STR(line_of(p, NULL), "[========================] 100%  1000/1000  2.6/s  0:59");
-    p.done = 2000; /* more than was told */
-    CHECK_STR(line_of(p, &ten), "rows [==========] 100%  2000/1000  2.6/s  0:59");
-    p.ended = false;
-    p.total = 0;
-    CHECK_STR(line_of(p, NULL), "2000  2.6/s  0:59");
-    CHECK_INT(weir_progress_line(small, sizeof small, &p, NULL), EOVERFLOW);
-    CHECK_STR(small, "2000  2.6/s");
-}
-
-/* What a bar has written to a file, in `style`, with a total of 100. */
-static const char *drawn(int style, char *text, size_t size)
-{
-    struct source s = {0, 100, -1};
-    struct tally t = {0, 0, 0, 0, 0};
-    weir_watch_opt watch = {.total = 100};
-    weir_bar_opt bar = {.label = "all", .width = 4, .every = WEIR_MS(1)};
-    FILE *file = tmpfile();
-    size_t n;
-    weir_pipeline p;
-    int_chan in;
-    bar.style = style;
-    REQUIRE(file != NULL && weir_chan_make(&in, 1) == 0);
-    weir_pipeline_init(&p, NULL);
-    CHECK_INT(weir_pipeline_bar(&p, file, &bar), EINVAL); /* nothing is counted */
-    weir_pipeline_watch(&p, &watch);
-    CHECK_INT(weir_pipeline_bar(&p, file, &bar), 0);
-    CHECK_INT(weir_generate(&p, in, count_up, &s, NULL), 0);
-    CHECK_INT(weir_sink(&p, in, tally_up, &t, NULL), 0);
-    CHECK_INT(weir_pipeline_wait(&p), 0);
-    weir_pipeline_unwatch(&p);
-    weir_chan_free(&in);
-    rewind(file);
-    n = fread(text, 1, size - 1, file);
-    text[n] = 0;
-    fclose(file);
-    return text;
-}
-
-TEST(a_bar_is_one_line_drawn_over_itself_on_a_terminal_and_lines_elsewhere)
-{
-    static char text[1 << 20];
-    const char *last;
-    drawn(WEIR_BAR_TERMINAL, text, sizeof text);
-    CHECK(text[0] == '\r');
-    CHECK(strchr(text, '\n') == text + strlen(text) - 1); /* one, at the end */
-    last = strrchr(text, '\r');
-    CHECK(last != NULL && strncmp(last, "\rall [====] 100%  100/100  ", 27) == 0);
-    drawn(WEIR_BAR_AUTO, text, sizeof text); /* a file is none */
-    CHECK(strchr(text, '\r') == NULL);
-    CHECK(strncmp(text, "all [", 5) == 0 && strstr(text, "\nall [====] 100%  100/100  ") != NULL);
-    CHECK(text[strlen(text) - 1] == '\n');
-}
-
-/* ---- Prometheus ------------------------------------------------------------------------------------------------------------- */
-
-TEST(stages_are_written_for_prometheus)
-{
-    struct hand hand;
-    struct source s = {0, 100, -1};
-    struct tally t = {0, 0, 0, 0, 0};
-    weir_watch_opt watch = {0, NULL, 0, NULL};
-    weir_stage_opt opt = {.name = "neg\"ate", .workers = 2, .on_error = WEIR_ON_ERROR_SKIP};
-    static char text[1 << 14];
-    weir_named_pipeline named[2];
-    weir_prometheus w;
-    weir_pipeline p, unwatched;
-    int_chan in, out;
-    REQUIRE(weir_chan_make(&in, 4) == 0 && weir_chan_make(&out, 4) == 0);
-    hand_init(&hand, 0);
-    watch.clock = &hand.clock;
-    weir_pipeline_init(&p, NULL);
-    weir_pipeline_init(&unwatched, NULL);
-    weir_pipeline_watch(&p, &watch);
-    CHECK_INT(weir_generate(&p, in, count_up, &s, NULL), 0);
-    CHECK_INT(weir_map(&p, in, out, fail_each_tenth, NULL, &opt), 0);
-    CHECK_INT(weir_sink(&p, out, tally_up, &t, NULL), 0);
-    CHECK_INT(weir_pipeline_wait(&p), 0);
-    weir_chan_free(&in);
-    weir_chan_free(&out);
-    named[0].name = "p";
-    named[0].pipeline = &p;
-    named[1].name = "none";
-    named[1].pipeline = &unwatched;
-    weir_prometheus_init(&w, text, sizeof text);
-    CHECK_INT(weir_prometheus_pipelines(&w, named, 2), 0);
-    CHECK_INT(weir_prometheus_end(&w, NULL), 0);
-    CHECK(strstr(text, "# TYPE weir_stage_in_total counter\n"
-                       "weir_stage_in_total{pipeline=\"p\",stage=\"stage\",number=\"0\"} 100\n"
-                       "weir_stage_in_total{pipeline=\"p\",stage=\"neg\\\"ate\",number=\"1\"} 100\n"
-                       "weir_stage_in_total{pipeline=\"p\",stage=\"stage\",number=\"2\"} 90\n"
-                       "# HELP") != NULL);
-    CHECK(strstr(text,
-                 "weir_stage_failed_total{pipeline=\"p\",stage=\"neg\\\"ate\",number=\"1\",outcome=\"skipped\"} 10\n"
-                 "weir_stage_failed_total{pipeline=\"p\",stage=\"neg\\\"ate\",number=\"1\",outcome=\"dead\"} 0\n"
-                 "weir_stage_failed_total{pipeline=\"p\",stage=\"neg\\\"ate\",number=\"1\",outcome=\"fatal\"} 0\n") !=
-          NULL);
-    CHECK(strstr(text,
-                 "weir_stage_blocked_seconds_total{pipeline=\"p\",stage=\"stage\",number=\"2\",side=\"output\"} 0\n") !=
-          NULL);
-    CHECK(strstr(text, "weir_stage_running_workers{pipeline=\"p\",stage=\"stage\",number=\"2\"} 0\n") != NULL);
-    CHECK(strstr(text, "none") == NULL);
-    weir_pipeline_unwatch(&p);
-    CHECK_INT(weir_pipeline_wait(&unwatched), 0);
 }

@@ -93,7 +93,7 @@ static void weir__line_time(weir__text *t, weir_ns time)
 /* Whole, from 10 on; below with a digit behind the point. */
 static void weir__line_rate(weir__text *t, double rate)
 {
-    const uint64_t tenths = rate < 1e18 ? (uint64_t)(rate * 10 + 0.5) : UINT64_MAX;
+    const uint64_t tenths = (uint64_t)((rate < 1e18 ? rate : 1e18) * 10 + 0.5);
     weir__text_u64(t, tenths < 100 ? tenths / 10 : (tenths + 5) / 10);
     if (tenths < 100 && tenths % 10 != 0) {
         weir__text_put(t, ".", 1);
@@ -167,8 +167,7 @@ static void weir__bar_draw(weir__bar *b, bool last)
     char line[512], blanks[512];
     weir_progress progress;
     size_t length, gone;
-    if (weir_pipeline_progress(b->pipeline, &progress, NULL, 0) != 0)
-        return;
+    (void)weir_pipeline_progress(b->pipeline, &progress, NULL, 0); /* it is watched until the bar has ended */
     (void)weir_progress_line(line, sizeof line, &progress, &b->opt);
     length = strlen(line);
     gone = b->opt.style == WEIR_BAR_TERMINAL && b->shown > length ? b->shown - length : 0;

@@ -85,14 +85,13 @@ static int weir__stage_metric_write(weir_prometheus *w, size_t metric, size_t wh
     }
 }
 
-/* A metric of one stage. */
-static int weir__stage_metric_put(weir_prometheus *w, size_t metric, const char *pipeline, size_t number,
-                                  const weir_stage_progress *s)
+/* A metric of one stage. Its family has been begun, and the labels are names: there is nothing to refuse. */
+static void weir__stage_metric_put(weir_prometheus *w, size_t metric, const char *pipeline, size_t number,
+                                   const weir_stage_progress *s)
 {
     const weir__stage_metric *m = &weir__stage_metrics[metric];
     weir_label labels[4];
     char digits[24];
-    int rc = 0;
     snprintf(digits, sizeof digits, "%zu", number);
     labels[0].name = "pipeline";
     labels[0].value = pipeline;
@@ -101,19 +100,20 @@ static int weir__stage_metric_put(weir_prometheus *w, size_t metric, const char 
     labels[2].name = "number";
     labels[2].value = digits;
     labels[3].name = m->label;
-    for (size_t i = 0; i < 3 && rc == 0 && (i == 0 || m->values[i] != NULL); i++) {
+    for (size_t i = 0; i < 3 && (i == 0 || m->values[i] != NULL); i++) {
         labels[3].value = m->values[i];
-        rc = weir__stage_metric_write(w, metric, i, labels, m->label == NULL ? 3 : 4, s);
+        (void)weir__stage_metric_write(w, metric, i, labels, m->label == NULL ? 3 : 4, s);
     }
-    return rc;
 }
 
 WEIR_API int weir_prometheus_pipelines(weir_prometheus *w, const weir_named_pipeline *pipelines, size_t n)
 {
     for (size_t metric = 0; metric < WEIR__STAGE_METRICS; metric++) {
         const weir__stage_metric *m = &weir__stage_metrics[metric];
-        int rc = weir_prometheus_family(w, m->name, m->help, m->type);
-        for (size_t i = 0; i < n && rc == 0; i++) {
+        const int rc = weir_prometheus_family(w, m->name, m->help, m->type);
+        if (rc != 0)
+            return rc;
+        for (size_t i = 0; i < n; i++) {
             weir__rooms *rooms = &pipelines[i].pipeline->rooms;
             weir__room *room, *last;
             size_t number = 0;
@@ -121,17 +121,15 @@ WEIR_API int weir_prometheus_pipelines(weir_prometheus *w, const weir_named_pipe
             room = rooms->watched ? rooms->first : NULL;
             last = rooms->last; /* up to here the list does not change any more */
             weir__lock_release(&rooms->lock);
-            for (; room != NULL && rc == 0; room = room == last ? NULL : room->next) {
+            for (; room != NULL; room = room == last ? NULL : room->next) {
                 weir_stage_progress s;
                 weir__room_read(room, rooms->watch.clock, &s);
                 weir__lock_take(&rooms->lock);
                 s.queue = room->queue == NULL ? 0 : weir__chan_len(room->queue);
                 weir__lock_release(&rooms->lock);
-                rc = weir__stage_metric_put(w, metric, pipelines[i].name, number++, &s);
+                weir__stage_metric_put(w, metric, pipelines[i].name, number++, &s);
             }
         }
-        if (rc != 0)
-            return rc;
     }
     return 0;
 }

@@ -111,6 +111,7 @@ static uint64_t weir__desk_outcomes(const weir__desk *d, weir_stage_progress *s)
 
 WEIR_API void weir__room_read(weir__room *room, weir_clock *clock, weir_stage_progress *s)
 {
+    weir_ns waited, whole;
     memset(s, 0, sizeof *s);
     s->name = room->name;
     s->workers = room->workers;
@@ -123,11 +124,12 @@ WEIR_API void weir__room_read(weir__room *room, weir_clock *clock, weir_stage_pr
         s->waited_out += weir__stopwatch_read(&d->blocked_out, now);
         s->lived += weir__stopwatch_read(&d->life, now);
     }
-    if (s->lived > 0) {
-        s->blocked_in = (double)s->waited_in / (double)s->lived;
-        s->blocked_out = (double)s->waited_out / (double)s->lived;
-        s->works = 1 - s->blocked_in - s->blocked_out;
-        s->works = s->works < 0 ? 0 : s->works; /* the clock has gone on between the readings */
+    waited = s->waited_in + s->waited_out;
+    whole = s->lived > waited ? s->lived : waited; /* less: the clock has gone on between the readings */
+    if (whole > 0) {
+        s->blocked_in = (double)s->waited_in / (double)whole;
+        s->blocked_out = (double)s->waited_out / (double)whole;
+        s->works = (double)(whole - waited) / (double)whole;
     }
 }
 
