@@ -123,7 +123,8 @@ TEST(a_batch_that_waits_for_more_ends_with_the_context)
 {
     const weir_batch_rules rules = {.within = WEIR_SEC(1000)};
     const int v = 0;
-    for (int timeout = 0; timeout < 2; timeout++) {
+    for (int what = 0; what < 4; what++) {
+        const bool timeout = what % 2 == 1, empty = what / 2 == 1; /* empty: it waits for its first value */
         weir_pipeline p;
         weir_ctx ctx;
         open_both(4);
@@ -132,7 +133,8 @@ TEST(a_batch_that_waits_for_more_ends_with_the_context)
         else
             weir_ctx_init(&ctx, NULL);
         weir_pipeline_init(&p, &ctx);
-        CHECK_INT(weir_send(NULL, in, &v), 0);
+        if (!empty)
+            CHECK_INT(weir_send(NULL, in, &v), 0);
         CHECK_INT(weir_batch(&p, in, out, &rules, NULL), 0);
         EVENTUALLY(weir_len(in) == 0);
         if (!timeout)
@@ -142,6 +144,39 @@ TEST(a_batch_that_waits_for_more_ends_with_the_context)
         weir_ctx_free(&ctx);
         free_both();
     }
+}
+
+TEST(a_last_batch_that_nobody_wants_is_told)
+{
+    const int v = 0;
+    int_batch b;
+    open_both(4);
+    CHECK_INT(weir_send(NULL, in, &v), 0);
+    weir_close(in);
+    weir_close(out);
+    CHECK_INT(weir_batch_loop(NULL, in, out, &b, NULL), EPIPE);
+    free_both();
+}
+
+static weir_ns jumps(weir_clock *clock)
+{
+    static weir_ns at;
+    (void)clock;
+    return at += WEIR_SEC(1000);
+}
+
+TEST(a_batch_whose_time_has_come_and_that_nobody_wants_ends_it)
+{
+    weir_clock clock = {.now = jumps};
+    const weir_batch_rules rules = {.within = WEIR_SEC(100), .clock = &clock};
+    int_batch b;
+    open_both(4);
+    for (int v = 0; v < 3; v++)
+        CHECK_INT(weir_send(NULL, in, &v), 0);
+    weir_close(out);
+    CHECK_INT(weir_batch_loop(NULL, in, out, &b, &rules), EPIPE);
+    CHECK_INT(weir_len(in), 1); /* the second value was too late for the first one's */
+    free_both();
 }
 
 struct sums {

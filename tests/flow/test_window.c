@@ -48,7 +48,8 @@ static struct sum got[MOST];
 static size_t got_count;
 
 /* The windows of n events, in `got`. */
-static int run(const weir_window_rules *rules, const struct event *events, size_t n)
+static int run_with(const weir_window_rules *rules, weir_window_fn *fn, void *arg, const weir_stage_opt *opt,
+                    const struct event *events, size_t n)
 {
     event_chan in;
     sum_chan out;
@@ -58,7 +59,7 @@ static int run(const weir_window_rules *rules, const struct event *events, size_
         CHECK_INT(weir_send(NULL, in, &events[i]), 0);
     weir_close(in);
     weir_pipeline_init(&p, NULL);
-    CHECK_INT(weir_window(&p, in, out, rules, add_up, NULL, NULL), 0);
+    CHECK_INT(weir_window(&p, in, out, rules, fn, arg, opt), 0);
     got_count = 0;
     while (weir_recv(NULL, out, &got[got_count]) == 0)
         CHECK_INT(got[got_count++].closed, 1);
@@ -66,6 +67,10 @@ static int run(const weir_window_rules *rules, const struct event *events, size_
     const int rc = weir_pipeline_wait(&p);
     weir_chan_free(&out);
     return rc;
+}
+static int run(const weir_window_rules *rules, const struct event *events, size_t n)
+{
+    return run_with(rules, add_up, NULL, NULL, events, n);
 }
 
 static uint32_t dice = 1;
@@ -160,8 +165,7 @@ TEST(what_comes_after_its_windows_is_counted_and_handed_over)
 {
     const struct event events[] = {{100, 1}, {119, 2}, {105, 4}, {120, 8}, {109, 16}, {110, 32}, {200, 64}, {130, 128}};
     weir_window_report report = {0};
-    const weir_window_rules rules = {
-        .length = 10, .stamp = stamp, .lateness = 10, .report = &report, .on_late = leave_out};
+    weir_window_rules rules = {.length = 10, .stamp = stamp, .lateness = 10, .report = &report, .on_late = leave_out};
     left_out = 0;
     CHECK_INT(run(&rules, events, 8), 0);
     /* [100, 110) closes at 120, so 109 is late then; [110, 120) at 130 or later, which is 200. */
@@ -172,6 +176,10 @@ TEST(what_comes_after_its_windows_is_counted_and_handed_over)
     CHECK_INT(got[3].sum, 64);
     CHECK_INT(weir_window_late(&report), 2);
     CHECK_INT(left_out, 16 + 128);
+    rules.report = NULL; /* nobody wants to know how many */
+    CHECK_INT(run(&rules, events, 8), 0);
+    CHECK_INT(got_count, 4);
+    CHECK_INT(left_out, 2 * (16 + 128));
 }
 
 TEST(a_value_that_finds_some_of_its_windows_is_not_late)
@@ -268,7 +276,8 @@ TEST(a_window_by_arrival_closes_without_another_value)
 
 TEST(a_window_that_waits_for_its_end_ends_with_the_context)
 {
-    for (int timeout = 0; timeout < 2; timeout++) {
+    for (int what = 0; what < 4; what++) {
+        const bool timeout = what % 2 == 1, empty = what / 2 == 1; /* empty: it waits for its first value */
         const weir_window_rules rules = {.length = WEIR_SEC(100000)};
         const struct event e = {0, 1};
         sum_chan out;
@@ -280,7 +289,8 @@ TEST(a_window_that_waits_for_its_end_ends_with_the_context)
         else
             weir_ctx_init(&ctx, NULL);
         weir_pipeline_init(&p, &ctx);
-        CHECK_INT(weir_send(NULL, by_arrival, &e), 0);
+        if (!empty)
+            CHECK_INT(weir_send(NULL, by_arrival, &e), 0);
         CHECK_INT(weir_window(&p, by_arrival, out, &rules, add_up, NULL, NULL), 0);
         EVENTUALLY(weir_len(by_arrival) == 0);
         if (!timeout)
@@ -319,6 +329,74 @@ TEST(an_error_of_the_function_ends_the_pipeline)
         weir_chan_free(&in);
         weir_chan_free(&out);
     }
+}
+
+static int fails_to_close(weir_ctx *ctx, void *arg, const weir_window_span *span, const void *value, void *result)
+{
+    return value == NULL && span->begin == *(const int64_t *)arg ? 9 : add_up(ctx, NULL, span, value, result);
+}
+
+/* It is no failure of the value that has closed it. */
+TEST(a_window_that_fails_when_it_closes_ends_the_stage_whatever_the_policy)
+{
+    struct event events[25];
+    const struct event far[] = {{5, 1}, {15, 2}, {100, 4}}; /* the last one closes two */
+    const weir_window_rules by_count = {.count = 10}, by_time = {.length = 10, .stamp = stamp, .lateness = 10};
+    const weir_stage_opt skip = {.on_error = WEIR_ON_ERROR_SKIP};
+    int64_t begin = 20;
+    for (int i = 0; i < 25; i++)
+        events[i] = (struct event){0, 1};
+    for (int skips = 0; skips <= 1; skips++) {
+        begin = 20; /* at the end of the input */
+        CHECK_INT(run_with(&by_count, fails_to_close, &begin, skips ? &skip : NULL, events, 25), 9);
+        CHECK_INT(got_count, 2);
+        begin = 0;
+        CHECK_INT(run_with(&by_time, fails_to_close, &begin, skips ? &skip : NULL, far, 3), 9);
+        CHECK_INT(got_count, 0); /* those behind it are not closed */
+    }
+}
+
+/* Fails for the value 2, in the window that begins at 10. */
+static int fails_at_ten(weir_ctx *ctx, void *arg, const weir_window_span *span, const void *value, void *result)
+{
+    struct sum *s = (struct sum *)result;
+    (void)ctx;
+    (void)arg;
+    s->closed = value == NULL;
+    if (value == NULL)
+        return 0;
+    if (span->begin == 10 && ((const struct event *)value)->value == 2)
+        return 9;
+    s->sum += ((const struct event *)value)->value;
+    return 0;
+}
+
+TEST(a_value_that_fails_in_one_window_is_not_in_those_behind_it)
+{
+    const struct event events[] = {{10, 1}, {11, 2}, {12, 4}};
+    const weir_window_rules rules = {.length = 2, .every = 1, .stamp = stamp};
+    const weir_stage_opt skip = {.on_error = WEIR_ON_ERROR_SKIP};
+    CHECK_INT(run_with(&rules, fails_at_ten, NULL, &skip, events, 3), 0);
+    CHECK_INT(got_count, 4); /* from 9, 10, 11, 12 on */
+    CHECK(got[0].sum == 1 && got[1].sum == 1 && got[2].sum == 4 && got[3].sum == 4);
+}
+
+/* 2^20 of them are a quarter of all addresses. */
+struct vast {
+    char bytes[(SIZE_MAX >> 22) + 1];
+};
+
+TEST(results_that_no_memory_can_hold_are_refused)
+{
+    const weir_window_rules rules = {.length = ((int64_t)1 << 20) - 2, .every = 1, .stamp = stamp};
+    event_chan in;
+    weir_chan(struct vast) out = {NULL};
+    weir_pipeline p;
+    REQUIRE(weir_chan_make(&in, 1) == 0);
+    weir_pipeline_init(&p, NULL);
+    CHECK_INT(weir_window(&p, in, out, &rules, add_up, NULL, NULL), EOVERFLOW);
+    CHECK_INT(weir_pipeline_wait(&p), EOVERFLOW);
+    weir_chan_free(&in);
 }
 
 TEST(what_makes_no_sense_is_refused)

@@ -131,7 +131,7 @@ WEIR_INLINE int weir__batch_body(weir__desk *desk, weir_ctx *ctx, weir__port in,
         int rc = weir__batch_recv(desk, ctx, in, b);
         if (WEIR_LIKELY(rc == 0)) {
             rc = weir__batch_add(desk, ctx, in, out, b);
-        } else if (rc == ETIMEDOUT && b->n > 0 && weir_ctx_err(ctx) == 0) {
+        } else if (rc == ETIMEDOUT && weir_ctx_err(ctx) == 0) { /* not the context's time: the batch's */
             b->now = weir__clock_now(b->rules.clock);
             rc = b->now >= b->due ? weir__batch_send(desk, ctx, out, b) : 0;
         } else {

@@ -169,7 +169,7 @@ static int weir__windows_close_below(const weir__windows_run *r, int64_t low)
     w->begun = true;
     while (w->low < low && w->open > 0 && rc == 0)
         rc = weir__windows_close(r, w->low++);
-    if (w->low < low && rc == 0)
+    if (w->low < low)
         w->low = low;
     return rc;
 }
@@ -244,17 +244,15 @@ static int weir__windows_take(const weir__windows_run *r, const void *value, boo
     return rc;
 }
 
-/* Waits for the next value; by arrival, at most until the next window ends. */
+/* Waits for the next value; by arrival, at most until the next window ends. That is the lowest: it has not ended, so it has whatever has come for a
+ * later one. */
 static int weir__windows_recv(const weir__windows_run *r, void *value)
 {
     weir__windows *w = r->w;
-    int64_t number = w->low;
     weir_ns until;
     if (w->rules.count != 0 || w->rules.stamp != NULL || w->open == 0)
         return weir__desk_recv(r->desk, r->ctx, r->f->in, value);
-    while (w->span[weir__windows_slot(w, number)].values == 0)
-        number++;
-    until = w->span[weir__windows_slot(w, number)].end;
+    until = w->span[weir__windows_slot(w, w->low)].end;
     if (w->rules.clock != NULL)
         until = weir_time_add(weir_now(), until - w->clock);
     return weir__desk_recv_until(r->desk, r->ctx, r->f->in, value, until);
@@ -272,7 +270,7 @@ static int weir__windows_stage(weir__desk *desk, weir_ctx *ctx, weir__flow *f, u
             rc = weir__windows_take(&r, from, &own);
             if (WEIR_UNLIKELY(rc != 0) && own)
                 rc = weir__desk_failed(desk, ctx, rc, from);
-        } else if (rc == ETIMEDOUT && r.w->open > 0 && weir_ctx_err(ctx) == 0) {
+        } else if (rc == ETIMEDOUT && weir_ctx_err(ctx) == 0) { /* not the context's time: a window's */
             rc = weir__windows_tick(&r);
         } else {
             const int64_t all = r.w->low + r.w->slots;
