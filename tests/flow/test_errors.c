@@ -128,6 +128,35 @@ TEST(generators_and_sinks_skip_and_bury_too)
     }
 }
 
+static int take_item(weir_ctx *ctx, void *arg, const void *in, void *out)
+{
+    (void)ctx;
+    (void)arg;
+    memcpy(out, &((const dead_int *)in)->item, sizeof(int));
+    return 0;
+}
+
+TEST(what_becomes_of_letters_further_on_is_not_counted_again)
+{
+    struct rig r;
+    struct picky picky = {10, 9, 0};
+    struct tally again = {0, 0, 0, 0, 0};
+    weir_stage_opt opt = {.on_error = WEIR_ON_ERROR_DEAD_LETTER};
+    weir_progress all;
+    int_chan items;
+    REQUIRE(weir_chan_make(&items, 2) == 0);
+    rig_open(&r, 100, 2, NULL);
+    CHECK_INT(weir_sink(&r.p, items, tally_up, &again, NULL), 0); /* before those that feed it */
+    CHECK_INT(weir_map(&r.p, r.dead, items, take_item, NULL, NULL), 0);
+    rig_start(&r, refuse_some, &picky, &opt, false);
+    CHECK_INT(weir_pipeline_wait(&r.p), 0);
+    CHECK(again.count == 10 && again.sum == 450);
+    CHECK_INT(weir_pipeline_progress(&r.p, &all, NULL, 0), 0);
+    CHECK(all.in == 100 && all.out == 90 && all.dead == 10 && all.done == 100 && all.stages == 5);
+    rig_close(&r);
+    weir_chan_free(&items);
+}
+
 static int ends_at_five(weir_ctx *ctx, void *arg, const void *in, void *out)
 {
     int v;

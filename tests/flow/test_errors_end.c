@@ -71,6 +71,42 @@ TEST(dead_letters_that_nobody_takes_end_the_pipeline_with_the_items_error)
     rig_close(&r);
 }
 
+static int makes_the_end(weir_ctx *ctx, void *arg, void *value)
+{
+    (void)arg;
+    (void)value;
+    weir_ctx_cancel(ctx, 0);
+    return 9;
+}
+static int maps_to_the_end(weir_ctx *ctx, void *arg, const void *in, void *out)
+{
+    (void)in;
+    return makes_the_end(ctx, arg, out);
+}
+
+TEST(what_fails_when_the_pipeline_has_ended_is_abandoned_whatever_the_policy)
+{
+    for (int on_error = WEIR_ON_ERROR_FAIL; on_error <= WEIR_ON_ERROR_DEAD_LETTER; on_error++)
+        for (int makes = 0; makes <= 1; makes++) { /* a generator has nothing in hand then */
+            struct rig r;
+            const int v = 1;
+            weir_stage_opt opt = {.name = "map", .on_error = on_error};
+            rig_open(&r, 0, 1, NULL);
+            opt.dead = WEIR_DEAD_LETTERS(r.in, r.dead);
+            CHECK_INT(weir_send(NULL, r.in, &v), 0);
+            if (makes == 1)
+                CHECK_INT(weir_generate(&r.p, r.out, makes_the_end, NULL, &opt), 0);
+            else
+                CHECK_INT(weir_map(&r.p, r.in, r.out, maps_to_the_end, NULL, &opt), 0);
+            CHECK_INT(weir_pipeline_wait(&r.p), on_error == WEIR_ON_ERROR_FAIL ? 9 : ECANCELED);
+            CHECK_INT(rig_stage(&r).in, 1 - makes);
+            CHECK_INT(rig_stage(&r).abandoned, 1 - makes);
+            CHECK_INT(rig_stage(&r).failed, 0);
+            CHECK_INT(weir_len(r.dead), 0);
+            rig_close(&r);
+        }
+}
+
 /* Waits for the end, as a function does that is given its context, and says why. */
 static int sleeps_to_the_end(weir_ctx *ctx, void *arg, const void *in, void *out)
 {

@@ -149,14 +149,15 @@ TEST(what_makes_no_sense_is_refused)
 {
     weir_map_step wrong[] = {{add_one, NULL, sizeof(int)}, {negate, NULL, sizeof(char)}};
     weir_map_step huge[] = {{add_one, NULL, SIZE_MAX / 2}, {negate, NULL, 0}};
-    for (int what = 0; what < 3; what++) {
+    const size_t counts[] = {0, 2, (size_t)UINT32_MAX + 1, 2};
+    for (int what = 0; what < 4; what++) {
         int_chan in, out;
         weir_pipeline p;
         REQUIRE(weir_chan_make(&in, 2) == 0 && weir_chan_make(&out, 2) == 0);
         weir_pipeline_init(&p, NULL);
-        CHECK_INT(weir_map_fused(&p, in, out, what < 2 ? wrong : huge, what == 0 ? 0 : 2, NULL),
-                  what < 2 ? EINVAL : EOVERFLOW);
-        CHECK_INT(weir_pipeline_wait(&p), what < 2 ? EINVAL : EOVERFLOW);
+        CHECK_INT(weir_map_fused(&p, in, out, what < 3 ? wrong : huge, counts[what], NULL),
+                  what < 3 ? EINVAL : EOVERFLOW);
+        CHECK_INT(weir_pipeline_wait(&p), what < 3 ? EINVAL : EOVERFLOW);
         weir_chan_free(&in);
         weir_chan_free(&out);
     }

@@ -37,6 +37,32 @@ TEST(a_stage_retries_with_pauses_and_every_item_arrives)
     rig_close(&r);
 }
 
+TEST(guards_alone_are_enough_to_guard)
+{
+    struct hand hand;
+    struct source s = {0, 10, -1};
+    struct tally t = {0, 0, 0, 0, 0};
+    struct slow_learner learner = {0, 0};
+    weir_retry_config retry = {.attempts = 3, .codes = &nine, .n_codes = 1};
+    weir_policy_layer guards[1];
+    weir_stage_opt opt = {.guards = guards, .guard_count = 1};
+    weir_pipeline p; /* neither watched nor traced */
+    int_chan in, out;
+    hand_init(&hand, 0);
+    retry.clock = &hand.clock;
+    guards[0] = weir_policy_retry(&retry);
+    REQUIRE(weir_chan_make(&in, 4) == 0 && weir_chan_make(&out, 4) == 0);
+    weir_pipeline_init(&p, NULL);
+    CHECK_INT(weir_generate(&p, in, count_up, &s, NULL), 0);
+    CHECK_INT(weir_map(&p, in, out, third_time, &learner, &opt), 0);
+    CHECK_INT(weir_sink(&p, out, tally_up, &t, NULL), 0);
+    CHECK_INT(weir_pipeline_wait(&p), 0);
+    CHECK_INT(learner.calls, 30);
+    CHECK_INT(t.count, 10);
+    weir_chan_free(&in);
+    weir_chan_free(&out);
+}
+
 static bool retries_nine(int code, void *arg)
 {
     struct picky *p = (struct picky *)arg; /* the stage's own */

@@ -1,5 +1,6 @@
 /* flow/merge.h: every value once, each input's in order; equal shares where the output is the bottleneck; any number of inputs. */
 #include "clauses.h"
+#include "core/child.h"
 
 enum { MANY = 200 }; /* more than a select takes in one piece */
 
@@ -170,6 +171,12 @@ TEST(a_reader_that_leaves_closes_every_input)
     free_ins(3);
 }
 
+/* The stage that was started first does, in a pipeline that is watched. */
+static bool waits_for_input(weir_pipeline *p)
+{
+    return (weir__load_rlx(&p->rooms.first->desks->blocked_in) & 1) != 0;
+}
+
 TEST(a_merge_that_sleeps_on_many_ends_with_the_context)
 {
     for (int sorted = 0; sorted < 2; sorted++) {
@@ -178,16 +185,65 @@ TEST(a_merge_that_sleeps_on_many_ends_with_the_context)
         weir_close(ins[0]);
         REQUIRE(weir_chan_make(&out, 1) == 0);
         weir_pipeline_init(&p, NULL);
+        weir_pipeline_watch(&p, NULL);
         if (sorted)
             CHECK_INT(weir_merge_sorted(&p, ins, MANY, out, NULL, NULL, NULL), 0);
         else
             CHECK_INT(weir_merge(&p, ins, MANY, out, NULL), 0);
-        dawdle(1000);
+        EVENTUALLY(waits_for_input(&p));
         weir_ctx_cancel(weir_pipeline_ctx(&p), 0);
         CHECK_INT(weir_pipeline_wait(&p), ECANCELED);
+        weir_pipeline_unwatch(&p);
         weir_chan_free(&out);
         free_ins(MANY);
     }
+}
+
+TEST(a_merge_counts_what_is_there_and_what_it_has_waited_for)
+{
+    const int v = 0;
+    weir_pipeline p;
+    weir_progress all;
+    weir_stage_progress s;
+    open_ins(2, 1);
+    REQUIRE(weir_chan_make(&out, 4) == 0);
+    weir_pipeline_init(&p, NULL);
+    weir_pipeline_watch(&p, NULL);
+    CHECK_INT(weir_send(NULL, ins[0], &v), 0);
+    CHECK_INT(weir_merge(&p, ins, 2, out, NULL), 0);
+    EVENTUALLY(waits_for_input(&p)); /* it has found no second one */
+    CHECK_INT(weir_pipeline_progress(&p, &all, &s, 1), 0);
+    CHECK(s.in == 1 && s.out == 1);
+    CHECK_INT(weir_send(NULL, ins[1], &v), 0);
+    EVENTUALLY(weir_len(out) == 2);
+    weir_close(ins[0]);
+    weir_close(ins[1]);
+    CHECK_INT(weir_pipeline_wait(&p), 0);
+    CHECK_INT(weir_pipeline_progress(&p, &all, &s, 1), 0);
+    CHECK(s.in == 2 && s.out == 2 && all.done == 2);
+    weir_pipeline_unwatch(&p);
+    weir_chan_free(&out);
+    free_ins(2);
+}
+
+/* In a child process: what the parent has made has neither ended nor anything to give. */
+static int merges_what_it_has_inherited(void)
+{
+    weir_pipeline p;
+    alarm(20); /* if it hangs */
+    weir_pipeline_init(&p, NULL);
+    if (weir_chan_make(&out, 1) != 0 || weir_merge(&p, ins, 2, out, NULL) != 0)
+        return 1;
+    return weir_pipeline_wait(&p) == ENOTRECOVERABLE ? FINE : 2;
+}
+
+TEST(an_input_that_fails_fails_the_merge)
+{
+    if (TEST_SANITIZED)
+        SKIP("thread sanitizer has no threads in a child of threads");
+    open_ins(2, 1);
+    CHECK_INT(in_child(merges_what_it_has_inherited), FINE);
+    free_ins(2);
 }
 
 /* ---- in order ---- */

@@ -120,7 +120,7 @@ static int work(weir_ctx *ctx, void *arg, const void *in, void *out)
 
 TEST(a_keyed_map_keeps_the_order_of_each_key)
 {
-    for (unsigned workers = 1; workers <= 2 + (unsigned)test_wide(3); workers += 2) {
+    for (unsigned workers = 0; workers <= 2 + (unsigned)test_wide(3); workers += workers == 0 ? 1 : 2) {
         weir_stage_opt opt = {.workers = workers, .queue = 3};
         struct items s;
         struct shelf shelf;
@@ -133,7 +133,7 @@ TEST(a_keyed_map_keeps_the_order_of_each_key)
         REQUIRE(weir_chan_make(&in, 2) == 0 && weir_chan_make(&out, 2) == 0);
         weir_pipeline_init(&p, NULL);
         CHECK_INT(weir_generate(&p, in, make_item, &s, NULL), 0);
-        CHECK_INT(weir_map_keyed(&p, in, out, &by_key, work, NULL, &opt), 0);
+        CHECK_INT(weir_map_keyed(&p, in, out, &by_key, work, NULL, workers == 0 ? NULL : &opt), 0);
         CHECK_INT(weir_sink(&p, out, put_on_shelf, &shelf, NULL), 0);
         CHECK_INT(weir_pipeline_wait(&p), 0);
         CHECK_INT(shelf.count, s.end);
@@ -146,8 +146,8 @@ TEST(a_keyed_map_keeps_the_order_of_each_key)
 TEST(what_makes_no_sense_is_refused)
 {
     weir_stage_opt ordered = {.workers = 2, .ordered = true}, two = {.workers = 2},
-                   endless = {.workers = 2, .queue = SIZE_MAX / 2};
-    for (int what = 0; what < 4; what++) {
+                   endless = {.workers = 2, .queue = SIZE_MAX / 2}, none = {.on_error = 3, .queue = SIZE_MAX / 2};
+    for (int what = 0; what < 6; what++) {
         item_chan in, out;
         weir_spsc(struct item) line;
         weir_pipeline p;
@@ -158,9 +158,13 @@ TEST(what_makes_no_sense_is_refused)
         case 0: rc = weir_partition(&p, in, &out, 0, &by_key, NULL); break;
         case 1: rc = weir_map_keyed(&p, in, out, &by_key, work, NULL, &ordered); break;
         case 2: rc = weir_map_keyed(&p, in, line, &by_key, work, NULL, &two); break;
+        case 3: rc = weir_partition(&p, in, &out, (size_t)UINT32_MAX + 1, &by_key, NULL); break;
+        case 4:
+            rc = weir_map_keyed(&p, in, out, &by_key, work, NULL, &none);
+            break; /* there is no such policy: no queues either */
         default: rc = weir_map_keyed(&p, in, out, &by_key, work, NULL, &endless); break;
         }
-        CHECK_INT(rc, what < 3 ? EINVAL : EOVERFLOW);
+        CHECK_INT(rc, what < 5 ? EINVAL : EOVERFLOW);
         CHECK_INT(weir_pipeline_wait(&p), rc);
         weir_chan_free(&in);
         weir_chan_free(&out);

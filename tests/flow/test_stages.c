@@ -292,6 +292,35 @@ TEST(a_sink_with_workers_takes_every_value_once)
     weir_chan_free(&in);
 }
 
+struct shared {
+    int next, end; /* next: atomic */
+};
+static int count_together(weir_ctx *ctx, void *arg, void *value)
+{
+    struct shared *s = (struct shared *)arg;
+    const int v = __atomic_fetch_add(&s->next, 1, __ATOMIC_RELAXED);
+    (void)ctx;
+    memcpy(value, &v, sizeof v);
+    return v >= s->end ? EPIPE : 0;
+}
+
+/* Nothing comes in that a generator's workers could keep the order of, and nothing goes out of a sink's. */
+TEST(at_either_end_of_a_pipeline_there_is_no_order_to_keep)
+{
+    struct shared s = {0, 1000};
+    int64_t sum = 0;
+    weir_stage_opt ordered = {.workers = 3, .ordered = true};
+    int_chan in;
+    weir_pipeline p;
+    REQUIRE(weir_chan_make(&in, 4) == 0);
+    weir_pipeline_init(&p, NULL);
+    CHECK_INT(weir_generate(&p, in, count_together, &s, &ordered), 0);
+    CHECK_INT(weir_sink(&p, in, add_up, &sum, &ordered), 0);
+    CHECK_INT(weir_pipeline_wait(&p), 0);
+    CHECK_INT(sum, 999 * 1000 / 2);
+    weir_chan_free(&in);
+}
+
 /* A NULL handle is a channel on which nothing ever happens: a stage on it stays until the pipeline ends. */
 TEST(a_stage_on_a_null_channel_stays_until_the_context_ends)
 {

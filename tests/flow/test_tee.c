@@ -146,15 +146,54 @@ TEST(a_reader_that_leaves_does_not_end_the_others)
     }
 }
 
-TEST(no_output_is_misuse)
+static weir_stage_progress progress_of(weir_pipeline *p)
 {
+    weir_progress all;
+    weir_stage_progress s;
+    CHECK_INT(weir_pipeline_progress(p, &all, &s, 1), 0);
+    return s;
+}
+
+TEST(each_copy_that_goes_out_is_counted_and_none_is_dropped_where_nobody_said_so)
+{
+    weir_tee_side sides[2];
     int_chan in;
     weir_pipeline p;
+    int v;
+    memset(sides, 0, sizeof sides);
+    open_outs(2, 1);
     REQUIRE(weir_chan_make(&in, 2) == 0);
     weir_pipeline_init(&p, NULL);
-    CHECK_INT(weir_tee(&p, in, outs, 0, NULL, NULL), EINVAL);
-    CHECK_INT(weir_pipeline_wait(&p), EINVAL);
+    weir_pipeline_watch(&p, NULL);
+    for (v = 0; v < 2; v++)
+        CHECK_INT(weir_send(NULL, in, &v), 0);
+    CHECK_INT(weir_tee(&p, in, outs, 2, sides, NULL), 0);
+    EVENTUALLY((weir__load_rlx(&p.rooms.first->desks->blocked_out) & 1) != 0); /* both outputs have the first value */
+    CHECK_INT(progress_of(&p).in, 2);
+    CHECK_INT(progress_of(&p).out, 2);
+    CHECK_INT(weir_recv(NULL, outs[1], &v), 0);
+    EVENTUALLY(progress_of(&p).out == 3);
+    weir_ctx_cancel(weir_pipeline_ctx(&p), 0); /* while the first has no room */
+    CHECK_INT(weir_pipeline_wait(&p), ECANCELED);
+    CHECK_INT(progress_of(&p).out, 3);
+    CHECK_INT(progress_of(&p).abandoned, 1);
+    CHECK_INT(weir_tee_dropped(&sides[0]) + weir_tee_dropped(&sides[1]), 0);
+    weir_pipeline_unwatch(&p);
+    close_outs();
     weir_chan_free(&in);
+}
+
+TEST(no_output_and_too_many_are_misuse)
+{
+    for (int many = 0; many <= 1; many++) {
+        int_chan in;
+        weir_pipeline p;
+        REQUIRE(weir_chan_make(&in, 2) == 0);
+        weir_pipeline_init(&p, NULL);
+        CHECK_INT(weir_tee(&p, in, outs, many == 1 ? (size_t)UINT32_MAX + 1 : 0, NULL, NULL), EINVAL);
+        CHECK_INT(weir_pipeline_wait(&p), EINVAL);
+        weir_chan_free(&in);
+    }
 }
 
 /* The clauses: two outputs; a value is drained when it has come out of the first. */
