@@ -7826,7 +7826,7 @@ WEIR_INLINE int weir__batch_body(weir__desk *desk, weir_ctx *ctx, weir__port in,
         int rc = weir__batch_recv(desk, ctx, in, b);
         if (WEIR_LIKELY(rc == 0)) {
             rc = weir__batch_add(desk, ctx, in, out, b);
-        } else if (rc == ETIMEDOUT && b->n > 0 && weir_ctx_err(ctx) == 0) {
+        } else if (rc == ETIMEDOUT && weir_ctx_err(ctx) == 0) { /* not the context's time: the batch's */
             b->now = weir__clock_now(b->rules.clock);
             rc = b->now >= b->due ? weir__batch_send(desk, ctx, out, b) : 0;
         } else {
@@ -17910,7 +17910,7 @@ static int weir__windows_close_below(const weir__windows_run *r, int64_t low)
     w->begun = true;
     while (w->low < low && w->open > 0 && rc == 0)
         rc = weir__windows_close(r, w->low++);
-    if (w->low < low && rc == 0)
+    if (w->low < low)
         w->low = low;
     return rc;
 }
@@ -17985,17 +17985,15 @@ static int weir__windows_take(const weir__windows_run *r, const void *value, boo
     return rc;
 }
 
-/* Waits for the next value; by arrival, at most until the next window ends. */
+/* Waits for the next value; by arrival, at most until the next window ends. That is the lowest: it has not ended, so it has whatever has come for a
+ * later one. */
 static int weir__windows_recv(const weir__windows_run *r, void *value)
 {
     weir__windows *w = r->w;
-    int64_t number = w->low;
     weir_ns until;
     if (w->rules.count != 0 || w->rules.stamp != NULL || w->open == 0)
         return weir__desk_recv(r->desk, r->ctx, r->f->in, value);
-    while (w->span[weir__windows_slot(w, number)].values == 0)
-        number++;
-    until = w->span[weir__windows_slot(w, number)].end;
+    until = w->span[weir__windows_slot(w, w->low)].end;
     if (w->rules.clock != NULL)
         until = weir_time_add(weir_now(), until - w->clock);
     return weir__desk_recv_until(r->desk, r->ctx, r->f->in, value, until);
@@ -18013,7 +18011,7 @@ static int weir__windows_stage(weir__desk *desk, weir_ctx *ctx, weir__flow *f, u
             rc = weir__windows_take(&r, from, &own);
             if (WEIR_UNLIKELY(rc != 0) && own)
                 rc = weir__desk_failed(desk, ctx, rc, from);
-        } else if (rc == ETIMEDOUT && r.w->open > 0 && weir_ctx_err(ctx) == 0) {
+        } else if (rc == ETIMEDOUT && weir_ctx_err(ctx) == 0) { /* not the context's time: a window's */
             rc = weir__windows_tick(&r);
         } else {
             const int64_t all = r.w->low + r.w->slots;
@@ -18114,6 +18112,7 @@ static uint64_t weir__desk_outcomes(const weir__desk *d, weir_stage_progress *s)
 
 WEIR_API void weir__room_read(weir__room *room, weir_clock *clock, weir_stage_progress *s)
 {
+    weir_ns waited, whole;
     memset(s, 0, sizeof *s);
     s->name = room->name;
     s->workers = room->workers;
@@ -18126,11 +18125,12 @@ WEIR_API void weir__room_read(weir__room *room, weir_clock *clock, weir_stage_pr
         s->waited_out += weir__stopwatch_read(&d->blocked_out, now);
         s->lived += weir__stopwatch_read(&d->life, now);
     }
-    if (s->lived > 0) {
-        s->blocked_in = (double)s->waited_in / (double)s->lived;
-        s->blocked_out = (double)s->waited_out / (double)s->lived;
-        s->works = 1 - s->blocked_in - s->blocked_out;
-        s->works = s->works < 0 ? 0 : s->works; /* the clock has gone on between the readings */
+    waited = s->waited_in + s->waited_out;
+    whole = s->lived > waited ? s->lived : waited; /* less: the clock has gone on between the readings */
+    if (whole > 0) {
+        s->blocked_in = (double)s->waited_in / (double)whole;
+        s->blocked_out = (double)s->waited_out / (double)whole;
+        s->works = (double)(whole - waited) / (double)whole;
     }
 }
 
@@ -18294,7 +18294,7 @@ static void weir__line_time(weir__text *t, weir_ns time)
 /* Whole, from 10 on; below with a digit behind the point. */
 static void weir__line_rate(weir__text *t, double rate)
 {
-    const uint64_t tenths = rate < 1e18 ? (uint64_t)(rate * 10 + 0.5) : UINT64_MAX;
+    const uint64_t tenths = (uint64_t)((rate < 1e18 ? rate : 1e18) * 10 + 0.5);
     weir__text_u64(t, tenths < 100 ? tenths / 10 : (tenths + 5) / 10);
     if (tenths < 100 && tenths % 10 != 0) {
         weir__text_put(t, ".", 1);
@@ -18368,8 +18368,7 @@ static void weir__bar_draw(weir__bar *b, bool last)
     char line[512], blanks[512];
     weir_progress progress;
     size_t length, gone;
-    if (weir_pipeline_progress(b->pipeline, &progress, NULL, 0) != 0)
-        return;
+    (void)weir_pipeline_progress(b->pipeline, &progress, NULL, 0); /* it is watched until the bar has ended */
     (void)weir_progress_line(line, sizeof line, &progress, &b->opt);
     length = strlen(line);
     gone = b->opt.style == WEIR_BAR_TERMINAL && b->shown > length ? b->shown - length : 0;
@@ -18493,14 +18492,13 @@ static int weir__stage_metric_write(weir_prometheus *w, size_t metric, size_t wh
     }
 }
 
-/* A metric of one stage. */
-static int weir__stage_metric_put(weir_prometheus *w, size_t metric, const char *pipeline, size_t number,
-                                  const weir_stage_progress *s)
+/* A metric of one stage. Its family has been begun, and the labels are names: there is nothing to refuse. */
+static void weir__stage_metric_put(weir_prometheus *w, size_t metric, const char *pipeline, size_t number,
+                                   const weir_stage_progress *s)
 {
     const weir__stage_metric *m = &weir__stage_metrics[metric];
     weir_label labels[4];
     char digits[24];
-    int rc = 0;
     snprintf(digits, sizeof digits, "%zu", number);
     labels[0].name = "pipeline";
     labels[0].value = pipeline;
@@ -18509,19 +18507,20 @@ static int weir__stage_metric_put(weir_prometheus *w, size_t metric, const char 
     labels[2].name = "number";
     labels[2].value = digits;
     labels[3].name = m->label;
-    for (size_t i = 0; i < 3 && rc == 0 && (i == 0 || m->values[i] != NULL); i++) {
+    for (size_t i = 0; i < 3 && (i == 0 || m->values[i] != NULL); i++) {
         labels[3].value = m->values[i];
-        rc = weir__stage_metric_write(w, metric, i, labels, m->label == NULL ? 3 : 4, s);
+        (void)weir__stage_metric_write(w, metric, i, labels, m->label == NULL ? 3 : 4, s);
     }
-    return rc;
 }
 
 WEIR_API int weir_prometheus_pipelines(weir_prometheus *w, const weir_named_pipeline *pipelines, size_t n)
 {
     for (size_t metric = 0; metric < WEIR__STAGE_METRICS; metric++) {
         const weir__stage_metric *m = &weir__stage_metrics[metric];
-        int rc = weir_prometheus_family(w, m->name, m->help, m->type);
-        for (size_t i = 0; i < n && rc == 0; i++) {
+        const int rc = weir_prometheus_family(w, m->name, m->help, m->type);
+        if (rc != 0)
+            return rc;
+        for (size_t i = 0; i < n; i++) {
             weir__rooms *rooms = &pipelines[i].pipeline->rooms;
             weir__room *room, *last;
             size_t number = 0;
@@ -18529,17 +18528,15 @@ WEIR_API int weir_prometheus_pipelines(weir_prometheus *w, const weir_named_pipe
             room = rooms->watched ? rooms->first : NULL;
             last = rooms->last; /* up to here the list does not change any more */
             weir__lock_release(&rooms->lock);
-            for (; room != NULL && rc == 0; room = room == last ? NULL : room->next) {
+            for (; room != NULL; room = room == last ? NULL : room->next) {
                 weir_stage_progress s;
                 weir__room_read(room, rooms->watch.clock, &s);
                 weir__lock_take(&rooms->lock);
                 s.queue = room->queue == NULL ? 0 : weir__chan_len(room->queue);
                 weir__lock_release(&rooms->lock);
-                rc = weir__stage_metric_put(w, metric, pipelines[i].name, number++, &s);
+                weir__stage_metric_put(w, metric, pipelines[i].name, number++, &s);
             }
         }
-        if (rc != 0)
-            return rc;
     }
     return 0;
 }
