@@ -137,8 +137,9 @@ ask_model() # INCLUDE FILE SECONDS BOUNDS
 }
 build_test() # INCLUDE TEST LINE
 {
+    case $2 in *_memory) sees=-fsanitize=address ;; *) sees= ;; esac # a word too few or too many
     # shellcheck disable=SC2046 # a list
-    $CC -std=c11 -O0 -w -DWEIR_STATIC= $(rings "$3") -I"$1/include" -Itests -include tests/mutate/weaker.h -pthread "tests/$2.c" -o "$1/test"
+    $CC -std=c11 -O0 -w $sees -DWEIR_STATIC= $(rings "$3") -I"$1/include" -Itests -include tests/mutate/weaker.h -pthread "tests/$2.c" -o "$1/test"
 }
 # How long a test may take before it hangs: a few times as long as without the change, on this machine.
 limit() # TEST
