@@ -1,6 +1,8 @@
 /* tests/task/test_group.c: the first error, the limit, waiting for a place, joining, refused threads, runners. The behaviours that the
  * tests of Go's x/sync/errgroup check are among them.
  */
+static void yields(void);
+#define WEIR_CPU_YIELD() yields()
 #include "../faults/failing.h"
 #include "../sync/printed.h"
 
@@ -314,6 +316,52 @@ TEST(without_a_limit_all_run_at_once)
     none_left();
 }
 
+/* More tasks than the queue between go and the threads has room for, before any thread has begun: they stand before the roll. */
+static __thread int *yielded; /* atomic */
+static void yields(void)
+{
+    if (yielded != NULL)
+        __atomic_add_fetch(yielded, 1, __ATOMIC_SEQ_CST);
+    sched_yield();
+}
+
+enum { CROWD = WEIR__GROUP_QUEUE + 8 };
+struct crowd {
+    weir_group g;
+    int runs[CROWD], yielded; /* atomic */
+};
+static int counts_itself(weir_ctx *ctx, void *arg)
+{
+    (void)ctx;
+    __atomic_add_fetch((int *)arg, 1, __ATOMIC_SEQ_CST);
+    return 0;
+}
+static void all_go(void *arg)
+{
+    struct crowd *c = (struct crowd *)arg;
+    yielded = &c->yielded;
+    for (int i = 0; i < CROWD; i++)
+        CHECK_INT(weir_group_go(NULL, &c->g, counts_itself, &c->runs[i]), 0);
+}
+TEST(go_waits_when_none_of_many_threads_has_begun)
+{
+    static struct crowd c;
+    memset(&c, 0, sizeof c);
+    weir_group_init(&c.g, NULL, NULL);
+    weir__lock_take(&weir__roll.lock);
+    struct test_team *team = test_start(1, all_go, &c, 0);
+    EVENTUALLY(__atomic_load_n(&c.yielded, __ATOMIC_SEQ_CST) > 0);
+    CHECK_INT(__atomic_load_n(&threads_kept, __ATOMIC_SEQ_CST), WEIR__GROUP_QUEUE + 1);
+    weir__lock_release(&weir__roll.lock);
+    test_join(team);
+    CHECK_INT(weir_group_wait(&c.g), 0);
+    for (int i = 0; i < CROWD; i++)
+        CHECK_INT(c.runs[i], 1);
+    weir_group_free(&c.g);
+    none_left();
+    CHECK_INT(allocations, 0);
+}
+
 static void goes_often(void *arg)
 {
     for (long i = test_rounds(3000); i > 0; i--)
@@ -438,6 +486,119 @@ TEST(on_a_runner_every_accepted_task_runs_once_and_no_refused_one_does)
         weir_chan_free(&pool.calls);
     }
     CHECK_INT(weir_thread_count(), 0);
+}
+
+/* ---- a runner that keeps what it is told until it is asked ---- */
+
+enum { KEPT = 5 * WEIR__GROUP_QUEUE };
+static struct keeper {
+    weir_runner runner;
+    struct call calls[KEPT];
+    int kept, called;
+} keeper;
+static int order[KEPT], ordered;
+
+static int keeps(weir_runner *runner, weir_ctx *ctx, void (*fn)(void *arg), void *arg)
+{
+    (void)runner;
+    (void)ctx;
+    keeper.calls[keeper.kept].fn = fn;
+    keeper.calls[keeper.kept++].arg = arg;
+    return 0;
+}
+static void call_kept(int n)
+{
+    for (; n > 0; n--, keeper.called++)
+        keeper.calls[keeper.called].fn(keeper.calls[keeper.called].arg);
+}
+static void begin_kept(weir_group *g)
+{
+    static weir_group_opt opt;
+    memset(&keeper, 0, sizeof keeper);
+    keeper.runner.run = keeps;
+    opt.runner = &keeper.runner;
+    ordered = 0;
+    weir_group_init(g, NULL, &opt);
+}
+static int takes_its_turn(weir_ctx *ctx, void *arg)
+{
+    (void)ctx;
+    order[ordered++] = *(int *)arg;
+    return 0;
+}
+static int takes_another(weir_ctx *ctx, void *arg)
+{
+    return takes_its_turn(ctx, arg);
+}
+
+/* It may have one thread, which is the one that starts them. */
+TEST(a_runner_that_is_behind_keeps_nobody_waiting_and_no_task_from_its_turn)
+{
+    weir_group g;
+    int number[KEPT];
+    begin_kept(&g);
+    for (int round = 0; round < 2; round++) { /* after the first the memory is gone */
+        keeper.kept = keeper.called = ordered = 0;
+        for (int i = 0; i < KEPT; i++) {
+            number[i] = i;
+            CHECK_INT(weir_group_try_go(&g, takes_its_turn, &number[i]), 0);
+            if (i < WEIR__GROUP_QUEUE / 2)
+                call_kept(1); /* the queue begins somewhere */
+        }
+        CHECK_INT(allocations, 1);
+        call_kept(keeper.kept - keeper.called);
+        CHECK_INT(ordered, KEPT);
+        for (int i = 0; i < KEPT; i++)
+            CHECK_INT(order[i], i);
+        CHECK_INT(weir_group_wait(&g), 0);
+        CHECK_INT(allocations, 0);
+    }
+    weir_group_free(&g);
+}
+
+TEST(without_memory_for_a_runner_that_is_behind_a_task_is_refused)
+{
+    weir_group g;
+    int number[WEIR__GROUP_QUEUE + 1];
+    begin_kept(&g);
+    fail_allocation = 0;
+    for (int i = 0; i <= WEIR__GROUP_QUEUE; i++) {
+        number[i] = i;
+        CHECK_INT(weir_group_go(NULL, &g, takes_its_turn, &number[i]), i < WEIR__GROUP_QUEUE ? 0 : ENOMEM);
+    }
+    CHECK_INT(keeper.kept, WEIR__GROUP_QUEUE);
+    call_kept(1);
+    CHECK_INT(weir_group_go(NULL, &g, takes_its_turn, &number[WEIR__GROUP_QUEUE]), 0);
+    fail_allocation = -1;
+    call_kept(WEIR__GROUP_QUEUE);
+    CHECK_INT(weir_group_wait(&g), 0);
+    for (int i = 0; i <= WEIR__GROUP_QUEUE; i++)
+        CHECK_INT(order[i], i);
+    weir_group_free(&g);
+}
+
+/* The first call has two other tasks accepted before it is refused. */
+static int numbers[] = {0, 1};
+static int keeps_all_but_the_first(weir_runner *runner, weir_ctx *ctx, void (*fn)(void *arg), void *arg)
+{
+    weir_group *g = (weir_group *)arg;
+    runner->run = keeps;
+    (void)fn;
+    CHECK_INT(weir_group_go(ctx, g, takes_its_turn, &numbers[1]), 0);
+    CHECK_INT(weir_group_go(ctx, g, takes_another, &numbers[0]), 0);
+    return EAGAIN;
+}
+TEST(a_refused_task_is_taken_from_among_others_that_are_like_it)
+{
+    weir_group g;
+    begin_kept(&g);
+    keeper.runner.run = keeps_all_but_the_first;
+    CHECK_INT(weir_group_go(NULL, &g, takes_its_turn, &numbers[0]), EAGAIN);
+    CHECK_INT(keeper.kept, 2);
+    call_kept(2);
+    CHECK(ordered == 2 && order[0] == 1 && order[1] == 0);
+    CHECK_INT(weir_group_wait(&g), 0);
+    weir_group_free(&g);
 }
 
 TEST(a_group_that_is_freed_has_left_its_parent)
