@@ -39,7 +39,7 @@ static int waiting(const char *key)
 {
     int n = 0;
     weir__lock_take(&flight.lock);
-    weir__single_run *run = weir__single_find(&flight, key, strlen(key));
+    weir__single_run *run = weir__single_find(&flight, key, key == NULL ? 0 : strlen(key));
     for (weir__waiter *w = run == NULL ? NULL : run->others.first; w != NULL; w = w->next)
         n++;
     n = run == NULL ? -1 : n;
@@ -143,6 +143,65 @@ TEST(one_who_waits_gives_up_alone)
     CHECK(a.rc == 0 && b.rc == 0 && b.value == a.value);
     CHECK_INT(runs, 1);
     weir_ctx_free(&ctx);
+}
+
+/* What a context's end has called stands until it may go on, and with it whoever has found that the time is over. */
+static int standing, may_go; /* atomic */
+static void stands(void *arg)
+{
+    (void)arg;
+    __atomic_store_n(&standing, 1, __ATOMIC_SEQ_CST);
+    while (!__atomic_load_n(&may_go, __ATOMIC_SEQ_CST))
+        sched_yield();
+}
+TEST(one_who_has_given_up_and_has_not_left_yet_is_told_nothing)
+{
+    struct asker a, late;
+    weir_ctx ctx;
+    weir_ctx_hook hook;
+    begin();
+    standing = may_go = 0;
+    start(&a, "k", NULL);
+    weir_ctx_init_timeout(&ctx, NULL, WEIR_MS(1));
+    CHECK_INT(weir_ctx_on_cancel(&ctx, &hook, stands, NULL), 0);
+    start(&late, "k", &ctx);
+    EVENTUALLY(__atomic_load_n(&standing, __ATOMIC_SEQ_CST));
+    CHECK_INT(waiting("k"), 1);
+    open_it();
+    test_join(a.team);
+    CHECK(a.rc == 0 && !a.shared);
+    __atomic_store_n(&may_go, 1, __ATOMIC_SEQ_CST);
+    test_join(late.team);
+    CHECK_INT(late.rc, ETIMEDOUT);
+    CHECK_INT(late.value, -1);
+    weir_ctx_free(&ctx);
+}
+
+static int waits_for_the_gate(weir_ctx *ctx, void *arg, void *value)
+{
+    (void)ctx;
+    (void)arg;
+    CHECK(value == NULL);
+    __atomic_add_fetch(&runs, 1, __ATOMIC_SEQ_CST);
+    while (!__atomic_load_n(&open_gate, __ATOMIC_ACQUIRE))
+        sched_yield();
+    return 0;
+}
+static void asks_for_nothing(void *arg)
+{
+    bool *shared = (bool *)arg;
+    CHECK_INT(weir_single_do(NULL, &flight, NULL, 0, waits_for_the_gate, NULL, NULL, 0, shared), 0);
+}
+TEST(an_empty_key_and_no_value_are_shared_as_others)
+{
+    bool shared[2] = {false, false};
+    begin();
+    struct test_team *team = test_start(2, asks_for_nothing, shared, sizeof shared[0]);
+    EVENTUALLY(waiting(NULL) == 1);
+    open_it();
+    test_join(team);
+    CHECK(shared[0] && shared[1]);
+    CHECK_INT(runs, 1);
 }
 
 TEST(when_the_context_of_the_one_who_runs_it_ends_another_runs_it_anew)

@@ -190,7 +190,7 @@ WEIR_API int weir__future_get(weir_ctx *ctx, weir__chan *c, void *value, weir_ns
     if (c == NULL || !weir__promise_done(c)) { /* NULL: never */
         weir__op op = {WEIR__OP_RECV, NULL, NULL, {NULL, 0}};
         const int rc = weir__op_wait(ctx, c, &op, deadline);
-        if (rc != 0 || c == NULL)
+        if (rc != 0)
             return rc;
     }
     (void)weir__promise_take(c, value);
