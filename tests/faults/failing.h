@@ -2,6 +2,7 @@
  *
  *   fail_allocation = k, fail_thread = k     so many more succeed, then all fail; -1: none fails
  *   fail_thread_first                        is called by the next thread whose start is refused, before it is told
+ *   allocate_first                           is called by the next thread that allocates, before it does
  *   allocations                              how many blocks there are
  *   threads_kept                             how many threads have been started, and neither joined nor detached
  */
@@ -32,11 +33,14 @@ static void counted_detach(pthread_t thread);
 
 static int allocations, fail_allocation = -1;
 static int fail_thread = -1, threads_kept;
-static void (*fail_thread_first)(void);
+static void (*fail_thread_first)(void), (*allocate_first)(void);
 
 static void *counting_alloc(size_t align, size_t size)
 {
+    void (*first)(void) = __atomic_exchange_n(&allocate_first, NULL, __ATOMIC_RELAXED);
     void *memory;
+    if (first != NULL)
+        first();
     if (fail_allocation == 0)
         return NULL;
     if (fail_allocation > 0)

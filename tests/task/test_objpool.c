@@ -1,4 +1,5 @@
 /* tests/task/test_objpool.c: every object to one at a time, none lost, however threads get, put, exchange and end; hooks, growth, exhaustion. */
+#include "../core/before.h"
 #include "../faults/failing.h"
 
 struct thing {
@@ -226,6 +227,115 @@ TEST(no_object_is_given_to_two_and_none_is_lost)
     run_users(4, 3, 0);
     run_users(test_wide(6) + 2, 50, 2); /* more threads than seats */
     run_users(3, 1, 1);
+}
+
+/* ---- moments: between a look and what follows, another thread is faster ---- */
+
+static weir_objpool *moment;
+static struct thing *taken[100];
+static int takes; /* how many objects the other thread gets */
+
+static void gets(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < takes; i++)
+        CHECK_INT(weir_objpool_get(moment, &taken[i]), 0);
+}
+static void another_gets(void)
+{
+    test_threads(1, gets, NULL, 0);
+}
+static void another_gets_before(void *word)
+{
+    (void)word;
+    another_gets();
+}
+
+TEST(the_object_that_lies_apart_goes_to_a_thief_and_not_to_its_owner)
+{
+    weir_objpool pool;
+    struct thing *own, *first;
+    REQUIRE(weir_objpool_init(&pool, sizeof(struct thing), 2, NULL) == 0);
+    CHECK_INT(weir_objpool_get(&pool, &first), 0);
+    weir_objpool_put(&pool, first);
+    moment = &pool;
+    takes = 1;
+    before_word = &pool.seat[0].hot;
+    before_store = another_gets_before;
+    CHECK_INT(weir_objpool_get(&pool, &own), 0);
+    CHECK(before_store == NULL && taken[0] == first);
+    CHECK(own != first);
+    CHECK_INT(weir_objpool_high_water(&pool), 2);
+    weir_objpool_free(&pool);
+}
+
+/* The owner has seen that its seat is full, and gives half of it to all; a thief has emptied it by then. */
+TEST(a_full_seat_that_is_emptied_has_none_to_give_away)
+{
+    enum { FULL = WEIR__SEAT_ROOM + 1 };
+    weir_objpool pool;
+    struct thing *t[FULL + 1], *again = NULL;
+    REQUIRE(weir_objpool_init(&pool, sizeof(struct thing), FULL + 1, NULL) == 0);
+    for (int i = 0; i <= FULL; i++)
+        REQUIRE(weir_objpool_get(&pool, &t[i]) == 0);
+    for (int i = 0; i < FULL; i++)
+        weir_objpool_put(&pool, t[i]);
+    moment = &pool;
+    takes = FULL;
+    before_word = &pool.seat[0].bottom;
+    before_store = another_gets_before;
+    weir_objpool_put(&pool, t[FULL]);
+    CHECK(before_store == NULL);
+    CHECK_INT(weir_objpool_get(&pool, &again), 0);
+    CHECK(again == t[FULL]);
+    CHECK_INT(weir_objpool_get(&pool, &again), EAGAIN); /* the thief has the others, each once */
+    for (int i = 0; i < FULL; i++)
+        for (int j = 0; j < i; j++)
+            CHECK(taken[i] != taken[j]);
+    weir_objpool_free(&pool);
+}
+
+/* Seats are looked at some at a time; what is found among the first is not left for what the next have. */
+static void puts_one(void *arg)
+{
+    weir_objpool_put(moment, *(struct thing **)arg);
+}
+TEST(objects_are_taken_from_many_seats_and_each_is_found)
+{
+    enum { MANY = 3 * WEIR__SEAT_BATCH };
+    weir_objpool pool;
+    struct thing *t[MANY], *got = NULL;
+    REQUIRE(weir_objpool_init(&pool, sizeof(struct thing), MANY + 1, NULL) == 0);
+    moment = &pool;
+    for (int i = 0; i < MANY; i++)
+        REQUIRE(weir_objpool_get(&pool, &t[i]) == 0);
+    for (int i = 0; i < MANY; i++)
+        test_threads(1, puts_one, &t[i], 0); /* each into a seat of its own */
+    for (int i = 0; i < MANY; i++) {
+        CHECK_INT(weir_objpool_get(&pool, &got), 0);
+        CHECK(got == t[i]);
+    }
+    CHECK_INT(weir_objpool_high_water(&pool), MANY);
+    weir_objpool_free(&pool);
+}
+
+TEST(memory_for_an_object_that_another_thread_is_faster_with_is_used_or_freed)
+{
+    for (uint32_t max = 2; max <= 3; max++) {
+        weir_objpool pool;
+        const weir_objpool_opt opt = {.max = max};
+        struct thing *first, *own = NULL;
+        REQUIRE(weir_objpool_init(&pool, sizeof(struct thing), 1, &opt) == 0);
+        CHECK_INT(weir_objpool_get(&pool, &first), 0);
+        moment = &pool;
+        takes = 1;
+        allocate_first = another_gets;
+        CHECK_INT(weir_objpool_get(&pool, &own), max == 2 ? EAGAIN : 0);
+        CHECK(allocate_first == NULL && own != taken[0]);
+        CHECK_INT(allocations, 2 + max - 1);
+        weir_objpool_free(&pool);
+        CHECK_INT(allocations, 0);
+    }
 }
 
 /* One gets, the other puts: objects wander from seat to seat. */

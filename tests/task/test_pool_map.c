@@ -1,4 +1,5 @@
 /* tests/task/test_pool_map.c: an array in parallel: every element once, in its place; failures, contexts, a pool that cannot help. */
+#include "../core/before.h"
 #include "../faults/failing.h"
 #include "pool.h"
 
@@ -73,6 +74,47 @@ TEST(a_failure_is_told_with_its_place_and_the_rest_left_out)
         }
     }
     CHECK(worked < MANY);
+    CHECK(weir_pool_map(NULL, &pool, squares, &from, in, out, MANY, NULL) >=
+          from); /* not everybody wants to know which */
+    CHECK_INT(weir_pool_free(&pool), 0);
+}
+
+/* Both elements fail, in two threads, and one writes that down while the other is about to. */
+static struct both {
+    int inside, late, other_may; /* atomic, but late: which element is held up */
+} both;
+static void lets_the_other_fail(void *word)
+{
+    __atomic_store_n(&both.other_may, 1, __ATOMIC_SEQ_CST);
+    EVENTUALLY(__atomic_load_n((uint64_t *)word, __ATOMIC_SEQ_CST) != WEIR__MAP_NONE);
+}
+static int fails(weir_ctx *ctx, void *arg, const void *from, void *to)
+{
+    const int i = *(const int *)from;
+    (void)ctx;
+    (void)arg;
+    (void)to;
+    __atomic_add_fetch(&both.inside, 1, __ATOMIC_SEQ_CST);
+    EVENTUALLY(__atomic_load_n(&both.inside, __ATOMIC_SEQ_CST) == 2);
+    if (i == both.late)
+        before_swap = lets_the_other_fail;
+    else
+        EVENTUALLY(__atomic_load_n(&both.other_may, __ATOMIC_SEQ_CST));
+    return i + 10;
+}
+TEST(of_two_that_fail_at_once_the_first_in_the_array_is_told)
+{
+    const weir_pool_opt opt = {.min = 1};
+    REQUIRE(weir_pool_start(&pool, NULL, &opt) == 0);
+    for (int late = 0; late < 2; late++) {
+        size_t which = 77;
+        memset(&both, 0, sizeof both);
+        both.late = late;
+        clear();
+        CHECK_INT(weir_pool_map(NULL, &pool, fails, NULL, in, out, 2, &which), 10);
+        CHECK_INT(which, 0);
+        CHECK_INT(both.other_may, 1);
+    }
     CHECK_INT(weir_pool_free(&pool), 0);
 }
 

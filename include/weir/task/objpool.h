@@ -268,9 +268,8 @@ WEIR_API int weir_objpool_init(weir_objpool *pool, size_t size, uint32_t count, 
 WEIR_API void weir_objpool_free(weir_objpool *pool)
 {
     const uint32_t fresh = weir__load_rlx(&pool->fresh);
-    for (uint32_t i = pool->count; i < fresh && i < pool->max; i++)
-        if (pool->grown[i - pool->count] != NULL)
-            WEIR_FREE(pool->grown[i - pool->count] - WEIR__OBJPOOL_HEAD);
+    for (uint32_t i = pool->count; i < fresh; i++)
+        WEIR_FREE(pool->grown[i - pool->count] - WEIR__OBJPOOL_HEAD);
     if (pool->objects != NULL)
         WEIR_FREE(pool->number == 0 ? pool->objects : pool->objects - WEIR__OBJPOOL_HEAD);
     if (pool->seat != NULL)
@@ -280,8 +279,7 @@ WEIR_API void weir_objpool_free(weir_objpool *pool)
 
 WEIR_API uint32_t weir_objpool_high_water(weir_objpool *pool)
 {
-    const uint32_t fresh = weir__load_rlx(&pool->fresh);
-    return fresh < pool->max ? fresh : pool->max;
+    return weir__load_rlx(&pool->fresh);
 }
 
 /* ---- the shared stack (R. K. Treiber, 1986): the tag changes with every push, so that a number that has come back is not taken for one that has
@@ -448,8 +446,7 @@ WEIR_API int weir__objpool_get_slow(weir_objpool *pool, weir__seat_ticket *ticke
         return *object != NULL ? 0 : weir__objpool_fresh(pool, object);
     }
     for (int i = 0; i < WEIR__SEAT_ROOM / 4 && seat != NULL && (more = weir__objpool_unshare(pool)) != NULL; i++)
-        if (!weir__seat_push(seat, more))
-            weir__objpool_share(pool, more);
+        (void)weir__seat_push(seat, more); /* it was empty, so there is room */
     return 0;
 }
 
