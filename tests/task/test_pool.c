@@ -362,6 +362,30 @@ TEST(a_runners_function_is_called_also_where_the_oldest_is_dropped)
     weir_future_free(&future);
 }
 
+/* As many as the queue between a group and its runner has room for, and more; the worker that should take them is the one that starts them. */
+static weir_group crowd;
+static int starts_many(weir_ctx *ctx, void *arg)
+{
+    for (int i = 0; i < 100; i++)
+        CHECK_INT(i % 2 == 0 ? weir_group_go(ctx, &crowd, counts, arg) : weir_group_try_go(&crowd, counts, arg), 0);
+    return 0;
+}
+
+TEST(a_task_on_the_only_worker_starts_many_without_waiting_for_itself)
+{
+    weir_pool p;
+    int ran = 0;
+    const weir_pool_opt one = {.min = 1};
+    REQUIRE(weir_pool_start(&p, NULL, &one) == 0);
+    const weir_group_opt opt = {.runner = weir_pool_runner(&p)};
+    weir_group_init(&crowd, NULL, &opt);
+    CHECK_INT(weir_group_go(NULL, &crowd, starts_many, &ran), 0);
+    CHECK_INT(weir_group_wait(&crowd), 0);
+    CHECK_INT(ran, 100);
+    weir_group_free(&crowd);
+    CHECK_INT(weir_pool_free(&p), 0);
+}
+
 /* ---- names and processors ---- */
 
 static int names_itself(weir_ctx *ctx, void *arg)
@@ -405,5 +429,17 @@ TEST(a_pinned_worker_has_one_processor)
     CHECK_INT(weir_pool_submit(NULL, &p, counts_cpus, &count, NULL), 0);
     CHECK_INT(weir_pool_drain(NULL, &p), 0);
     CHECK_INT(count, 1);
+    CHECK_INT(weir_pool_free(&p), 0);
+}
+
+TEST(a_list_of_no_processors_pins_nobody)
+{
+    weir_pool p;
+    int cpu = 0, count = 0;
+    const weir_pool_opt opt = {.min = 1, .cpus = &cpu};
+    REQUIRE(weir_pool_start(&p, NULL, &opt) == 0);
+    CHECK_INT(weir_pool_submit(NULL, &p, counts_cpus, &count, NULL), 0);
+    CHECK_INT(weir_pool_drain(NULL, &p), 0);
+    CHECK_INT(count, weir_cpu_count());
     CHECK_INT(weir_pool_free(&p), 0);
 }

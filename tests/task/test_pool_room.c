@@ -123,6 +123,89 @@ TEST(no_room_waiting_for_it_goes_on_when_a_job_is_taken)
     CHECK_INT(ran, 2);
 }
 
+/* Whatever the pool does with jobs. */
+typedef weir_future(int) int_future;
+static int answers(weir_ctx *ctx, void *arg, void *value)
+{
+    (void)ctx;
+    *(int *)value = *(int *)arg + 1;
+    return 0;
+}
+struct question {
+    int_future future;
+    int number;
+};
+static void asks(void *arg)
+{
+    struct question *q = (struct question *)arg;
+    CHECK_INT(weir_future_run(NULL, q->future, answers, &q->number), 0);
+}
+
+TEST(no_room_a_runner_waits_for_it_as_long_as_the_context_lives)
+{
+    weir_pool p;
+    struct gate g;
+    struct question q = {.number = 41};
+    int ran = 0, answer = 0;
+    weir_ctx ctx;
+    start_full(&p, &g, &ran, WEIR_OVERFLOW_REJECT, NULL);
+    const weir_future_opt opt = {.runner = weir_pool_runner(&p)};
+    REQUIRE(weir_future_make_opt(&q.future, &opt) == 0);
+    weir_ctx_init_timeout(&ctx, NULL, WEIR_MS(1));
+    CHECK_INT(weir_future_run(&ctx, q.future, answers, &q.number), ETIMEDOUT);
+    weir_ctx_free(&ctx);
+    struct test_team *team = test_start(1, asks, &q, 0);
+    EVENTUALLY(weir__waitq_sleepers(&p.queue.level[WEIR__JOB_NORMAL_LEVEL]->senders) == 1);
+    gate_open(&g);
+    test_join(team);
+    CHECK_INT(weir_future_get(NULL, q.future, &answer), 0);
+    CHECK_INT(answer, 42);
+    end(&p, &g);
+    CHECK_INT(ran, 1);
+    weir_future_free(&q.future);
+}
+
+/* A job that runs in its caller, with a result for which there is no room. */
+struct unheard {
+    weir_pool *pool;
+    weir_job_results results;
+    int ran;
+};
+static int runs_unheard(weir_ctx *ctx, void *arg)
+{
+    struct unheard *u = (struct unheard *)arg;
+    const weir_job_opt opt = {.overflow = WEIR_OVERFLOW_CALLER, .results = u->results};
+    CHECK_INT(weir_pool_submit(ctx, u->pool, counts, &u->ran, &opt), 0);
+    return 0;
+}
+
+TEST(no_room_for_a_result_is_not_waited_for_by_a_caller_or_another_pools_worker)
+{
+    weir_pool p, other;
+    struct gate g;
+    struct unheard u = {.pool = &p};
+    const weir_job_result before = {.id = 9};
+    weir_job_result received = {.id = 0};
+    const weir_pool_opt one = {.min = 1};
+    int ran = 0;
+    REQUIRE(weir_chan_make(&u.results, 1) == 0);
+    CHECK_INT(weir_send(NULL, u.results, &before), 0);
+    start_full(&p, &g, &ran, 0, NULL);
+    REQUIRE(weir_pool_start(&other, NULL, &one) == 0);
+    CHECK_INT(runs_unheard(NULL, &u), 0);
+    CHECK_INT(tally_of(&p).unreported, 1);
+    CHECK_INT(weir_pool_submit(NULL, &other, runs_unheard, &u, NULL), 0);
+    CHECK_INT(weir_pool_drain(NULL, &other), 0);
+    CHECK_INT(weir_pool_free(&other), 0);
+    CHECK_INT(u.ran, 2);
+    CHECK_INT(tally_of(&p).unreported, 2);
+    CHECK_INT(tally_of(&p).caller_ran, 2);
+    end(&p, &g);
+    CHECK_INT(weir_recv(NULL, u.results, &received), 0);
+    CHECK(received.id == 9 && weir_len(u.results) == 0);
+    weir_chan_free(&u.results);
+}
+
 /* A job that submits as many more as the pool has not room for. */
 static weir_pool *inner;
 static int submits_many(weir_ctx *ctx, void *arg)

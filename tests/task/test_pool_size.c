@@ -380,6 +380,32 @@ TEST(a_job_may_begin_the_end_of_its_pool)
     CHECK_INT(weir_pool_free(&p), 0);
 }
 
+static int ends_the_inner_pool(weir_ctx *ctx, void *arg)
+{
+    CHECK_INT(weir_pool_drain(ctx, inner), 0);
+    CHECK_INT(weir_pool_free(inner), 0);
+    return counts(ctx, arg);
+}
+
+TEST(a_job_may_end_another_pool_and_wait_for_it)
+{
+    weir_pool p, other;
+    struct gate g;
+    int ran = 0, ended = 0;
+    const weir_pool_opt one = {.min = 1};
+    start_blocked(&p, &g, NULL);
+    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, NULL), 0);
+    inner = &p;
+    REQUIRE(weir_pool_start(&other, NULL, &one) == 0);
+    CHECK_INT(weir_pool_submit(NULL, &other, ends_the_inner_pool, &ended, NULL), 0);
+    EVENTUALLY(printed("in wait for a pool on \"pool\""));
+    CHECK_INT(counted(&ended), 0);
+    gate_open(&g);
+    EVENTUALLY(counted(&ended) == 1);
+    CHECK_INT(ran, 1);
+    CHECK_INT(weir_pool_free(&other), 0);
+}
+
 /* ---- after a fork ---- */
 
 static weir_pool forked;

@@ -1,0 +1,156 @@
+/* tests/task/test_pool_moment.c: what a pool does at moments that are rare, each held up or brought about by hand; hours that pass in a pool. */
+static void hold(const char *point);
+#define WEIR_HOOK(point) hold(point)
+static void light_fence(void);
+#define WEIR_FENCE_LIGHT() light_fence()
+#define WEIR_FENCE_HEAVY() weir__fence_heavy()
+#include "../chan/clock.h"
+#include "harness.h"
+
+#include "pool.h"
+
+static int held; /* atomic. 1: the next worker that has claimed a job makes it 2, and stands there until it is 0 */
+static void hold(const char *point)
+{
+    int expected = 1;
+    if (__atomic_load_n(&held, __ATOMIC_SEQ_CST) != 1 || strcmp(point, "recv claimed") != 0 ||
+        !__atomic_compare_exchange_n(&held, &expected, 2, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        return;
+    while (__atomic_load_n(&held, __ATOMIC_SEQ_CST) != 0)
+        sched_yield();
+}
+
+static __thread struct gate
+    *before_looking; /* where this thread stands at its next light fence: it has published, and not looked who sleeps */
+static void light_fence(void)
+{
+    struct gate *g = before_looking;
+    __asm__ __volatile__("" ::: "memory");
+    if (g != NULL) {
+        before_looking = NULL;
+        stands(NULL, g);
+    }
+}
+
+static void hold_the_next(void)
+{
+    __atomic_store_n(&held, 1, __ATOMIC_SEQ_CST);
+}
+static void await_held(void)
+{
+    EVENTUALLY(__atomic_load_n(&held, __ATOMIC_SEQ_CST) == 2);
+}
+static void let_go(void)
+{
+    __atomic_store_n(&held, 0, __ATOMIC_SEQ_CST);
+}
+
+/* ---- time ---- */
+
+TEST(a_task_that_a_worker_takes_for_a_runner_counts_as_taken)
+{
+    weir_pool p;
+    weir_group group;
+    struct gate g = {0, 0};
+    const weir_pool_opt opt = {.min = 1, .max = 2, .grow_depth = 100, .grow_wait = WEIR_SEC(600)};
+    if (weir__ring_of(WEIR__MPMC) == WEIR_RING_CK)
+        SKIP("a ck ring has no moment between claim and release");
+    REQUIRE(weir_pool_start(&p, NULL, &opt) == 0);
+    const weir_group_opt on_pool = {.runner = weir_pool_runner(&p)};
+    weir_group_init(&group, NULL, &on_pool);
+    EVENTUALLY(weir__waitq_sleepers(&p.queue.idle) == 1);
+    hold_the_next();
+    CHECK_INT(weir_group_go(NULL, &group, stands, &g), 0);
+    await_held();
+    pass(WEIR_SEC(3600));
+    let_go();
+    gate_await(&g, 1);
+    CHECK_INT(weir_group_go(NULL, &group, stands, &g), 0);
+    CHECK_INT(tally_of(&p).workers, 1);
+    pass(WEIR_SEC(600));
+    CHECK_INT(weir_group_go(NULL, &group, stands, &g), 0);
+    CHECK_INT(tally_of(&p).workers, 2);
+    gate_open(&g);
+    CHECK_INT(weir_group_wait(&group), 0);
+    weir_group_free(&group);
+    CHECK_INT(weir_pool_free(&p), 0);
+    back_to_real_time();
+}
+
+TEST(jobs_run_until_the_deadline_of_the_pools_context)
+{
+    weir_pool p;
+    weir_ctx parent;
+    int ran = 0;
+    const weir_pool_opt one = {.min = 1};
+    weir_ctx_init_timeout(&parent, NULL, WEIR_SEC(3600));
+    REQUIRE(weir_pool_start(&p, &parent, &one) == 0);
+    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, NULL), 0);
+    EVENTUALLY(tally_of(&p).done == 1);
+    pass(WEIR_SEC(3600));
+    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, NULL), 0);
+    CHECK_INT(weir_pool_drain(NULL, &p), 0);
+    CHECK_INT(ran, 1);
+    CHECK_INT(tally_of(&p).cancelled, 1);
+    CHECK_INT(weir_pool_free(&p), 0);
+    weir_ctx_free(&parent);
+    back_to_real_time();
+}
+
+/* ---- who wakes whom ---- */
+
+struct submission {
+    weir_pool *pool;
+    struct gate stop;
+    int ran;
+};
+static void submits_and_stops(void *arg)
+{
+    struct submission *s = (struct submission *)arg;
+    before_looking = &s->stop;
+    CHECK_INT(weir_pool_submit(NULL, s->pool, counts, &s->ran, NULL), 0);
+}
+
+/* Whoever has submitted the second job has not come to wake anybody. */
+TEST(a_worker_that_was_woken_wakes_the_next_if_there_is_one_more_job)
+{
+    weir_pool p;
+    struct gate g = {0, 0};
+    struct submission second = {&p, {0, 0}, 0};
+    const weir_pool_opt two = {.min = 2};
+    if (weir__ring_of(WEIR__MPMC) == WEIR_RING_CK)
+        SKIP("a ck ring has no moment between claim and release");
+    REQUIRE(weir_pool_start(&p, NULL, &two) == 0);
+    EVENTUALLY(weir__waitq_sleepers(&p.queue.idle) == 2);
+    hold_the_next();
+    CHECK_INT(weir_pool_submit(NULL, &p, stands, &g, NULL), 0);
+    await_held();
+    struct test_team *team = test_start(1, submits_and_stops, &second, 0);
+    gate_await(&second.stop, 1);
+    CHECK_INT(weir__waitq_sleepers(&p.queue.idle), 1);
+    let_go();
+    EVENTUALLY(counted(&second.ran) == 1);
+    gate_open(&second.stop);
+    test_join(team);
+    gate_open(&g);
+    CHECK_INT(weir_pool_free(&p), 0);
+}
+
+/* Where membarrier is missing: who submits looks twice, and takes no lock if nobody sleeps. */
+TEST(where_every_submit_needs_a_fence_it_wakes_who_sleeps_and_nobody_else)
+{
+    weir_pool p;
+    struct gate g;
+    int ran = 0;
+    start_blocked(&p, &g, NULL);
+    weir__waitq_mark(&p.queue.idle, WEIR__ATTENTION_FENCE);
+    weir__lock_take(&p.queue.idle.lock);
+    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, NULL), 0);
+    weir__lock_release(&p.queue.idle.lock);
+    gate_open(&g);
+    EVENTUALLY(weir__waitq_sleepers(&p.queue.idle) == 1);
+    CHECK_INT(counted(&ran), 1);
+    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, NULL), 0);
+    EVENTUALLY(counted(&ran) == 2);
+    end(&p, &g);
+}
