@@ -46,6 +46,18 @@ TEST(no_room_the_newest_is_dropped_reported_and_counted)
     CHECK_INT(ran, 1);
 }
 
+TEST(no_room_one_of_which_nobody_wants_to_hear_is_dropped_and_counted)
+{
+    weir_pool p;
+    struct gate g;
+    int ran = 0;
+    start_full(&p, &g, &ran, WEIR_OVERFLOW_DROP_NEWEST, NULL);
+    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, NULL), 0);
+    CHECK_INT(tally_of(&p).dropped_newest, 1);
+    end(&p, &g);
+    CHECK_INT(ran, 1);
+}
+
 TEST(no_room_the_oldest_is_dropped_reported_and_counted)
 {
     weir_pool p;

@@ -285,6 +285,26 @@ TEST(its_bounds_change_while_a_worker_goes_to_sleep)
     end(&p, &g);
 }
 
+static void resizes(void *arg)
+{
+    CHECK_INT(weir_pool_resize((weir_pool *)arg, 4, 4), 0);
+}
+TEST(no_more_workers_start_for_new_bounds_once_it_ends)
+{
+    weir_pool p;
+    struct gate g;
+    start_blocked(&p, &g, NULL);
+    held_at = "worker started";
+    __atomic_store_n(&held, 1, __ATOMIC_SEQ_CST);
+    struct test_team *team = test_start(1, resizes, &p, 0);
+    EVENTUALLY(__atomic_load_n(&held, __ATOMIC_SEQ_CST) == 2);
+    CHECK_INT(weir_pool_stop_until(&p, 0), ETIMEDOUT);
+    __atomic_store_n(&held, 0, __ATOMIC_SEQ_CST);
+    test_join(team);
+    CHECK_INT(tally_of(&p).most_workers, 2);
+    end(&p, &g);
+}
+
 /* ---- ending ---- */
 
 TEST(stop_ends_what_runs_and_reports_what_waits)
