@@ -269,6 +269,69 @@ TEST(the_object_that_lies_apart_goes_to_a_thief_and_not_to_its_owner)
     weir_objpool_free(&pool);
 }
 
+/* A thief that has found what it wanted elsewhere in the seat, and is about to say that it has gone. */
+static int thief_at_end; /* atomic */
+static void waits_for_the_owner(void *word)
+{
+    (void)word;
+    __atomic_store_n(&thief_at_end, 1, __ATOMIC_SEQ_CST);
+    EVENTUALLY(__atomic_load_n(&moment->seat[0].lock, __ATOMIC_SEQ_CST) == 2); /* the owner sleeps */
+}
+static void comes(void *word)
+{
+    (void)word;
+    before_store = waits_for_the_owner;
+}
+static void gets_slowly(void *arg)
+{
+    before_word = &moment->seat[0].asked;
+    before_store = comes;
+    gets(arg);
+}
+TEST(an_owner_keeps_the_object_that_a_thief_has_left_apart)
+{
+    weir_objpool pool;
+    struct thing *t[2], *own = NULL;
+    REQUIRE(weir_objpool_init(&pool, sizeof(struct thing), 3, NULL) == 0);
+    for (int i = 0; i < 2; i++)
+        CHECK_INT(weir_objpool_get(&pool, &t[i]), 0);
+    for (int i = 0; i < 2; i++)
+        weir_objpool_put(&pool, t[i]);
+    moment = &pool;
+    takes = 1;
+    thief_at_end = 0;
+    struct test_team *team = test_start(1, gets_slowly, NULL, 0);
+    EVENTUALLY(__atomic_load_n(&thief_at_end, __ATOMIC_SEQ_CST));
+    CHECK_INT(weir_objpool_get(&pool, &own), 0);
+    test_join(team);
+    CHECK(own == t[0] && taken[0] == t[1]);
+    weir_objpool_free(&pool);
+}
+
+static void puts_both_and_gets_one(void *arg)
+{
+    struct thing **both = (struct thing **)arg;
+    weir_objpool_put(moment, both[0]);
+    weir_objpool_put(moment, both[1]);
+    gets(NULL);
+}
+TEST(a_thread_without_a_seat_takes_one_object_and_no_more)
+{
+    weir_objpool pool;
+    const weir_objpool_opt opt = {.seats = 1};
+    struct thing *t[2], *own = NULL;
+    REQUIRE(weir_objpool_init(&pool, sizeof(struct thing), 3, &opt) == 0);
+    for (int i = 0; i < 2; i++)
+        CHECK_INT(weir_objpool_get(&pool, &t[i]), 0);
+    moment = &pool;
+    takes = 1;
+    test_threads(1, puts_both_and_gets_one, t, 0);
+    CHECK_INT(weir_objpool_get(&pool, &own), 0);
+    CHECK(taken[0] == t[1] && own == t[0]);
+    CHECK_INT(weir_objpool_high_water(&pool), 2);
+    weir_objpool_free(&pool);
+}
+
 /* The owner has seen that its seat is full, and gives half of it to all; a thief has emptied it by then. */
 TEST(a_full_seat_that_is_emptied_has_none_to_give_away)
 {
