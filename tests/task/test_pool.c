@@ -21,6 +21,19 @@ TEST(each_job_runs_once)
     CHECK_INT(weir_pool_free(&p), 0);
 }
 
+TEST(a_job_that_returns_an_error_is_counted_apart_if_nothing_was_asked_for_it_too)
+{
+    weir_pool p;
+    int codes[] = {33, 0};
+    REQUIRE(weir_pool_start(&p, NULL, NULL) == 0);
+    for (int i = 0; i < 2; i++)
+        CHECK_INT(weir_pool_submit(NULL, &p, returns, &codes[i], NULL), 0);
+    CHECK_INT(weir_pool_drain(NULL, &p), 0);
+    CHECK_INT(tally_of(&p).failed, 1);
+    CHECK_INT(tally_of(&p).done, 1);
+    CHECK_INT(weir_pool_free(&p), 0);
+}
+
 TEST(misuse_is_told_and_changes_nothing)
 {
     weir_pool p;

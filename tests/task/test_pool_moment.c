@@ -1,6 +1,8 @@
 /* tests/task/test_pool_moment.c: what a pool does at moments that are rare, each held up or brought about by hand; hours that pass in a pool. */
 static void hold(const char *point);
 #define WEIR_HOOK(point) hold(point)
+static void yields(void);
+#define WEIR_CPU_YIELD() yields()
 static void light_fence(void);
 #define WEIR_FENCE_LIGHT() light_fence()
 #define WEIR_FENCE_HEAVY() weir__fence_heavy()
@@ -9,19 +11,20 @@ static void light_fence(void);
 
 #include "pool.h"
 
-static int held; /* atomic. 1: the next worker that has claimed a job makes it 2, and stands there until it is 0 */
+static int held; /* atomic. 1: whoever comes to `held_at` next makes it 2, and stands there until it is 0 */
+static const char *held_at = "";
 static void hold(const char *point)
 {
     int expected = 1;
-    if (__atomic_load_n(&held, __ATOMIC_SEQ_CST) != 1 || strcmp(point, "recv claimed") != 0 ||
+    if (__atomic_load_n(&held, __ATOMIC_SEQ_CST) != 1 || strcmp(point, held_at) != 0 ||
         !__atomic_compare_exchange_n(&held, &expected, 2, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
         return;
     while (__atomic_load_n(&held, __ATOMIC_SEQ_CST) != 0)
         sched_yield();
 }
 
-static __thread struct gate
-    *before_looking; /* where this thread stands at its next light fence: it has published, and not looked who sleeps */
+/* Where this thread stands at its next light fence: it has published, and not looked who sleeps. */
+static __thread struct gate *before_looking;
 static void light_fence(void)
 {
     struct gate *g = before_looking;
@@ -32,8 +35,17 @@ static void light_fence(void)
     }
 }
 
-static void hold_the_next(void)
+static __thread int *yielded; /* atomic */
+static void yields(void)
 {
+    if (yielded != NULL)
+        __atomic_add_fetch(yielded, 1, __ATOMIC_SEQ_CST);
+    sched_yield();
+}
+
+static void hold_the_next(const char *point)
+{
+    held_at = point;
     __atomic_store_n(&held, 1, __ATOMIC_SEQ_CST);
 }
 static void await_held(void)
@@ -71,7 +83,7 @@ TEST(a_task_that_a_worker_takes_for_a_runner_counts_as_taken)
     const weir_group_opt on_pool = {.runner = weir_pool_runner(&p)};
     weir_group_init(&group, NULL, &on_pool);
     EVENTUALLY(asleep() == 1);
-    hold_the_next();
+    hold_the_next("recv claimed");
     CHECK_INT(weir_group_go(NULL, &group, stands, &g), 0);
     await_held();
     pass(WEIR_SEC(3600));
@@ -109,6 +121,57 @@ TEST(jobs_run_until_the_deadline_of_the_pools_context)
     back_to_real_time();
 }
 
+/* Both workers slept as some of the least number, and without a limit. */
+TEST(a_worker_that_is_one_too_many_since_new_bounds_ends_when_idle)
+{
+    weir_pool p;
+    const weir_pool_opt two = {.min = 2, .idle = WEIR_US(100)};
+    REQUIRE(weir_pool_start(&p, NULL, &two) == 0);
+    EVENTUALLY(asleep() == 2);
+    CHECK_INT(weir_pool_resize(&p, 1, 2), 0);
+    EVENTUALLY(tally_of(&p).workers == 1);
+    CHECK_INT(tally_of(&p).shrunk, 1);
+    CHECK_INT(weir_pool_free(&p), 0);
+}
+
+/* ---- room ---- */
+
+struct submitter {
+    weir_pool *pool;
+    int overflow, ran, yielded; /* the last two: atomic */
+};
+static void submits_one(void *arg)
+{
+    struct submitter *s = (struct submitter *)arg;
+    const weir_job_opt opt = {.overflow = s->overflow};
+    yielded = &s->yielded;
+    CHECK_INT(weir_pool_submit(NULL, s->pool, counts, &s->ran, &opt), 0);
+}
+
+/* Its place is taken, and it is not there yet. */
+TEST(the_oldest_job_is_waited_for_to_be_dropped)
+{
+    weir_pool p;
+    struct gate g;
+    const weir_pool_opt small = {.queue = 1};
+    struct submitter first = {&p, 0, 0, 0}, second = {&p, WEIR_OVERFLOW_DROP_OLDEST, 0, 0};
+    if (weir__ring_of(WEIR__MPMC) == WEIR_RING_CK)
+        SKIP("a ck ring has no moment between claim and publication");
+    start_blocked(&p, &g, &small);
+    hold_the_next("send claimed");
+    struct test_team *one = test_start(1, submits_one, &first, 0);
+    await_held();
+    struct test_team *two = test_start(1, submits_one, &second, 0);
+    EVENTUALLY(__atomic_load_n(&second.yielded, __ATOMIC_SEQ_CST) > 0);
+    CHECK_INT(tally_of(&p).dropped_oldest, 0);
+    let_go();
+    test_join(one);
+    test_join(two);
+    CHECK_INT(tally_of(&p).dropped_oldest, 1);
+    end(&p, &g);
+    CHECK(first.ran == 0 && second.ran == 1);
+}
+
 /* ---- who wakes whom ---- */
 
 struct submission {
@@ -134,7 +197,7 @@ TEST(a_worker_that_was_woken_wakes_the_next_if_there_is_one_more_job)
         SKIP("a ck ring has no moment between claim and release");
     REQUIRE(weir_pool_start(&p, NULL, &two) == 0);
     EVENTUALLY(asleep() == 2);
-    hold_the_next();
+    hold_the_next("recv claimed");
     CHECK_INT(weir_pool_submit(NULL, &p, stands, &g, NULL), 0);
     await_held();
     struct test_team *team = test_start(1, submits_and_stops, &second, 0);

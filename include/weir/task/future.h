@@ -187,8 +187,10 @@ WEIR_API int weir__future_run(weir_ctx *ctx, weir__chan *c, weir_future_fn *fn, 
 
 WEIR_API int weir__future_get(weir_ctx *ctx, weir__chan *c, void *value, weir_ns deadline)
 {
-    if (c == NULL || !weir__promise_done(c)) { /* NULL: never */
-        weir__op op = {WEIR__OP_RECV, NULL, NULL, {NULL, 0}};
+    weir__op op = {WEIR__OP_RECV, NULL, NULL, {NULL, 0}};
+    if (c == NULL)
+        return weir__op_wait(ctx, c, &op, deadline); /* never there: why the wait has ended */
+    if (!weir__promise_done(c)) {
         const int rc = weir__op_wait(ctx, c, &op, deadline);
         if (rc != 0)
             return rc;

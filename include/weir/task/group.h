@@ -92,7 +92,8 @@ WEIR_API void weir_group_init(weir_group *g, weir_ctx *parent, const weir_group_
 WEIR_API weir_ctx *weir_group_ctx(weir_group *g);
 
 /* Has task(ctx of the group, arg) run. Waits for a place as long as ctx lives. 0: it will run. ECANCELED, ETIMEDOUT: ctx ended first; EAGAIN: the system
- * refused a thread; what the runner said; ENOMEM: it is so far behind that memory is wanted: it will not run, and the group is as before. Progress: takes a lock; parks at the limit. */
+ * refused a thread; what the runner said; ENOMEM: the runner is so far behind that memory is wanted: it will not run, and the group is as before. Progress: takes
+ * a lock; parks at the limit. */
 WEIR_API int weir_group_go(weir_ctx *ctx, weir_group *g, weir_task_fn *task, void *arg);
 /* EAGAIN also: the limit is reached. */
 WEIR_API int weir_group_try_go(weir_group *g, weir_task_fn *task, void *arg);
