@@ -3984,6 +3984,8 @@ typedef struct weir_runner {
  *   One lock. `places` counts tasks that have been accepted and have not returned. Under the lock places <= threads, so an accepted task has a thread
  *   that will take it: threads are interchangeable, and so are the tasks in the short queue between go and them. A place that becomes free goes to
  *   the first of those who wait for one, without becoming free for anybody else.
+ *   A runner may be long behind, and its only thread may be the one that starts tasks: for a runner the queue grows as it has to, in memory that wait frees. There
+ *   are as many calls to come, and tasks about to be submitted, as tasks in the queue; so no call finds it empty, and none comes after the last task has returned.
  *   A thread that ends joins the one that ended before it; wait joins the last. So no list of handles is kept anywhere.
  *   Not done: handing a task to a new thread as its argument. It would have to live somewhere until the thread has begun: an allocation, or a wait.
  */
@@ -4019,7 +4021,8 @@ typedef struct weir_group {
     weir__waiter_list for_place, for_task, for_end; /* in go, idle threads, in wait */
     unsigned places, threads;
     weir__group_task queue[WEIR__GROUP_QUEUE];
-    unsigned first, count;
+    weir__group_task *larger; /* a runner's, instead of `queue`, once there were more; of `room` */
+    unsigned room, first, count;
     bool has_ended_thread;
     weir__thread ended_thread; /* nobody has joined it yet */
     size_t failed;             /* how many tasks */
@@ -4046,7 +4049,8 @@ WEIR_API void weir_group_init(weir_group *g, weir_ctx *parent, const weir_group_
 WEIR_API weir_ctx *weir_group_ctx(weir_group *g);
 
 /* Has task(ctx of the group, arg) run. Waits for a place as long as ctx lives. 0: it will run. ECANCELED, ETIMEDOUT: ctx ended first; EAGAIN: the system
- * refused a thread; what the runner said: it will not run, and the group is as before. Progress: takes a lock; parks at the limit. */
+ * refused a thread; what the runner said; ENOMEM: the runner is so far behind that memory is wanted: it will not run, and the group is as before. Progress: takes
+ * a lock; parks at the limit. */
 WEIR_API int weir_group_go(weir_ctx *ctx, weir_group *g, weir_task_fn *task, void *arg);
 /* EAGAIN also: the limit is reached. */
 WEIR_API int weir_group_try_go(weir_group *g, weir_task_fn *task, void *arg);
@@ -12040,15 +12044,24 @@ static void weir__group_note(weir_group *g, int code, void *arg)
     weir_ctx_cancel(&g->ctx, code);
 }
 
-/* The oldest task of the queue. Locked. */
-static bool weir__group_take(weir_group *g, weir__group_task *task)
+static unsigned weir__group_room(const weir_group *g)
 {
-    if (g->count == 0)
-        return false;
-    *task = g->queue[g->first];
-    g->first = (g->first + 1) % WEIR__GROUP_QUEUE;
+    return g->larger == NULL ? (unsigned)WEIR__GROUP_QUEUE : g->room;
+}
+
+/* The i-th task of the queue, or the place for it. Locked. */
+static weir__group_task *weir__group_at(weir_group *g, unsigned i)
+{
+    return (g->larger == NULL ? g->queue : g->larger) + (g->first + i) % weir__group_room(g);
+}
+
+/* The oldest task of the queue, in which there is one. Locked. */
+static weir__group_task weir__group_take(weir_group *g)
+{
+    const weir__group_task task = *weir__group_at(g, 0);
+    g->first = (g->first + 1) % weir__group_room(g);
     g->count--;
-    return true;
+    return task;
 }
 
 /* Runs it. Called and returns without the lock; releasing it is the last touch, after which the group may be gone. */
@@ -12070,12 +12083,10 @@ static void weir__group_run_one(void *arg)
 {
     weir_group *g = (weir_group *)arg;
     weir__group_task task;
-    bool any;
     weir__lock_take(&g->lock);
-    any = weir__group_take(g, &task);
+    task = weir__group_take(g);
     weir__lock_release(&g->lock);
-    if (any)
-        weir__group_run(g, &task);
+    weir__group_run(g, &task);
 }
 
 /* The last act of a thread of the group. Locked; releases. */
@@ -12101,11 +12112,11 @@ static void *weir__group_thread(void *arg)
     weir__roll_enter(&entry, weir__group_name(g));
     weir_thread_name(weir__group_name(g));
     weir__lock_take(&g->lock);
-    while (!g->ending || g->count > 0) {
-        weir__group_task task;
+    while (!g->ending) { /* and then the queue is empty: a task in it has a place */
         weir__waiter node;
         weir__wait w;
-        if (weir__group_take(g, &task)) {
+        if (g->count > 0) {
+            const weir__group_task task = weir__group_take(g);
             weir__lock_release(&g->lock);
             weir__group_run(g, &task);
             weir__lock_take(&g->lock);
@@ -12136,29 +12147,53 @@ static int weir__group_staff(weir_group *g)
     return rc;
 }
 
-/* Puts the task at the end of the queue. Called and returns locked. A full queue is one whose threads are about to begin. */
-static void weir__group_push(weir_group *g, weir_task_fn *fn, void *arg)
+/* Doubles the queue. 0, ENOMEM. Locked. */
+static int weir__group_widen(weir_group *g)
+{
+    const unsigned room = 2 * weir__group_room(g);
+    weir__group_task *larger = (weir__group_task *)WEIR_ALLOC(sizeof(void *), room * sizeof *larger);
+    if (larger == NULL)
+        return ENOMEM;
+    for (unsigned i = 0; i < g->count; i++)
+        larger[i] = *weir__group_at(g, i);
+    if (g->larger != NULL)
+        WEIR_FREE(g->larger);
+    g->larger = larger;
+    g->room = room;
+    g->first = 0;
+    return 0;
+}
+
+/* Puts the task at the end of the queue. 0, ENOMEM. Called and returns locked. Without a runner, a full queue is one whose threads are about to begin. */
+static int weir__group_push(weir_group *g, weir_task_fn *fn, void *arg)
 {
     weir__backoff peer = {WEIR_WAIT_YIELD, 0};
-    while (g->count == WEIR__GROUP_QUEUE) {
+    while (g->count == weir__group_room(g)) {
+        if (g->opt.runner != NULL) {
+            const int rc = weir__group_widen(g);
+            if (rc != 0)
+                return rc;
+            break;
+        }
         weir__lock_release(&g->lock);
         weir__backoff_peer(&peer);
         weir__lock_take(&g->lock);
     }
-    g->queue[(g->first + g->count) % WEIR__GROUP_QUEUE].fn = fn;
-    g->queue[(g->first + g->count) % WEIR__GROUP_QUEUE].arg = arg;
+    weir__group_at(g, g->count)->fn = fn;
+    weir__group_at(g, g->count)->arg = arg;
     g->count++;
+    return 0;
 }
 
 /* Takes a task back out of the queue. False: it is not there any more. Locked. */
 static bool weir__group_take_back(weir_group *g, weir_task_fn *fn, void *arg)
 {
     for (unsigned i = g->count; i-- > 0;) {
-        const weir__group_task *t = &g->queue[(g->first + i) % WEIR__GROUP_QUEUE];
+        const weir__group_task *t = weir__group_at(g, i);
         if (t->fn != fn || t->arg != arg)
             continue;
         for (; i + 1 < g->count; i++)
-            g->queue[(g->first + i) % WEIR__GROUP_QUEUE] = g->queue[(g->first + i + 1) % WEIR__GROUP_QUEUE];
+            *weir__group_at(g, i) = *weir__group_at(g, i + 1);
         g->count--;
         return true;
     }
@@ -12195,12 +12230,12 @@ static int weir__group_start(weir_ctx *ctx, weir_group *g, weir_task_fn *fn, voi
     rc = weir__group_enter(g, ctx, waits);
     if (rc == 0) {
         rc = weir__group_staff(g);
-        if (rc == 0) {
-            weir__group_push(g, fn, arg);
+        if (rc == 0)
+            rc = weir__group_push(g, fn, arg);
+        if (rc == 0)
             (void)weir__list_call(&g->for_task, 0, &wakes);
-        } else {
+        else
             weir__group_leave(g, &wakes);
-        }
     }
     weir__line_release(&g->lock, &wakes);
     return rc == 0 && g->opt.runner != NULL ? weir__group_submit(ctx, g, fn, arg) : rc;
@@ -12245,6 +12280,10 @@ WEIR_API int weir_group_wait(weir_group *g)
     if (g->has_ended_thread)
         WEIR_THREAD_JOIN(g->ended_thread);
     g->has_ended_thread = false;
+    if (g->larger != NULL)
+        WEIR_FREE(g->larger);
+    g->larger = NULL;
+    g->first = 0;
     rc = g->failed == 0 ? 0 : g->errors[0].code;
     weir__lock_release(&g->lock);
     weir_ctx_cancel(&g->ctx, 0);
@@ -12377,10 +12416,12 @@ WEIR_API int weir__future_run(weir_ctx *ctx, weir__chan *c, weir_future_fn *fn, 
 
 WEIR_API int weir__future_get(weir_ctx *ctx, weir__chan *c, void *value, weir_ns deadline)
 {
-    if (c == NULL || !weir__promise_done(c)) { /* NULL: never */
-        weir__op op = {WEIR__OP_RECV, NULL, NULL, {NULL, 0}};
+    weir__op op = {WEIR__OP_RECV, NULL, NULL, {NULL, 0}};
+    if (c == NULL)
+        return weir__op_wait(ctx, c, &op, deadline); /* never there: why the wait has ended */
+    if (!weir__promise_done(c)) {
         const int rc = weir__op_wait(ctx, c, &op, deadline);
-        if (rc != 0 || c == NULL)
+        if (rc != 0)
             return rc;
     }
     (void)weir__promise_take(c, value);
@@ -12623,9 +12664,8 @@ WEIR_API int weir_objpool_init(weir_objpool *pool, size_t size, uint32_t count, 
 WEIR_API void weir_objpool_free(weir_objpool *pool)
 {
     const uint32_t fresh = weir__load_rlx(&pool->fresh);
-    for (uint32_t i = pool->count; i < fresh && i < pool->max; i++)
-        if (pool->grown[i - pool->count] != NULL)
-            WEIR_FREE(pool->grown[i - pool->count] - WEIR__OBJPOOL_HEAD);
+    for (uint32_t i = pool->count; i < fresh; i++)
+        WEIR_FREE(pool->grown[i - pool->count] - WEIR__OBJPOOL_HEAD);
     if (pool->objects != NULL)
         WEIR_FREE(pool->number == 0 ? pool->objects : pool->objects - WEIR__OBJPOOL_HEAD);
     if (pool->seat != NULL)
@@ -12635,8 +12675,7 @@ WEIR_API void weir_objpool_free(weir_objpool *pool)
 
 WEIR_API uint32_t weir_objpool_high_water(weir_objpool *pool)
 {
-    const uint32_t fresh = weir__load_rlx(&pool->fresh);
-    return fresh < pool->max ? fresh : pool->max;
+    return weir__load_rlx(&pool->fresh);
 }
 
 /* ---- the shared stack (R. K. Treiber, 1986): the tag changes with every push, so that a number that has come back is not taken for one that has
@@ -12803,8 +12842,7 @@ WEIR_API int weir__objpool_get_slow(weir_objpool *pool, weir__seat_ticket *ticke
         return *object != NULL ? 0 : weir__objpool_fresh(pool, object);
     }
     for (int i = 0; i < WEIR__SEAT_ROOM / 4 && seat != NULL && (more = weir__objpool_unshare(pool)) != NULL; i++)
-        if (!weir__seat_push(seat, more))
-            weir__objpool_share(pool, more);
+        (void)weir__seat_push(seat, more); /* it was empty, so there is room */
     return 0;
 }
 
