@@ -64,6 +64,7 @@
  *   obs/trace.h          what ran when, as Chrome and Perfetto draw it
  *   obs/threads.h        prints that roll
  *   task/runner.h        where tasks run
+ *   task/group_queue.h   tasks of a group that nobody has taken yet
  *   task/group.h         tasks that end together: the first error, joined
  *   task/future.h        a value that is not there yet
  *   task/single.h        who asks for the same at the same time shares one run
@@ -3957,6 +3958,72 @@ typedef struct weir_runner {
 
 #endif /* WEIR_TASK_RUNNER_H */
 
+/* ==== weir/task/group_queue.h ==== */
+
+/* weir/task/group_queue.h: the tasks of a group between go and the thread that runs them, oldest first.
+ *
+ * It begins with room for 32 and no memory of its own: with threads of the group a task is soon taken. A runner may be long behind, and its only
+ * thread may be the one that starts tasks; for one the queue grows, and keeps what it has until it is emptied.
+ *
+ * Who may call what at once: all under the group's lock.
+ */
+#ifndef WEIR_TASK_GROUP_QUEUE_H
+#define WEIR_TASK_GROUP_QUEUE_H
+
+
+enum { WEIR__GROUP_QUEUE = 32 };
+
+typedef struct weir__group_task {
+    weir_task_fn *fn;
+    void *arg;
+} weir__group_task;
+
+/* Zeros: empty. */
+typedef struct weir__group_queue {
+    weir__group_task fixed[WEIR__GROUP_QUEUE];
+    weir__group_task *larger; /* of `room`, instead of `fixed`, once there were more; NULL */
+    unsigned room, first, count;
+} weir__group_queue;
+
+static inline unsigned weir__group_room(const weir__group_queue *q)
+{
+    return q->larger == NULL ? (unsigned)WEIR__GROUP_QUEUE : q->room;
+}
+
+/* The i-th task, or the place for it. */
+static inline weir__group_task *weir__group_at(weir__group_queue *q, unsigned i)
+{
+    return (q->larger == NULL ? q->fixed : q->larger) + (q->first + i) % weir__group_room(q);
+}
+
+/* There is room. */
+static inline void weir__group_put(weir__group_queue *q, weir_task_fn *fn, void *arg)
+{
+    weir__group_task *task = weir__group_at(q, q->count++);
+    task->fn = fn;
+    task->arg = arg;
+}
+
+/* The oldest; there is one. */
+static inline weir__group_task weir__group_take(weir__group_queue *q)
+{
+    const weir__group_task task = *weir__group_at(q, 0);
+    q->first = (q->first + 1) % weir__group_room(q);
+    q->count--;
+    return task;
+}
+
+/* Takes the newest such task back out. False: it is not there any more. */
+WEIR_API bool weir__group_take_back(weir__group_queue *q, weir_task_fn *fn, void *arg);
+
+/* Twice the room. 0, ENOMEM. */
+WEIR_API int weir__group_widen(weir__group_queue *q);
+
+/* Frees what an empty queue keeps. */
+WEIR_API void weir__group_shrink(weir__group_queue *q);
+
+#endif /* WEIR_TASK_GROUP_QUEUE_H */
+
 /* ==== weir/task/group.h ==== */
 
 /* weir/task/group.h: tasks that belong together: they run at the same time, the first to fail ends the others, and wait joins them all.
@@ -3984,8 +4051,8 @@ typedef struct weir_runner {
  *   One lock. `places` counts tasks that have been accepted and have not returned. Under the lock places <= threads, so an accepted task has a thread
  *   that will take it: threads are interchangeable, and so are the tasks in the short queue between go and them. A place that becomes free goes to
  *   the first of those who wait for one, without becoming free for anybody else.
- *   A runner may be long behind, and its only thread may be the one that starts tasks: for a runner the queue grows as it has to, in memory that wait frees. There
- *   are as many calls to come, and tasks about to be submitted, as tasks in the queue; so no call finds it empty, and none comes after the last task has returned.
+ *   With a runner there are as many calls to come, and tasks about to be submitted, as tasks in the queue (group_queue.h); so no call finds it empty, and none
+ *   comes after the last task has returned.
  *   A thread that ends joins the one that ended before it; wait joins the last. So no list of handles is kept anywhere.
  *   Not done: handing a task to a new thread as its argument. It would have to live somewhere until the thread has begun: an allocation, or a wait.
  */
@@ -4007,12 +4074,7 @@ typedef struct weir_group_opt {
     size_t errors_max;        /* of `errors` */
 } weir_group_opt;
 
-enum { WEIR_GROUP_ERRORS = 8, WEIR__GROUP_QUEUE = 32 };
-
-typedef struct weir__group_task {
-    weir_task_fn *fn;
-    void *arg;
-} weir__group_task;
+enum { WEIR_GROUP_ERRORS = 8 };
 
 typedef struct weir_group {
     bool begun, ending;
@@ -4020,9 +4082,7 @@ typedef struct weir_group {
     weir_group_opt opt;
     weir__waiter_list for_place, for_task, for_end; /* in go, idle threads, in wait */
     unsigned places, threads;
-    weir__group_task queue[WEIR__GROUP_QUEUE];
-    weir__group_task *larger; /* a runner's, instead of `queue`, once there were more; of `room` */
-    unsigned room, first, count;
+    weir__group_queue queue; /* of tasks that have a place */
     bool has_ended_thread;
     weir__thread ended_thread; /* nobody has joined it yet */
     size_t failed;             /* how many tasks */
@@ -11967,6 +12027,51 @@ WEIR_API void weir_threads(FILE *file)
 
 #endif /* WEIR_OBS_THREADS_IMPLEMENTED */
 
+/* ==== weir/task/group_queue.h: implementation ==== */
+
+#if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_TASK_GROUP_QUEUE_IMPLEMENTED)
+#define WEIR_TASK_GROUP_QUEUE_IMPLEMENTED
+
+WEIR_API bool weir__group_take_back(weir__group_queue *q, weir_task_fn *fn, void *arg)
+{
+    for (unsigned i = q->count; i-- > 0;) {
+        const weir__group_task *t = weir__group_at(q, i);
+        if (t->fn != fn || t->arg != arg)
+            continue;
+        for (; i + 1 < q->count; i++)
+            *weir__group_at(q, i) = *weir__group_at(q, i + 1);
+        q->count--;
+        return true;
+    }
+    return false;
+}
+
+WEIR_API int weir__group_widen(weir__group_queue *q)
+{
+    const unsigned room = 2 * weir__group_room(q);
+    weir__group_task *larger = (weir__group_task *)WEIR_ALLOC(sizeof(void *), room * sizeof *larger);
+    if (larger == NULL)
+        return ENOMEM;
+    for (unsigned i = 0; i < q->count; i++)
+        larger[i] = *weir__group_at(q, i);
+    if (q->larger != NULL)
+        WEIR_FREE(q->larger);
+    q->larger = larger;
+    q->room = room;
+    q->first = 0;
+    return 0;
+}
+
+WEIR_API void weir__group_shrink(weir__group_queue *q)
+{
+    if (q->larger != NULL)
+        WEIR_FREE(q->larger);
+    q->larger = NULL;
+    q->first = 0;
+}
+
+#endif /* WEIR_TASK_GROUP_QUEUE_IMPLEMENTED */
+
 /* ==== weir/task/group.h: implementation ==== */
 
 #if defined(WEIR_IMPLEMENTATION) && !defined(WEIR_TASK_GROUP_IMPLEMENTED)
@@ -12044,26 +12149,6 @@ static void weir__group_note(weir_group *g, int code, void *arg)
     weir_ctx_cancel(&g->ctx, code);
 }
 
-static unsigned weir__group_room(const weir_group *g)
-{
-    return g->larger == NULL ? (unsigned)WEIR__GROUP_QUEUE : g->room;
-}
-
-/* The i-th task of the queue, or the place for it. Locked. */
-static weir__group_task *weir__group_at(weir_group *g, unsigned i)
-{
-    return (g->larger == NULL ? g->queue : g->larger) + (g->first + i) % weir__group_room(g);
-}
-
-/* The oldest task of the queue, in which there is one. Locked. */
-static weir__group_task weir__group_take(weir_group *g)
-{
-    const weir__group_task task = *weir__group_at(g, 0);
-    g->first = (g->first + 1) % weir__group_room(g);
-    g->count--;
-    return task;
-}
-
 /* Runs it. Called and returns without the lock; releasing it is the last touch, after which the group may be gone. */
 static void weir__group_run(weir_group *g, const weir__group_task *task)
 {
@@ -12084,7 +12169,7 @@ static void weir__group_run_one(void *arg)
     weir_group *g = (weir_group *)arg;
     weir__group_task task;
     weir__lock_take(&g->lock);
-    task = weir__group_take(g);
+    task = weir__group_take(&g->queue);
     weir__lock_release(&g->lock);
     weir__group_run(g, &task);
 }
@@ -12115,8 +12200,8 @@ static void *weir__group_thread(void *arg)
     while (!g->ending) { /* and then the queue is empty: a task in it has a place */
         weir__waiter node;
         weir__wait w;
-        if (g->count > 0) {
-            const weir__group_task task = weir__group_take(g);
+        if (g->queue.count > 0) {
+            const weir__group_task task = weir__group_take(&g->queue);
             weir__lock_release(&g->lock);
             weir__group_run(g, &task);
             weir__lock_take(&g->lock);
@@ -12147,57 +12232,19 @@ static int weir__group_staff(weir_group *g)
     return rc;
 }
 
-/* Doubles the queue. 0, ENOMEM. Locked. */
-static int weir__group_widen(weir_group *g)
-{
-    const unsigned room = 2 * weir__group_room(g);
-    weir__group_task *larger = (weir__group_task *)WEIR_ALLOC(sizeof(void *), room * sizeof *larger);
-    if (larger == NULL)
-        return ENOMEM;
-    for (unsigned i = 0; i < g->count; i++)
-        larger[i] = *weir__group_at(g, i);
-    if (g->larger != NULL)
-        WEIR_FREE(g->larger);
-    g->larger = larger;
-    g->room = room;
-    g->first = 0;
-    return 0;
-}
-
-/* Puts the task at the end of the queue. 0, ENOMEM. Called and returns locked. Without a runner, a full queue is one whose threads are about to begin. */
+/* Puts the task into the queue. 0, ENOMEM. Called and returns locked. Without a runner, a full queue is one whose threads are about to begin. */
 static int weir__group_push(weir_group *g, weir_task_fn *fn, void *arg)
 {
     weir__backoff peer = {WEIR_WAIT_YIELD, 0};
-    while (g->count == weir__group_room(g)) {
-        if (g->opt.runner != NULL) {
-            const int rc = weir__group_widen(g);
-            if (rc != 0)
-                return rc;
-            break;
-        }
+    while (g->opt.runner == NULL && g->queue.count == weir__group_room(&g->queue)) {
         weir__lock_release(&g->lock);
         weir__backoff_peer(&peer);
         weir__lock_take(&g->lock);
     }
-    weir__group_at(g, g->count)->fn = fn;
-    weir__group_at(g, g->count)->arg = arg;
-    g->count++;
+    if (g->queue.count == weir__group_room(&g->queue) && weir__group_widen(&g->queue) != 0)
+        return ENOMEM;
+    weir__group_put(&g->queue, fn, arg);
     return 0;
-}
-
-/* Takes a task back out of the queue. False: it is not there any more. Locked. */
-static bool weir__group_take_back(weir_group *g, weir_task_fn *fn, void *arg)
-{
-    for (unsigned i = g->count; i-- > 0;) {
-        const weir__group_task *t = weir__group_at(g, i);
-        if (t->fn != fn || t->arg != arg)
-            continue;
-        for (; i + 1 < g->count; i++)
-            *weir__group_at(g, i) = *weir__group_at(g, i + 1);
-        g->count--;
-        return true;
-    }
-    return false;
 }
 
 /* Has the runner call weir__group_run_one. There are as many such calls as tasks, and any of them may run any task: so if it refuses, and
@@ -12211,7 +12258,7 @@ static int weir__group_submit(weir_ctx *ctx, weir_group *g, weir_task_fn *fn, vo
         return 0;
     wakes.count = 0;
     weir__lock_take(&g->lock);
-    back = weir__group_take_back(g, fn, arg);
+    back = weir__group_take_back(&g->queue, fn, arg);
     if (back)
         weir__group_leave(g, &wakes);
     weir__line_release(&g->lock, &wakes);
@@ -12280,10 +12327,7 @@ WEIR_API int weir_group_wait(weir_group *g)
     if (g->has_ended_thread)
         WEIR_THREAD_JOIN(g->ended_thread);
     g->has_ended_thread = false;
-    if (g->larger != NULL)
-        WEIR_FREE(g->larger);
-    g->larger = NULL;
-    g->first = 0;
+    weir__group_shrink(&g->queue);
     rc = g->failed == 0 ? 0 : g->errors[0].code;
     weir__lock_release(&g->lock);
     weir_ctx_cancel(&g->ctx, 0);

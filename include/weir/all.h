@@ -56,6 +56,7 @@
 #include "obs/trace.h"         /* what ran when, as Chrome and Perfetto draw it */
 #include "obs/threads.h"       /* prints that roll */
 #include "task/runner.h"       /* where tasks run */
+#include "task/group_queue.h"  /* tasks of a group that nobody has taken yet */
 #include "task/group.h"        /* tasks that end together: the first error, joined */
 #include "task/future.h"       /* a value that is not there yet */
 #include "task/single.h"       /* who asks for the same at the same time shares one run */

@@ -23,18 +23,17 @@
  *   One lock. `places` counts tasks that have been accepted and have not returned. Under the lock places <= threads, so an accepted task has a thread
  *   that will take it: threads are interchangeable, and so are the tasks in the short queue between go and them. A place that becomes free goes to
  *   the first of those who wait for one, without becoming free for anybody else.
- *   A runner may be long behind, and its only thread may be the one that starts tasks: for a runner the queue grows as it has to, in memory that wait frees. There
- *   are as many calls to come, and tasks about to be submitted, as tasks in the queue; so no call finds it empty, and none comes after the last task has returned.
+ *   With a runner there are as many calls to come, and tasks about to be submitted, as tasks in the queue (group_queue.h); so no call finds it empty, and none
+ *   comes after the last task has returned.
  *   A thread that ends joins the one that ended before it; wait joins the last. So no list of handles is kept anywhere.
  *   Not done: handing a task to a new thread as its argument. It would have to live somewhere until the thread has begun: an allocation, or a wait.
  */
 #ifndef WEIR_TASK_GROUP_H
 #define WEIR_TASK_GROUP_H
 
-#include "../core/memory.h"
 #include "../park/roll.h"
 #include "../sync/line.h"
-#include "runner.h"
+#include "group_queue.h"
 
 typedef struct weir_group_error {
     int code;
@@ -50,12 +49,7 @@ typedef struct weir_group_opt {
     size_t errors_max;        /* of `errors` */
 } weir_group_opt;
 
-enum { WEIR_GROUP_ERRORS = 8, WEIR__GROUP_QUEUE = 32 };
-
-typedef struct weir__group_task {
-    weir_task_fn *fn;
-    void *arg;
-} weir__group_task;
+enum { WEIR_GROUP_ERRORS = 8 };
 
 typedef struct weir_group {
     bool begun, ending;
@@ -63,9 +57,7 @@ typedef struct weir_group {
     weir_group_opt opt;
     weir__waiter_list for_place, for_task, for_end; /* in go, idle threads, in wait */
     unsigned places, threads;
-    weir__group_task queue[WEIR__GROUP_QUEUE];
-    weir__group_task *larger; /* a runner's, instead of `queue`, once there were more; of `room` */
-    unsigned room, first, count;
+    weir__group_queue queue; /* of tasks that have a place */
     bool has_ended_thread;
     weir__thread ended_thread; /* nobody has joined it yet */
     size_t failed;             /* how many tasks */
@@ -191,26 +183,6 @@ static void weir__group_note(weir_group *g, int code, void *arg)
     weir_ctx_cancel(&g->ctx, code);
 }
 
-static unsigned weir__group_room(const weir_group *g)
-{
-    return g->larger == NULL ? (unsigned)WEIR__GROUP_QUEUE : g->room;
-}
-
-/* The i-th task of the queue, or the place for it. Locked. */
-static weir__group_task *weir__group_at(weir_group *g, unsigned i)
-{
-    return (g->larger == NULL ? g->queue : g->larger) + (g->first + i) % weir__group_room(g);
-}
-
-/* The oldest task of the queue, in which there is one. Locked. */
-static weir__group_task weir__group_take(weir_group *g)
-{
-    const weir__group_task task = *weir__group_at(g, 0);
-    g->first = (g->first + 1) % weir__group_room(g);
-    g->count--;
-    return task;
-}
-
 /* Runs it. Called and returns without the lock; releasing it is the last touch, after which the group may be gone. */
 static void weir__group_run(weir_group *g, const weir__group_task *task)
 {
@@ -231,7 +203,7 @@ static void weir__group_run_one(void *arg)
     weir_group *g = (weir_group *)arg;
     weir__group_task task;
     weir__lock_take(&g->lock);
-    task = weir__group_take(g);
+    task = weir__group_take(&g->queue);
     weir__lock_release(&g->lock);
     weir__group_run(g, &task);
 }
@@ -262,8 +234,8 @@ static void *weir__group_thread(void *arg)
     while (!g->ending) { /* and then the queue is empty: a task in it has a place */
         weir__waiter node;
         weir__wait w;
-        if (g->count > 0) {
-            const weir__group_task task = weir__group_take(g);
+        if (g->queue.count > 0) {
+            const weir__group_task task = weir__group_take(&g->queue);
             weir__lock_release(&g->lock);
             weir__group_run(g, &task);
             weir__lock_take(&g->lock);
@@ -294,57 +266,19 @@ static int weir__group_staff(weir_group *g)
     return rc;
 }
 
-/* Doubles the queue. 0, ENOMEM. Locked. */
-static int weir__group_widen(weir_group *g)
-{
-    const unsigned room = 2 * weir__group_room(g);
-    weir__group_task *larger = (weir__group_task *)WEIR_ALLOC(sizeof(void *), room * sizeof *larger);
-    if (larger == NULL)
-        return ENOMEM;
-    for (unsigned i = 0; i < g->count; i++)
-        larger[i] = *weir__group_at(g, i);
-    if (g->larger != NULL)
-        WEIR_FREE(g->larger);
-    g->larger = larger;
-    g->room = room;
-    g->first = 0;
-    return 0;
-}
-
-/* Puts the task at the end of the queue. 0, ENOMEM. Called and returns locked. Without a runner, a full queue is one whose threads are about to begin. */
+/* Puts the task into the queue. 0, ENOMEM. Called and returns locked. Without a runner, a full queue is one whose threads are about to begin. */
 static int weir__group_push(weir_group *g, weir_task_fn *fn, void *arg)
 {
     weir__backoff peer = {WEIR_WAIT_YIELD, 0};
-    while (g->count == weir__group_room(g)) {
-        if (g->opt.runner != NULL) {
-            const int rc = weir__group_widen(g);
-            if (rc != 0)
-                return rc;
-            break;
-        }
+    while (g->opt.runner == NULL && g->queue.count == weir__group_room(&g->queue)) {
         weir__lock_release(&g->lock);
         weir__backoff_peer(&peer);
         weir__lock_take(&g->lock);
     }
-    weir__group_at(g, g->count)->fn = fn;
-    weir__group_at(g, g->count)->arg = arg;
-    g->count++;
+    if (g->queue.count == weir__group_room(&g->queue) && weir__group_widen(&g->queue) != 0)
+        return ENOMEM;
+    weir__group_put(&g->queue, fn, arg);
     return 0;
-}
-
-/* Takes a task back out of the queue. False: it is not there any more. Locked. */
-static bool weir__group_take_back(weir_group *g, weir_task_fn *fn, void *arg)
-{
-    for (unsigned i = g->count; i-- > 0;) {
-        const weir__group_task *t = weir__group_at(g, i);
-        if (t->fn != fn || t->arg != arg)
-            continue;
-        for (; i + 1 < g->count; i++)
-            *weir__group_at(g, i) = *weir__group_at(g, i + 1);
-        g->count--;
-        return true;
-    }
-    return false;
 }
 
 /* Has the runner call weir__group_run_one. There are as many such calls as tasks, and any of them may run any task: so if it refuses, and
@@ -358,7 +292,7 @@ static int weir__group_submit(weir_ctx *ctx, weir_group *g, weir_task_fn *fn, vo
         return 0;
     wakes.count = 0;
     weir__lock_take(&g->lock);
-    back = weir__group_take_back(g, fn, arg);
+    back = weir__group_take_back(&g->queue, fn, arg);
     if (back)
         weir__group_leave(g, &wakes);
     weir__line_release(&g->lock, &wakes);
@@ -427,10 +361,7 @@ WEIR_API int weir_group_wait(weir_group *g)
     if (g->has_ended_thread)
         WEIR_THREAD_JOIN(g->ended_thread);
     g->has_ended_thread = false;
-    if (g->larger != NULL)
-        WEIR_FREE(g->larger);
-    g->larger = NULL;
-    g->first = 0;
+    weir__group_shrink(&g->queue);
     rc = g->failed == 0 ? 0 : g->errors[0].code;
     weir__lock_release(&g->lock);
     weir_ctx_cancel(&g->ctx, 0);
