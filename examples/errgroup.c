@@ -24,7 +24,7 @@ static void run(int bad)
 {
     struct part parts[50];
     weir_group g;
-    weir_group_error first;
+    weir_group_error first = {0, NULL};
     long total = 0;
     int rc;
     weir_group_init(&g, NULL, &(weir_group_opt){.name = "parts", .limit = 4});

@@ -20,7 +20,7 @@ int main(void)
 {
     long limits[] = {10, 1000, 100000}, sum, answer = 42;
     long_future sums[3], promise;
-    size_t which;
+    size_t which = 0;
     weir_timer late;
     weir_ns when;
 
