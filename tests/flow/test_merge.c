@@ -58,6 +58,26 @@ static int make_numbers(weir_ctx *ctx, void *arg, void *value)
     return 0;
 }
 
+TEST(a_merge_in_a_context_that_has_ended_takes_nothing)
+{
+    const int v = 1;
+    weir_ctx ended;
+    weir_pipeline p;
+    open_ins(2, 1);
+    REQUIRE(weir_chan_make(&out, 1) == 0);
+    CHECK_INT(weir_try_send(ins[0], &v), 0);
+    CHECK_INT(weir_try_send(ins[1], &v), 0);
+    weir_ctx_init(&ended, NULL);
+    weir_ctx_cancel(&ended, 0);
+    weir_pipeline_init(&p, &ended);
+    CHECK_INT(weir_merge(&p, ins, 2, out, NULL), 0);
+    CHECK_INT(weir_pipeline_wait(&p), ECANCELED);
+    CHECK_INT(weir_len(ins[0]) + weir_len(ins[1]), 2);
+    weir_ctx_free(&ended);
+    weir_chan_free(&out);
+    free_ins(2);
+}
+
 TEST(every_value_comes_once_and_each_input_in_order)
 {
     const int rounds = (int)test_rounds(100);

@@ -1,4 +1,6 @@
 /* obs/hist.h: percentiles within the promised error, exact where values are small, saturation, merging, what was omitted, many recorders. */
+#include "../core/before.h"
+
 #include "harness.h"
 
 static weir_hist one, two;
@@ -61,6 +63,27 @@ TEST(huge_and_negative_values_lose_nothing)
     CHECK_INT(weir_hist_percentile(&one, 50), 0);
     CHECK_INT(weir_hist_percentile(&one, 99), INT64_MAX);
     CHECK_INT(weir_hist_max(&one), INT64_MAX);
+}
+
+static weir_hist raced;
+static weir_ns faster;
+static void records(void *word)
+{
+    (void)word;
+    weir_hist_record(&raced, faster);
+}
+
+TEST(the_larger_of_two_that_race_is_the_maximum)
+{
+    for (faster = 50; faster <= 150; faster += 50) {
+        memset(&raced, 0, sizeof raced);
+        weir_hist_record(&raced, 20);
+        before_swap = records;
+        weir_hist_record(&raced, 100);
+        CHECK(before_swap == NULL);
+        CHECK_INT(weir_hist_max(&raced), faster > 100 ? faster : 100);
+        CHECK_INT(weir_hist_count(&raced), 3);
+    }
 }
 
 TEST(merging_adds_counts_and_keeps_the_larger_maximum)

@@ -224,7 +224,15 @@ TEST(it_begins_from_any_thread_and_no_wait_sleeps_on)
         CHECK(m[0].at + m[1].at == 3);
         CHECK_INT(weir_shutdown_free(&stop), 0);
     }
-    start_with(&silent); /* two wait: one of them is told so */
+    start_with(&silent);
+    struct test_team *first = test_start(1, waits, number, 0);
+    EVENTUALLY(weir__load_rlx(&stop.waiting) == 1);
+    CHECK_INT(weir_shutdown_wait(NULL, &stop), EBUSY);
+    weir_shutdown_begin(&stop, 0);
+    test_join(first);
+    CHECK_INT(waits_rc[0], 0);
+    CHECK_INT(weir_shutdown_free(&stop), 0);
+    start_with(&silent); /* two wait: one of them may be told so */
     struct test_team *team = test_start(2, waits, number, sizeof number[0]);
     weir_shutdown_begin(&stop, 0);
     test_join(team);

@@ -115,6 +115,35 @@ static void stays(void *arg)
     CHECK_INT(weir_once_do((weir_once *)arg, stay, NULL), 0);
 }
 
+static int fails_when_another_waits(weir_ctx *ctx, void *arg)
+{
+    weir_once *once = (weir_once *)arg;
+    bool waited = false;
+    (void)ctx;
+    __atomic_store_n(&began, 1, __ATOMIC_RELEASE);
+    EVENTUALLY((weir__lock_take(&once->line.lock), waited = once->line.list.first != NULL,
+                weir__lock_release(&once->line.lock), waited));
+    return 5;
+}
+static void fails_first(void *arg)
+{
+    CHECK_INT(weir_once_do((weir_once *)arg, fails_when_another_waits, arg), 5);
+}
+
+TEST(who_waits_takes_over_from_a_run_that_fails)
+{
+    weir_once once = WEIR_ONCE_INIT;
+    began = ran = fail_first = 0;
+    struct test_team *team = test_start(1, fails_first, &once, 0);
+    EVENTUALLY(__atomic_load_n(&began, __ATOMIC_ACQUIRE));
+    CHECK_INT(weir_once_do(&once, run, NULL), 0);
+    test_join(team);
+    CHECK_INT(ran, 1);
+    CHECK_INT(weir_once_do(&once, run, NULL), 0);
+    CHECK_INT(ran, 1);
+    began = 0;
+}
+
 TEST(a_context_ends_the_wait_for_another_threads_run)
 {
     weir_once once = WEIR_ONCE_INIT;

@@ -49,6 +49,17 @@ TEST(a_resize_while_an_acquire_makes_up_its_mind_is_seen)
     CHECK_INT(weir_sem_release(&sem, 2), 0);
 }
 
+/* What a release calls once it has seen that somebody waits. */
+TEST(a_release_that_another_is_faster_than_is_refused)
+{
+    weir_sem sem = WEIR_SEM_INIT(3);
+    CHECK_INT(weir_sem_try_acquire(&sem, 2), 0);
+    CHECK_INT(weir__sem_release_slow(&sem, 3), EINVAL);
+    CHECK_INT(weir__sem_release_slow(&sem, 2), 0);
+    CHECK_INT(weir__sem_release_slow(&sem, 1), EINVAL);
+    CHECK_INT(weir_sem_available(&sem), 3);
+}
+
 TEST(an_ended_context_gets_nothing_even_if_units_are_free)
 {
     weir_sem sem = WEIR_SEM_INIT(1);

@@ -1,4 +1,6 @@
 /* tests/sync/test_waitgroup.c: counts, and what a wait returns after; reuse; memory that goes with the last done. */
+#include "../core/before.h"
+
 #include "harness.h"
 #include "../sync/printed.h"
 
@@ -14,6 +16,49 @@ TEST(a_count_that_would_fall_below_zero_changes_nothing)
     CHECK_INT(weir_waitgroup_wait(NULL, &wg), 0);
     CHECK_INT(weir_waitgroup_add(&wg, 0), 0);
     CHECK_INT(weir_waitgroup_add(&wg, INT32_MIN), EINVAL);
+}
+
+static weir_waitgroup overtaken;
+static int change;
+static void another_changes_it(void *word)
+{
+    (void)word;
+    CHECK_INT(weir_waitgroup_add(&overtaken, change), 0);
+}
+
+static void waits_for_it(void *unused)
+{
+    (void)unused;
+    CHECK_INT(weir_waitgroup_wait(NULL, &overtaken), 0);
+}
+static bool is_waited_for_now(void)
+{
+    weir__lock_take(&overtaken.line.lock);
+    const bool waited = overtaken.line.list.first != NULL;
+    weir__lock_release(&overtaken.line.lock);
+    return waited;
+}
+
+/* Before it has the lock, under which the count comes to 0. */
+TEST(the_last_done_may_be_overtaken)
+{
+    memset(&overtaken, 0, sizeof overtaken);
+    before_word = &overtaken.line.lock;
+    CHECK_INT(weir_waitgroup_add(&overtaken, 1), 0);
+    change = -1;
+    before_swap = another_changes_it;
+    CHECK_INT(weir_waitgroup_done(&overtaken), EINVAL); /* he was the last */
+    CHECK(before_swap == NULL);
+    CHECK_INT(weir_waitgroup_add(&overtaken, 1), 0);
+    struct test_team *team = test_start(1, waits_for_it, NULL, 0);
+    EVENTUALLY(is_waited_for_now());
+    change = 1;
+    before_swap = another_changes_it;
+    CHECK_INT(weir_waitgroup_done(&overtaken), 0); /* and is not the last any more */
+    CHECK(before_swap == NULL);
+    CHECK(is_waited_for_now());
+    CHECK_INT(weir_waitgroup_done(&overtaken), 0);
+    test_join(team);
 }
 
 TEST(a_count_too_large_is_overflow)

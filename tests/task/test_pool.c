@@ -41,8 +41,8 @@ TEST(misuse_is_told_and_changes_nothing)
     const weir_pool_opt narrow = {.min = 3, .max = 2}, odd = {.overflow = 9}, huge = {.queue = SIZE_MAX / 16},
                         strange = {.wait = 77}, none = {.overflow = -1}, hasty = {.grow_wait = -1},
                         restless = {.idle = -1}, good = {.max = 1};
-    const weir_job_opt high = {.priority = 3}, low = {.priority = -2}, how = {.overflow = 6}, late = {.deadline = -1},
-                       slow = {.timeout = -1};
+    const weir_job_opt high = {.priority = 3}, low = {.priority = -2}, how = {.overflow = 6}, no_way = {.overflow = -1},
+                       late = {.deadline = -1}, slow = {.timeout = -1};
     CHECK_INT(weir_pool_start(&p, NULL, &narrow), EINVAL);
     CHECK_INT(weir_pool_start(&p, NULL, &odd), EINVAL);
     CHECK_INT(weir_pool_start(&p, NULL, &strange), EINVAL);
@@ -55,6 +55,7 @@ TEST(misuse_is_told_and_changes_nothing)
     CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, &high), EINVAL);
     CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, &low), EINVAL);
     CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, &how), EINVAL);
+    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, &no_way), EINVAL);
     CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, &late), EINVAL);
     CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, &slow), EINVAL);
     CHECK_INT(weir_pool_resize(&p, 0, 1), EINVAL);

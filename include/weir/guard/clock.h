@@ -3,7 +3,7 @@
  * Guards (limiters, breakers, retries) know time only through this, so a test or a simulation moves it by hand and never sleeps:
  *
  *     struct by_hand { weir_clock clock; weir_ns at; } hand = {{by_hand_now, by_hand_sleep}, 0};
- *     weir_limiter_init(&l, &(weir_limiter_config){.rate = 10, .burst = 1, .clock = &hand.clock});
+ *     weir_limiter_init(&l, 10, 1, &hand.clock);
  *
  * A clock outlives the guards that use it. Its functions may be called by any number of threads at once. It need not be steady: a reading that is
  * older than an earlier one gains nobody anything. Deadlines of contexts are on weir's own clock; against a clock of the caller's they are

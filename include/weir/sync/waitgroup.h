@@ -81,7 +81,7 @@ WEIR_API int weir_waitgroup_add(weir_waitgroup *wg, int n)
     wakes.count = 0;
     weir__lock_take(&wg->line.lock);
     rc = weir__waitgroup_change(wg, n, true, &now);
-    if (rc == 0 && now == 0)
+    if (now == 0)
         weir__list_call_all(&wg->line.list, 0, &wakes);
     weir__line_release(&wg->line.lock, &wakes);
     return rc;
