@@ -1,4 +1,6 @@
 /* tests/sync/test_once.c: it runs once, for all; a failure is its caller's alone. */
+#include "../core/before.h"
+
 #include "harness.h"
 #include "../sync/printed.h"
 
@@ -31,6 +33,24 @@ TEST(a_failure_is_returned_and_the_next_call_runs_it_again)
     CHECK_INT(weir_once_do(&once, run, NULL), 0);
     CHECK_INT(weir_once_do(&once, run, NULL), 0);
     CHECK_INT(ran, 3);
+}
+
+static weir_once overtaken = WEIR_ONCE_INIT;
+static void another_runs_it(void *word)
+{
+    (void)word;
+    CHECK_INT(weir_once_do(&overtaken, run, NULL), 0);
+}
+
+/* Between its look and its lock. */
+TEST(who_is_overtaken_by_a_whole_run_does_not_run_it_again)
+{
+    ran = fail_first = 0;
+    before_word = &overtaken.line.lock;
+    before_swap = another_runs_it;
+    CHECK_INT(weir_once_do(&overtaken, run, NULL), 0);
+    CHECK(before_swap == NULL);
+    CHECK_INT(ran, 1);
 }
 
 static int run_if_alive(weir_ctx *ctx, void *arg)

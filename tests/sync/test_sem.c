@@ -1,4 +1,6 @@
 /* tests/sync/test_sem.c: units, order, admission, resizing, and the races between a grant and a wait that gives up. */
+#include "../core/before.h"
+
 #include "harness.h"
 #include "../sync/printed.h"
 
@@ -47,6 +49,24 @@ TEST(a_resize_while_an_acquire_makes_up_its_mind_is_seen)
     CHECK_INT(weir__sem_acquire_slow(NULL, &sem, 3, WEIR_FOREVER), EINVAL);
     CHECK_INT(weir_sem_try_acquire(&sem, 2), 0);
     CHECK_INT(weir_sem_release(&sem, 2), 0);
+}
+
+static weir_sem freed = WEIR_SEM_INIT(2);
+static void another_releases(void *word)
+{
+    (void)word;
+    CHECK_INT(weir_sem_release(&freed, 2), 0);
+}
+
+/* Between its look and its lock. */
+TEST(who_finds_units_freed_meanwhile_does_not_lie_down)
+{
+    CHECK_INT(weir_sem_try_acquire(&freed, 2), 0);
+    before_word = &freed.line.lock;
+    before_swap = another_releases;
+    CHECK_INT(weir_sem_acquire_until(NULL, &freed, 1, 0), 0); /* a deadline that has passed: a wait would end with it */
+    CHECK(before_swap == NULL);
+    CHECK_INT(weir_sem_available(&freed), 1);
 }
 
 /* What a release calls once it has seen that somebody waits. */
