@@ -70,7 +70,8 @@ tests()
     park/roll.h) echo task/test_group_roll ;;
     park/parker.h) echo park/test_parker task/test_group_roll ;;
     park/*) f=${1#park/} && echo "park/test_${f%.h}" ;;
-    ring/*) echo ring/test_ring ring/test_ring_close ring/test_ring_closing ring/test_ring_suspend fuzz/test_sequences ;;
+    ring/*) echo ring/test_ring ring/test_ring_close ring/test_ring_closing ring/test_ring_suspend ring/test_ring_wrap chan/test_stats
+        echo chan/test_select_moment fuzz/test_sequences ;;
     chan/channel.h) echo fuzz/test_sequences chan/test_send_recv chan/test_close ;;
     chan/wait.h) echo fuzz/test_sequences chan/test_timeout chan/test_close chan/test_send_recv task/test_future task/test_group_roll ;;
     chan/op.h) echo fuzz/test_sequences chan/test_inplace chan/test_select chan/test_timer ;;
@@ -115,7 +116,7 @@ flags()
 rings()
 {
     case $1 in
-    *ck_* | *_CK*) for k in SPSC MPSC SPMC MPMC; do echo "-DWEIR_RING_$k=WEIR_RING_CK"; done ;;
+    *ck_* | *_CK* | *'power <= n'*) for k in SPSC MPSC SPMC MPMC; do echo "-DWEIR_RING_$k=WEIR_RING_CK"; done ;;
     esac
 }
 
