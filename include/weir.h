@@ -13425,7 +13425,7 @@ static inline void weir__pool_worker_learn(weir__pool_worker *w, bool found)
     w->unspun = found ? 0 : (w->unspun + WEIR_SPIN_TURNS) / 2;
 }
 
-/* Waits for a job. 0; EPIPE: there will be none; EAGAIN: the worker may end if there are enough others. */
+/* Waits for a job. 0; EPIPE: there will be none; ETIMEDOUT: none came in the idle time; EAGAIN: there were more workers than there may be. */
 static int weir__pool_worker_wait(weir__pool_worker *w, weir__job *job)
 {
     weir_pool *p = w->pool;
@@ -13452,6 +13452,8 @@ static int weir__pool_worker_wait(weir__pool_worker *w, weir__job *job)
         owes = weir__pool_worker_park(w, owes, weir_time_add(since, p->opt.idle), &late);
         turns.turn = w->unspun;
     }
+    if (rc == EAGAIN && late)
+        rc = ETIMEDOUT;
     weir__pool_worker_learn(w, rc == 0 && weir__backoff_spinning(&turns));
     if (rc == EPIPE)
         weir__waitq_wake(&p->queue.idle, WEIR__WAKE_ALL);
@@ -13479,16 +13481,17 @@ static int weir__pool_worker_next(weir__pool_worker *w, weir__job *job)
     return 0;
 }
 
-/* Its last act; false: it has to stay, for the pool has no more workers than it should. `wants`: it leaves on its own account. */
-static bool weir__pool_worker_end(weir__pool_worker *w, weir__roll_entry *entry, bool wants)
+/* Its last act. why: as above. False: it has to stay: with EAGAIN another has left meanwhile, with ETIMEDOUT there are no more than the least. */
+static bool weir__pool_worker_end(weir__pool_worker *w, weir__roll_entry *entry, int why)
 {
     weir_pool *p = w->pool;
+    const bool wants = why != EPIPE;
     weir__line_wakes wakes;
     weir__thread before;
     bool any;
     wakes.count = 0;
     weir__lock_take(&p->lock);
-    if (wants && !weir__pool_is_wide(p) && weir__load_rlx(&p->threads) <= weir__load_rlx(&p->min)) {
+    if (wants && !weir__pool_is_wide(p) && (why == EAGAIN || weir__load_rlx(&p->threads) <= weir__load_rlx(&p->min))) {
         weir__lock_release(&p->lock);
         return false;
     }
@@ -13573,7 +13576,7 @@ static void *weir__pool_worker_thread(void *pool)
         const int rc = weir__pool_worker_next(&w, &job);
         if (rc == 0)
             weir__pool_see_to(p, &job);
-        else if (weir__pool_worker_end(&w, &entry, rc == EAGAIN))
+        else if (weir__pool_worker_end(&w, &entry, rc))
             break;
     }
     return NULL;
