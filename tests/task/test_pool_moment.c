@@ -1,6 +1,6 @@
 /* tests/task/test_pool_moment.c: what a pool does at moments that are rare, each held up or brought about by hand; hours that pass in a pool. */
-static void hold(const char *point);
-#define WEIR_HOOK(point) hold(point)
+#include "hold.h"
+
 static void yields(void);
 #define WEIR_CPU_YIELD() yields()
 static void light_fence(void);
@@ -10,18 +10,6 @@ static void light_fence(void);
 #include "harness.h"
 
 #include "pool.h"
-
-static int held; /* atomic. 1: whoever comes to `held_at` next makes it 2, and stands there until it is 0 */
-static const char *held_at = "";
-static void hold(const char *point)
-{
-    int expected = 1;
-    if (__atomic_load_n(&held, __ATOMIC_SEQ_CST) != 1 || strcmp(point, held_at) != 0 ||
-        !__atomic_compare_exchange_n(&held, &expected, 2, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-        return;
-    while (__atomic_load_n(&held, __ATOMIC_SEQ_CST) != 0)
-        sched_yield();
-}
 
 /* Where this thread stands at its next light fence: it has published, and not looked who sleeps. */
 static __thread struct gate *before_looking;
@@ -41,20 +29,6 @@ static void yields(void)
     if (yielded != NULL)
         __atomic_add_fetch(yielded, 1, __ATOMIC_SEQ_CST);
     sched_yield();
-}
-
-static void hold_the_next(const char *point)
-{
-    held_at = point;
-    __atomic_store_n(&held, 1, __ATOMIC_SEQ_CST);
-}
-static void await_held(void)
-{
-    EVENTUALLY(__atomic_load_n(&held, __ATOMIC_SEQ_CST) == 2);
-}
-static void let_go(void)
-{
-    __atomic_store_n(&held, 0, __ATOMIC_SEQ_CST);
 }
 
 /* Workers that sleep, and have looked for jobs for the last time before. */
@@ -85,7 +59,7 @@ TEST(a_task_that_a_worker_takes_for_a_runner_counts_as_taken)
     EVENTUALLY(asleep() == 1);
     hold_the_next("recv claimed");
     CHECK_INT(weir_group_go(NULL, &group, stands, &g), 0);
-    await_held();
+    EVENTUALLY(is_held());
     pass(WEIR_SEC(3600));
     let_go();
     gate_await(&g, 1);
@@ -160,7 +134,7 @@ TEST(the_oldest_job_is_waited_for_to_be_dropped)
     start_blocked(&p, &g, &small);
     hold_the_next("send claimed");
     struct test_team *one = test_start(1, submits_one, &first, 0);
-    await_held();
+    EVENTUALLY(is_held());
     struct test_team *two = test_start(1, submits_one, &second, 0);
     EVENTUALLY(__atomic_load_n(&second.yielded, __ATOMIC_SEQ_CST) > 0);
     CHECK_INT(tally_of(&p).dropped_oldest, 0);
@@ -199,7 +173,7 @@ TEST(a_worker_that_was_woken_wakes_the_next_if_there_is_one_more_job)
     EVENTUALLY(asleep() == 2);
     hold_the_next("recv claimed");
     CHECK_INT(weir_pool_submit(NULL, &p, stands, &g, NULL), 0);
-    await_held();
+    EVENTUALLY(is_held());
     struct test_team *team = test_start(1, submits_and_stops, &second, 0);
     gate_await(&second.stop, 1);
     CHECK_INT(weir__waitq_sleepers(&p.queue.idle), 1);

@@ -1,23 +1,11 @@
 /* tests/task/test_pool_size.c: how a pool starts, grows, shrinks and ends. */
-static void hold(const char *point);
-#define WEIR_HOOK(point) hold(point)
+#include "hold.h"
+
 #include "../faults/failing.h"
 
 #include "../core/child.h"
 #include "../sync/printed.h"
 #include "pool.h"
-
-static int held; /* atomic. 1: whoever comes to `held_at` next makes it 2, and stands there until it is 0 */
-static const char *held_at;
-static void hold(const char *point)
-{
-    int expected = 1;
-    if (__atomic_load_n(&held, __ATOMIC_SEQ_CST) != 1 || strcmp(point, held_at) != 0 ||
-        !__atomic_compare_exchange_n(&held, &expected, 2, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-        return;
-    while (__atomic_load_n(&held, __ATOMIC_SEQ_CST) != 0)
-        sched_yield();
-}
 
 /* ---- starting ---- */
 
@@ -118,13 +106,12 @@ TEST(it_grows_for_a_job_that_comes_while_a_worker_takes_another)
     if (weir__ring_of(WEIR__MPMC) == WEIR_RING_CK)
         SKIP("a ck ring has no moment between claim and release");
     REQUIRE(weir_pool_start(&p, NULL, &opt) == 0);
-    held_at = "recv claimed";
-    __atomic_store_n(&held, 1, __ATOMIC_SEQ_CST);
+    hold_the_next("recv claimed");
     CHECK_INT(weir_pool_submit(NULL, &p, stands, &g, NULL), 0);
-    EVENTUALLY(__atomic_load_n(&held, __ATOMIC_SEQ_CST) == 2);
+    EVENTUALLY(is_held());
     CHECK_INT(weir_pool_submit(NULL, &p, stands, &g, NULL), 0);
     CHECK_INT(tally_of(&p).workers, 1);
-    __atomic_store_n(&held, 0, __ATOMIC_SEQ_CST);
+    let_go();
     gate_await(&g, 2);
     CHECK_INT(tally_of(&p).workers, 2);
     gate_open(&g);
@@ -152,14 +139,13 @@ TEST(it_grows_for_a_job_that_comes_while_a_worker_starts)
     REQUIRE(weir_pool_start(&p, NULL, &opt) == 0);
     CHECK_INT(weir_pool_submit(NULL, &p, stands, &g, NULL), 0);
     gate_await(&g, 1);
-    held_at = "worker started";
-    __atomic_store_n(&held, 1, __ATOMIC_SEQ_CST);
+    hold_the_next("worker started");
     team = test_start(1, submits_one, &second, 0);
-    EVENTUALLY(__atomic_load_n(&held, __ATOMIC_SEQ_CST) == 2);
+    EVENTUALLY(is_held());
     gate_await(&g, 2);
     CHECK_INT(weir_pool_submit(NULL, &p, stands, &g, NULL), 0);
     CHECK_INT(tally_of(&p).workers, 2);
-    __atomic_store_n(&held, 0, __ATOMIC_SEQ_CST);
+    let_go();
     gate_await(&g, 3);
     test_join(team);
     CHECK_INT(tally_of(&p).workers, 3);
@@ -275,12 +261,11 @@ TEST(its_bounds_change_while_a_worker_goes_to_sleep)
     struct gate g;
     const weir_pool_opt opt = {.idle = WEIR_SEC(1000)};
     start_blocked(&p, &g, &opt);
-    held_at = "worker parks";
-    __atomic_store_n(&held, 1, __ATOMIC_SEQ_CST);
+    hold_the_next("worker parks");
     CHECK_INT(weir_pool_resize(&p, 2, 2), 0);
-    EVENTUALLY(__atomic_load_n(&held, __ATOMIC_SEQ_CST) == 2);
+    EVENTUALLY(is_held());
     CHECK_INT(weir_pool_resize(&p, 1, 1), 0);
-    __atomic_store_n(&held, 0, __ATOMIC_SEQ_CST);
+    let_go();
     EVENTUALLY(tally_of(&p).workers == 1); /* the other stands behind the gate */
     end(&p, &g);
 }
@@ -294,12 +279,11 @@ TEST(no_more_workers_start_for_new_bounds_once_it_ends)
     weir_pool p;
     struct gate g;
     start_blocked(&p, &g, NULL);
-    held_at = "worker started";
-    __atomic_store_n(&held, 1, __ATOMIC_SEQ_CST);
+    hold_the_next("worker started");
     struct test_team *team = test_start(1, resizes, &p, 0);
-    EVENTUALLY(__atomic_load_n(&held, __ATOMIC_SEQ_CST) == 2);
+    EVENTUALLY(is_held());
     CHECK_INT(weir_pool_stop_until(&p, 0), ETIMEDOUT);
-    __atomic_store_n(&held, 0, __ATOMIC_SEQ_CST);
+    let_go();
     test_join(team);
     CHECK_INT(tally_of(&p).most_workers, 2);
     end(&p, &g);
