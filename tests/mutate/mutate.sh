@@ -95,7 +95,7 @@ tests()
     guard/breaker.h) echo guard/test_breaker guard/test_breaker_open guard/test_breaker_call guard/test_breaker_window guard/test_breaker_race ;;
     guard/window.h) echo guard/test_window guard/test_window_histories guard/test_window_race ;;
     guard/adaptive.h) echo guard/test_adaptive guard/test_adaptive_server ;;
-    task/group.h | task/group_queue.h) echo task/test_group task/test_group_roll ;;
+    task/group.h | task/group_queue.h) echo task/test_group task/test_group_runner task/test_group_roll ;;
     task/pool.h | task/pool_queue.h | task/pool_worker.h) echo task/test_pool task/test_pool_room task/test_pool_size task/test_pool_race ;;
     task/job.h) echo task/test_pool ;;
     sync/* | task/* | guard/*) echo "${1%/*}/test_$(basename "$1" .h)" ;;
