@@ -3962,8 +3962,8 @@ typedef struct weir_runner {
 
 /* weir/task/group_queue.h: the tasks of a group between go and the thread that runs them, oldest first.
  *
- * It begins with room for 32 and no memory of its own: with threads of the group a task is soon taken. A runner may be long behind, and its only
- * thread may be the one that starts tasks; for one the queue grows, and keeps what it has until it is emptied.
+ * It has room for 32, and needs no more with threads of the group, which soon take what is there. A runner may be long behind, and its only thread may
+ * be the one that starts tasks: for a runner the queue grows. What it allocates it keeps until the group's wait.
  *
  * Who may call what at once: all under the group's lock.
  */
@@ -4019,7 +4019,7 @@ WEIR_API bool weir__group_take_back(weir__group_queue *q, weir_task_fn *fn, void
 /* Twice the room. 0, ENOMEM. */
 WEIR_API int weir__group_widen(weir__group_queue *q);
 
-/* Frees what an empty queue keeps. */
+/* Frees what it has allocated; it is empty. */
 WEIR_API void weir__group_shrink(weir__group_queue *q);
 
 #endif /* WEIR_TASK_GROUP_QUEUE_H */
