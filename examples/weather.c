@@ -182,7 +182,7 @@ int main(int argc, char **argv)
     struct work w = {NULL, 0, {NULL}, WEIR_GROUP_INIT};
     struct row all = {"all", 0, 0, INT_MAX, INT_MIN}, *table = NULL;
     weir_group feeder = WEIR_GROUP_INIT;
-    weir_group_error first;
+    weir_group_error first = {0, NULL};
     size_t n;
     int rc = argc == 2 ? list(argv[1], &w) : EINVAL;
     if (rc == 0 && (table = (struct row *)malloc((w.count + 1) * sizeof *table)) == NULL)

@@ -18,7 +18,7 @@ static void hold(const char *point);
 #define WEIR_HOOK(point) hold(point)
 
 static int hold_state; /* atomic. 1: whoever comes to `hold_at` next makes it 2, and stands there until it is 0 */
-static const char *hold_at;
+static const char *hold_at = "";
 static void hold(const char *point)
 {
     int expected = 1;
