@@ -329,6 +329,7 @@ TEST(a_timeout_ends_the_inner_context_alone)
     CHECK_INT(weir_policy_call(&ctx, layers, 1, sleeps, NULL, &report), ETIMEDOUT);
     CHECK_INT(report.refused_by, -1); /* the task has run, and returned that */
     CHECK_INT(weir_ctx_err(&ctx), 0);
+    CHECK(ctx.children == NULL); /* the inner one was on the stack */
     weir_ctx_free(&ctx);
 }
 

@@ -258,6 +258,10 @@ TEST(retries_stay_under_their_share)
     CHECK_INT(weir_retry_budget_init(&budget, __builtin_nan(""), 5), EINVAL);
     CHECK_INT(weir_retry_budget_init(&budget, 1, 1e300), EINVAL);
     CHECK_INT(weir_retry_budget_init(&budget, 2.0 * WEIR_RETRY_BUDGET_MAX, 5), EINVAL);
+    CHECK_INT(weir_retry_budget_init(&budget, 0, 0), 0);
+    CHECK_INT(weir_retry_budget_take(&budget), EAGAIN);
+    CHECK_INT(weir_retry_budget_init(&budget, WEIR_RETRY_BUDGET_MAX, WEIR_RETRY_BUDGET_MAX), 0);
+    CHECK_INT(weir_retry_budget_take(&budget), 0);
     CHECK_INT(weir_retry_budget_init(&budget, 0.5, 1), 0);
     CHECK_INT(weir_retry_budget_take(&budget), 0);
     CHECK_INT(weir_retry_budget_take(&budget), EAGAIN);

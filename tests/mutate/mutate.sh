@@ -13,7 +13,7 @@
 # tests/mutate/equivalent.txt lists mutants that change nothing that anybody could see, each with the reason; tests/mutate/slow.txt those that only
 # a long search notices. Neither are run without DEEP. build/mutate/table has a line for each mutant: how it ended, place, kind, change. Prints
 # those that survived, the count, and for .ci/run "N passed, N failed".
-: "${CC:=cc}" "${WORKERS:=2}" "${SAMPLE:=1/1}"
+: "${CC:=cc}" "${CXX:=c++}" "${WORKERS:=2}" "${SAMPLE:=1/1}"
 out=$PWD/build/mutate
 model=$out/model.o
 kinds=${*:-order fence wake call compare}
@@ -85,7 +85,7 @@ tests()
     ctx/*) echo fuzz/test_sequences ctx/test_ctx ctx/test_ctx_hooks ctx/test_ctx_wait ctx/test_ctx_race ctx/test_sleep ;;
     chan/promise.h) echo task/test_future ;;
     sync/line.h) echo sync/test_sem sync/test_once task/test_group task/test_group_roll ;;
-    guard/clock.h) echo ctx/test_sleep guard/test_breaker guard/test_limiter guard/test_limiter_wait guard/test_limiter_map guard/test_retry ;;
+    guard/clock.h) echo ctx/test_sleep guard/test_breaker guard/test_limiter guard/test_limiter_wait guard/test_limiter_map guard/test_retry guard/test_policy ;;
     guard/rate.h) echo guard/test_limiter ;;
     guard/leaky.h) echo guard/test_limiter_wait ;;
     guard/bucket.h) echo guard/test_limiter guard/test_limiter_bound guard/test_limiter_map guard/test_overtaken ;;
@@ -97,8 +97,8 @@ tests()
     guard/window.h) echo guard/test_window guard/test_window_histories guard/test_window_race guard/test_overtaken ;;
     guard/adaptive.h) echo guard/test_adaptive guard/test_adaptive_server ;;
     task/group.h | task/group_queue.h) echo task/test_group task/test_group_runner task/test_group_roll ;;
-    task/pool.h | task/pool_queue.h | task/pool_worker.h) echo task/test_pool task/test_pool_room task/test_pool_size task/test_pool_moment task/test_pool_leave task/test_pool_race ;;
-    task/job.h) echo task/test_pool ;;
+    task/pool.h | task/pool_job.h | task/pool_queue.h | task/pool_worker.h) echo task/test_pool task/test_pool_room task/test_pool_size task/test_pool_moment task/test_pool_leave task/test_pool_race ;;
+    task/job.h) echo task/test_pool task/test_pool_cxx ;;
     sync/* | task/* | guard/*) echo "${1%/*}/test_$(basename "$1" .h)" ;;
     esac
 }
@@ -140,8 +140,9 @@ ask_model() # INCLUDE FILE SECONDS BOUNDS
 build_test() # INCLUDE TEST LINE
 {
     case $2 in *_memory) sees=-fsanitize=address ;; *) sees= ;; esac # a word too few or too many
+    if [ -f "tests/$2.cc" ]; then compiler="$CXX -std=c++17" source=tests/$2.cc; else compiler="$CC -std=c11" source=tests/$2.c; fi
     # shellcheck disable=SC2046 # a list
-    $CC -std=c11 -O0 -w $sees -DWEIR_STATIC= $(rings "$3") -I"$1/include" -Itests -include tests/mutate/weaker.h -pthread "tests/$2.c" -o "$1/test"
+    $compiler -O0 -w $sees -DWEIR_STATIC= $(rings "$3") -I"$1/include" -Itests -include tests/mutate/weaker.h -pthread "$source" -o "$1/test"
 }
 # How long a test may take before it hangs: a few times as long as without the change, on this machine.
 limit() # TEST

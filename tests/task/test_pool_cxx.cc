@@ -53,11 +53,12 @@ TEST(an_exception_ends_its_job_and_no_more)
         CHECK_INT(error_of(&p, throws_a_string, 0), WEIR_JOB_THREW);
         CHECK_INT(error_of(&p, throws_a_code, 42), 42);
         CHECK_INT(error_of(&p, throws_a_code, -1), WEIR_JOB_THREW);
+        CHECK_INT(error_of(&p, throws_a_code, 0), WEIR_JOB_THREW);
         CHECK_INT(error_of(&p, abandons, 7), 7);
         CHECK_INT(error_of(&p, returns, i), i);
-        CHECK_INT(destroyed, 3 * i);
+        CHECK_INT(destroyed, 4 * i);
     }
-    CHECK_INT(tally_of(&p).failed, 500);
+    CHECK_INT(tally_of(&p).failed, 600);
     CHECK_INT(weir_pool_free(&p), 0);
 }
 

@@ -118,6 +118,50 @@ TEST(of_two_that_fail_at_once_the_first_in_the_array_is_told)
     CHECK_INT(weir_pool_free(&pool), 0);
 }
 
+/* Two elements, of the worker that maps and of its helper, who is not through before the other waits for it. */
+static struct helped {
+    pthread_t caller;
+    int inside, returned; /* atomic */
+} helped;
+static void waits_for_others(const weir__roll_entry *entry, void *n)
+{
+    *(int *)n += entry->what != NULL && strcmp(entry->what, "waitgroup") == 0;
+}
+static int is_waited_for(void)
+{
+    int n = 0;
+    weir__roll_each(waits_for_others, &n);
+    return n;
+}
+static int helps(weir_ctx *ctx, void *arg, const void *from, void *to)
+{
+    (void)arg;
+    __atomic_add_fetch(&helped.inside, 1, __ATOMIC_SEQ_CST);
+    EVENTUALLY(__atomic_load_n(&helped.inside, __ATOMIC_SEQ_CST) == 2);
+    if (!pthread_equal(pthread_self(), helped.caller))
+        EVENTUALLY(__atomic_load_n(&helped.returned, __ATOMIC_SEQ_CST) || is_waited_for());
+    return squares(ctx, NULL, from, to);
+}
+static int maps_two(weir_ctx *ctx, void *arg)
+{
+    (void)arg;
+    helped.caller = pthread_self();
+    CHECK_INT(weir_pool_map(ctx, &pool, helps, NULL, in, out, 2, NULL), 0);
+    __atomic_store_n(&helped.returned, 1, __ATOMIC_SEQ_CST);
+    check_all(2);
+    return 0;
+}
+TEST(a_map_ends_when_its_helpers_are_through)
+{
+    const weir_pool_opt opt = {.min = 2};
+    memset(&helped, 0, sizeof helped);
+    clear();
+    REQUIRE(weir_pool_start(&pool, NULL, &opt) == 0);
+    CHECK_INT(weir_pool_submit(NULL, &pool, maps_two, NULL, NULL), 0);
+    EVENTUALLY(__atomic_load_n(&helped.returned, __ATOMIC_SEQ_CST));
+    CHECK_INT(weir_pool_free(&pool), 0);
+}
+
 TEST(a_context_that_has_ended_leaves_all_out)
 {
     const weir_pool_opt opt = {.min = 2};
