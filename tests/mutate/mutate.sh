@@ -97,7 +97,7 @@ tests()
     guard/window.h) echo guard/test_window guard/test_window_histories guard/test_window_race guard/test_overtaken ;;
     guard/adaptive.h) echo guard/test_adaptive guard/test_adaptive_server ;;
     task/group.h | task/group_queue.h) echo task/test_group task/test_group_runner task/test_group_roll ;;
-    task/pool.h | task/pool_job.h | task/pool_queue.h | task/pool_worker.h) echo task/test_pool task/test_pool_room task/test_pool_size task/test_pool_moment task/test_pool_leave task/test_pool_race ;;
+    task/pool.h | task/pool_job.h | task/pool_queue.h | task/pool_worker.h) echo task/test_pool task/test_pool_room task/test_pool_size task/test_pool_moment task/test_pool_leave task/test_pool_watch task/test_pool_race ;;
     task/job.h) echo task/test_pool task/test_pool_cxx ;;
     sync/* | task/* | guard/*) echo "${1%/*}/test_$(basename "$1" .h)" ;;
     esac
@@ -113,11 +113,12 @@ flags()
     esac
 }
 
-# What is compiled only for the ring of ck is tested on it. $1: the line.
+# What is compiled only for the ring of ck is tested on it; what a wait queue begins with is not all zeros without membarrier. $1: the line.
 rings()
 {
     case $1 in
     *ck_* | *_CK* | *'power <= n'*) for k in SPSC MPSC SPMC MPMC; do echo "-DWEIR_RING_$k=WEIR_RING_CK"; done ;;
+    *waitq_init*) echo -DWEIR_FENCE_SYMMETRIC ;;
     esac
 }
 

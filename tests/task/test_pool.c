@@ -64,6 +64,14 @@ TEST(misuse_is_told_and_changes_nothing)
     CHECK_INT(ran, 0);
 }
 
+TEST(who_submits_looks_behind_a_fence_where_the_workers_cannot_make_one)
+{
+    weir_pool p;
+    REQUIRE(weir_pool_start(&p, NULL, NULL) == 0);
+    CHECK_INT((weir__load_rlx(&p.queue.idle.attention) & WEIR__ATTENTION_FENCE) == 0, weir__fence_asymmetric());
+    CHECK_INT(weir_pool_free(&p), 0);
+}
+
 /* ---- order ---- */
 
 static int order[400], ordered; /* written by one worker */
@@ -118,6 +126,23 @@ TEST(no_priority_is_starved)
     CHECK(order[0] == WEIR_JOB_URGENT && order[1] == WEIR_JOB_URGENT && order[2] == WEIR_JOB_URGENT);
 }
 
+TEST(a_lower_priority_has_its_turn_after_just_as_many_jobs)
+{
+    weir_pool p;
+    struct gate g;
+    static const int low = WEIR_JOB_LOW, urgent = WEIR_JOB_URGENT;
+    const weir_pool_opt opt = {.age = 4};
+    ordered = 0;
+    start_blocked(&p, &g, &opt); /* by a job of a higher priority: the first */
+    for (int i = 0; i < 15; i++) {
+        const weir_job_opt job = {.priority = i < 3 ? low : urgent};
+        CHECK_INT(weir_pool_submit(NULL, &p, takes_its_turn, (void *)(uintptr_t)(i < 3 ? &low : &urgent), &job), 0);
+    }
+    end(&p, &g);
+    for (int i = 0; i < 15; i++)
+        CHECK_INT(order[i], i == 3 || i == 8 || i == 13 ? low : urgent);
+}
+
 /* ---- time ---- */
 
 TEST(a_job_whose_deadline_passes_in_the_queue_is_not_run)
@@ -137,6 +162,26 @@ TEST(a_job_whose_deadline_passes_in_the_queue_is_not_run)
     CHECK_INT(ran, 1);
     CHECK(result.id == 1 && result.error == ETIMEDOUT && !result.ran && result.queued > 0 && result.running == 0);
     CHECK(future_result.id == 2 && future_result.error == 0 && future_result.ran);
+}
+
+static int notes_deadline(weir_ctx *ctx, void *arg)
+{
+    *(weir_ns *)arg = weir_ctx_deadline(ctx);
+    return 0;
+}
+TEST(a_time_limit_needs_no_other_option)
+{
+    weir_pool p;
+    weir_ns seen[2] = {0, 0};
+    const weir_ns begun = weir_now();
+    const weir_job_opt deadline = {.deadline = begun + WEIR_SEC(1000)}, timeout = {.timeout = WEIR_SEC(500)};
+    REQUIRE(weir_pool_start(&p, NULL, NULL) == 0);
+    CHECK_INT(weir_pool_submit(NULL, &p, notes_deadline, &seen[0], &deadline), 0);
+    CHECK_INT(weir_pool_submit(NULL, &p, notes_deadline, &seen[1], &timeout), 0);
+    CHECK_INT(weir_pool_drain(NULL, &p), 0);
+    CHECK_INT(seen[0], deadline.deadline);
+    CHECK(seen[1] >= begun + timeout.timeout && seen[1] <= weir_now() + timeout.timeout);
+    CHECK_INT(weir_pool_free(&p), 0);
 }
 
 TEST(a_job_that_runs_sees_its_timeout_and_its_deadline)

@@ -70,6 +70,7 @@ TEST(a_task_that_a_worker_takes_for_a_runner_counts_as_taken)
     CHECK_INT(tally_of(&p).workers, 2);
     gate_open(&g);
     CHECK_INT(weir_group_wait(&group), 0);
+    EVENTUALLY(tally_of(&p).done == 3);
     weir_group_free(&group);
     CHECK_INT(weir_pool_free(&p), 0);
     back_to_real_time();

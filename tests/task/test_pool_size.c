@@ -333,6 +333,22 @@ TEST(stop_with_a_deadline_leaves_what_runs_named_on_the_roll)
     CHECK_INT(weir_pool_free(&p), 0);
 }
 
+TEST(a_jobs_name_leaves_the_roll_with_the_job)
+{
+    weir_pool p;
+    struct gate g = {0, 0};
+    int ran = 0;
+    const weir_pool_opt one = {.min = 1};
+    const weir_job_opt opt = {.name = "resize"};
+    REQUIRE(weir_pool_start(&p, NULL, &one) == 0);
+    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, &opt), 0);
+    CHECK_INT(weir_pool_submit(NULL, &p, stands, &g, NULL), 0);
+    gate_await(&g, 1);
+    CHECK_INT(ran, 1);
+    CHECK(!printed("resize"));
+    end(&p, &g);
+}
+
 TEST(a_context_that_ends_with_work_queued_leaves_nobody_waiting)
 {
     weir_pool p;
