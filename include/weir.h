@@ -4708,7 +4708,7 @@ WEIR_API void weir__pool_queue_close(weir__pool_queue *q);
 /* How many jobs wait. */
 WEIR_API size_t weir__pool_queue_len(weir__pool_queue *q);
 
-/* 0; EPIPE: closed; ECANCELED, ETIMEDOUT: there was no room in time. */
+/* After a try that has found no room. 0; EPIPE: closed; ECANCELED, ETIMEDOUT: there was no room in time. */
 WEIR_API int weir__pool_queue_push(weir_ctx *ctx, weir__pool_queue *q, const weir__job *job);
 /* The oldest job of a level, without waking anybody who waits for room there: it is for the caller. */
 WEIR_API bool weir__pool_queue_drop(weir__pool_queue *q, int level, weir__job *job);
@@ -13072,7 +13072,7 @@ static inline bool weir__job_pop(weir__ring *r, weir__job *job)
     return true;
 }
 
-/* Before a job is published, so whoever sees the job sees the bit. */
+/* Before a try to publish a job, so whoever sees the job sees the bit. */
 static inline void weir__pool_queue_use(weir__pool_queue *q, int level)
 {
     const uint32_t bit = 1U << level;
@@ -13108,7 +13108,6 @@ static void weir__pool_queue_stand_back(weir__chan *level)
 WEIR_API int weir__pool_queue_push(weir_ctx *ctx, weir__pool_queue *q, const weir__job *job)
 {
     int rc;
-    weir__pool_queue_use(q, job->level);
     weir__pool_queue_stand_back(q->level[job->level]);
     rc = weir__send_slow(ctx, q->level[job->level], job, WEIR_FOREVER);
     if (rc == 0)

@@ -76,6 +76,23 @@ TEST(a_task_that_a_worker_takes_for_a_runner_counts_as_taken)
     back_to_real_time();
 }
 
+TEST(a_deadline_is_the_first_moment_that_is_too_late)
+{
+    weir_pool p;
+    int ran = 0;
+    const weir_pool_opt one = {.min = 1};
+    clock_stands_still(true);
+    const weir_job_opt now = {.deadline = weir_now()}, next = {.deadline = weir_now() + 1};
+    REQUIRE(weir_pool_start(&p, NULL, &one) == 0);
+    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, &now), 0);
+    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, &next), 0);
+    CHECK_INT(weir_pool_drain(NULL, &p), 0);
+    CHECK_INT(ran, 1);
+    CHECK_INT(tally_of(&p).expired, 1);
+    CHECK_INT(weir_pool_free(&p), 0);
+    clock_stands_still(false);
+}
+
 TEST(jobs_run_until_the_deadline_of_the_pools_context)
 {
     weir_pool p;
