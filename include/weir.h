@@ -13346,7 +13346,7 @@ WEIR_API int weir__pool_grow(weir_pool *p)
     weir__lock_release(&p->lock);
     rc = weir__roll_start(&thread, weir__pool_worker_thread, p);
     WEIR_HOOK("worker started");
-    weir__lock_take(&p->lock);
+    weir__lock_take(&p->lock); /* starting a thread takes long */
     p->growing = false;
     if (rc == 0)
         return 0;

@@ -227,6 +227,30 @@ TEST(a_worker_that_was_woken_wakes_the_next_if_there_is_one_more_job)
     CHECK_INT(weir_pool_free(&p), 0);
 }
 
+static int says_what_it_does(weir_ctx *ctx, void *arg)
+{
+    (void)ctx;
+    (void)arg;
+    weir_thread_task("parsing");
+    return 0;
+}
+static void parses(const weir__roll_entry *entry, void *n)
+{
+    *(int *)n += entry->task != NULL && strcmp(entry->task, "parsing") == 0;
+}
+TEST(a_worker_that_sleeps_runs_nothing)
+{
+    weir_pool p;
+    int n = 0;
+    const weir_pool_opt one = {.min = 1};
+    REQUIRE(weir_pool_start(&p, NULL, &one) == 0);
+    CHECK_INT(weir_pool_submit(NULL, &p, says_what_it_does, NULL, NULL), 0);
+    EVENTUALLY(tally_of(&p).done == 1 && tally_of(&p).running == 0 && asleep() == 1);
+    weir__roll_each(parses, &n);
+    CHECK_INT(n, 0);
+    CHECK_INT(weir_pool_free(&p), 0);
+}
+
 /* Where membarrier is missing: who submits looks twice, and takes no lock if nobody sleeps. */
 TEST(where_every_submit_needs_a_fence_it_wakes_who_sleeps_and_nobody_else)
 {
