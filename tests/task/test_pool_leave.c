@@ -51,3 +51,23 @@ TEST(of_two_that_see_one_too_many_one_leaves)
     CHECK_INT(tally_of(&p).workers, 2);
     CHECK_INT(weir_pool_free(&p), 0);
 }
+
+TEST(one_too_many_leaves_though_jobs_wait)
+{
+    const weir_pool_opt opt = {.min = 2};
+    struct gate first = {0, 0}, second = {0, 0};
+    int ran = 0;
+    REQUIRE(weir_pool_start(&p, NULL, &opt) == 0);
+    CHECK_INT(weir_pool_submit(NULL, &p, stands, &first, NULL), 0);
+    CHECK_INT(weir_pool_submit(NULL, &p, stands, &second, NULL), 0);
+    gate_await(&first, 1);
+    gate_await(&second, 1);
+    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, NULL), 0);
+    CHECK_INT(weir_pool_resize(&p, 1, 1), 0);
+    gate_open(&first);
+    EVENTUALLY(tally_of(&p).workers == 1);
+    CHECK_INT(counted(&ran), 0);
+    gate_open(&second);
+    EVENTUALLY(counted(&ran) == 1);
+    CHECK_INT(weir_pool_free(&p), 0);
+}
