@@ -227,6 +227,35 @@ TEST(a_worker_that_was_woken_wakes_the_next_if_there_is_one_more_job)
     CHECK_INT(weir_pool_free(&p), 0);
 }
 
+/* The only worker has a long job by then, and whoever waited is the last who looks. */
+TEST(who_has_waited_for_room_looks_whether_a_worker_more_is_wanted)
+{
+    weir_pool p;
+    struct gate g = {0, 0}, next = {0, 0};
+    struct submitter waits = {&p, 0, 0, 0};
+    const weir_pool_opt opt = {.min = 1, .max = 2, .queue = 1, .grow_depth = 100, .grow_wait = WEIR_SEC(10)};
+    clock_stands_still(true);
+    REQUIRE(weir_pool_start(&p, NULL, &opt) == 0);
+    CHECK_INT(weir_pool_submit(NULL, &p, stands, &g, NULL), 0);
+    gate_await(&g, 1);
+    CHECK_INT(weir_pool_submit(NULL, &p, stands, &next, NULL), 0);
+    struct test_team *team = test_start(1, submits_one, &waits, 0);
+    EVENTUALLY(weir__waitq_sleepers(&p.queue.level[WEIR__JOB_NORMAL_LEVEL]->senders) == 1);
+    hold_the_next("send claimed");
+    gate_open(&g);
+    gate_await(&next, 1);
+    EVENTUALLY(is_held());
+    pass(WEIR_SEC(10));
+    CHECK_INT(tally_of(&p).workers, 1);
+    let_go();
+    test_join(team);
+    CHECK_INT(tally_of(&p).workers, 2);
+    EVENTUALLY(counted(&waits.ran) == 1);
+    gate_open(&next);
+    CHECK_INT(weir_pool_free(&p), 0);
+    clock_stands_still(false);
+}
+
 static int says_what_it_does(weir_ctx *ctx, void *arg)
 {
     (void)ctx;

@@ -41,6 +41,7 @@ TEST(no_room_the_newest_is_dropped_reported_and_counted)
     start_full(&p, &g, &ran, 0, NULL);
     CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, &opt), 0);
     CHECK(result.id == 7 && result.error == EOVERFLOW && !result.ran && result.output == &ran);
+    CHECK(result.queued >= 0 && result.running == 0);
     CHECK_INT(tally_of(&p).dropped_newest, 1);
     end(&p, &g);
     CHECK_INT(ran, 1);
@@ -69,6 +70,7 @@ TEST(no_room_the_oldest_is_dropped_reported_and_counted)
     start_full(&p, &g, &old, 0, &queued);
     CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, &opt), 0);
     CHECK(result.id == 8 && result.error == EOVERFLOW && !result.ran);
+    CHECK(result.queued >= 0 && result.running == 0);
     CHECK_INT(tally_of(&p).dropped_oldest, 1);
     end(&p, &g);
     CHECK(old == 0 && ran == 1);
