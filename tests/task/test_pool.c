@@ -207,6 +207,38 @@ TEST(a_job_that_runs_sees_its_timeout_and_its_deadline)
 
 /* ---- results ---- */
 
+static int takes_a_moment(weir_ctx *ctx, void *arg)
+{
+    const weir_ns begun = weir_now();
+    (void)ctx;
+    (void)arg;
+    while (weir_now() == begun) {}
+    return 0;
+}
+TEST(times_are_told_however_a_result_is_asked_for)
+{
+    weir_pool p;
+    weir_job_result result[3] = {{0}, {0}, {0}};
+    weir_job_results results;
+    weir_job_future future;
+    const weir_ns begun = weir_now();
+    REQUIRE(weir_chan_make(&results, 1) == 0);
+    REQUIRE(weir_future_make(&future) == 0);
+    REQUIRE(weir_pool_start(&p, NULL, NULL) == 0);
+    const weir_job_opt opt[] = {{.done = keeps, .done_arg = &result[0]}, {.results = results}, {.future = future}};
+    for (int i = 0; i < 3; i++)
+        CHECK_INT(weir_pool_submit(NULL, &p, takes_a_moment, NULL, &opt[i]), 0);
+    CHECK_INT(weir_recv(NULL, results, &result[1]), 0);
+    CHECK_INT(weir_future_get(NULL, future, &result[2]), 0);
+    CHECK_INT(weir_pool_drain(NULL, &p), 0);
+    for (int i = 0; i < 3; i++)
+        CHECK(result[i].ran && result[i].queued >= 0 && result[i].running > 0 &&
+              result[i].queued + result[i].running <= weir_now() - begun);
+    CHECK_INT(weir_pool_free(&p), 0);
+    weir_chan_free(&results);
+    weir_future_free(&future);
+}
+
 TEST(results_by_channel_future_and_callback_tell_the_same)
 {
     weir_pool p;
