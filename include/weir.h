@@ -319,6 +319,7 @@ typedef uint64_t weir__atomic_u64 __attribute__((aligned(8)));
 #define weir__add_acq(p, v) WEIR_ATOMIC_ADD((p), (v), __ATOMIC_ACQUIRE)
 #define weir__add_rel(p, v) WEIR_ATOMIC_ADD((p), (v), __ATOMIC_RELEASE)
 #define weir__add_ar(p, v) WEIR_ATOMIC_ADD((p), (v), __ATOMIC_ACQ_REL)
+#define weir__or_rlx(p, v) WEIR_ATOMIC_OR((p), (v), __ATOMIC_RELAXED)
 #define weir__or_sc(p, v) WEIR_ATOMIC_OR((p), (v), __ATOMIC_SEQ_CST)
 /* On failure *expected holds what was found, read relaxed. */
 #define weir__cas_rlx(p, expected, v) WEIR_ATOMIC_CAS((p), (expected), (v), __ATOMIC_RELAXED)
@@ -13072,12 +13073,12 @@ static inline bool weir__job_pop(weir__ring *r, weir__job *job)
     return true;
 }
 
-/* Before a try to publish a job, so whoever sees the job sees the bit. */
+/* Before a try to publish a job, so whoever takes that job's slot for full will see the bit. Relaxed: nobody goes to sleep on it. */
 static inline void weir__pool_queue_use(weir__pool_queue *q, int level)
 {
     const uint32_t bit = 1U << level;
     if (WEIR_UNLIKELY((weir__load_rlx(&q->used) & bit) == 0))
-        (void)weir__or_sc(&q->used, bit);
+        (void)weir__or_rlx(&q->used, bit);
 }
 
 /* 0; EAGAIN: there is no room; EPIPE: closed. */

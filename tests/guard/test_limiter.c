@@ -191,7 +191,7 @@ TEST(what_is_further_ahead_than_can_be_counted_is_not_reserved)
     CHECK_INT(r.when - hand.at, WEIR_SEC(2) * MOST);
     CHECK_INT(weir_limiter_reserve(&l, 1, &r), EAGAIN);
     CHECK_INT(r.n, 0);
-    CHECK(weir_limiter_tokens(&l) == -2.0 * MOST);
+    CHECK(weir_limiter_tokens(&l) == -2.0 * (double)MOST);
     hand_move(&hand, WEIR_SEC(1));
     CHECK_INT(weir_limiter_reserve(&l, 1, &r), 0);
     CHECK_INT(weir_limiter_reserve(&l, 1, &r), EAGAIN);

@@ -142,7 +142,7 @@ TEST(tokens_reserved_and_given_back_by_racing_threads_add_up)
         }
         left = weir_limiter_tokens(&l);
         /* A cancel that others overtook gives back a part: at least nothing, at most all. */
-        CHECK((double)(1 << 20) - (double)got - (double)lost - 2.0 * THREADS * 3000 <= left);
+        CHECK((double)(1 << 20) - (double)got - (double)lost - (double)(2 * THREADS * 3000) <= left);
         CHECK(left <= (double)(1 << 20) - (double)got - (double)lost);
     }
 }

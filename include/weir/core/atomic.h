@@ -56,6 +56,7 @@ typedef uint64_t weir__atomic_u64 __attribute__((aligned(8)));
 #define weir__add_acq(p, v) WEIR_ATOMIC_ADD((p), (v), __ATOMIC_ACQUIRE)
 #define weir__add_rel(p, v) WEIR_ATOMIC_ADD((p), (v), __ATOMIC_RELEASE)
 #define weir__add_ar(p, v) WEIR_ATOMIC_ADD((p), (v), __ATOMIC_ACQ_REL)
+#define weir__or_rlx(p, v) WEIR_ATOMIC_OR((p), (v), __ATOMIC_RELAXED)
 #define weir__or_sc(p, v) WEIR_ATOMIC_OR((p), (v), __ATOMIC_SEQ_CST)
 /* On failure *expected holds what was found, read relaxed. */
 #define weir__cas_rlx(p, expected, v) WEIR_ATOMIC_CAS((p), (expected), (v), __ATOMIC_RELAXED)

@@ -180,12 +180,12 @@ static inline bool weir__job_pop(weir__ring *r, weir__job *job)
     return true;
 }
 
-/* Before a try to publish a job, so whoever sees the job sees the bit. */
+/* Before a try to publish a job, so whoever takes that job's slot for full will see the bit. Relaxed: nobody goes to sleep on it. */
 static inline void weir__pool_queue_use(weir__pool_queue *q, int level)
 {
     const uint32_t bit = 1U << level;
     if (WEIR_UNLIKELY((weir__load_rlx(&q->used) & bit) == 0))
-        (void)weir__or_sc(&q->used, bit);
+        (void)weir__or_rlx(&q->used, bit);
 }
 
 /* 0; EAGAIN: there is no room; EPIPE: closed. */
