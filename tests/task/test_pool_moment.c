@@ -98,7 +98,7 @@ TEST(a_worker_more_comes_when_none_was_taken_for_just_so_long)
     weir_pool p;
     struct gate g = {0, 0};
     int ran = 0;
-    const weir_pool_opt opt = {.min = 1, .max = 2, .grow_depth = 100, .grow_wait = WEIR_SEC(10)};
+    const weir_pool_opt opt = {.min = 1, .max = 2, .grow_depth = 100, .grow_wait = WEIR_SEC(10), .idle = WEIR_FOREVER};
     clock_stands_still(true);
     REQUIRE(weir_pool_start(&p, NULL, &opt) == 0);
     EVENTUALLY(asleep() == 1);
@@ -235,7 +235,8 @@ TEST(who_has_waited_for_room_looks_whether_a_worker_more_is_wanted)
     weir_pool p;
     struct gate g = {0, 0}, next = {0, 0};
     struct submitter waits = {&p, 0, 0, 0};
-    const weir_pool_opt opt = {.min = 1, .max = 2, .queue = 1, .grow_depth = 100, .grow_wait = WEIR_SEC(10)};
+    const weir_pool_opt opt = {
+        .min = 1, .max = 2, .queue = 1, .grow_depth = 100, .grow_wait = WEIR_SEC(10), .idle = WEIR_FOREVER};
     clock_stands_still(true);
     REQUIRE(weir_pool_start(&p, NULL, &opt) == 0);
     CHECK_INT(weir_pool_submit(NULL, &p, stands, &g, NULL), 0);
