@@ -8,7 +8,15 @@
 
 #include "../chan/clock.h"
 
-#ifdef __SANITIZE_THREAD__
+#if defined(__SANITIZE_THREAD__)
+#define TEST_THREAD_SANITIZER
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TEST_THREAD_SANITIZER
+#endif
+#endif
+
+#ifdef TEST_THREAD_SANITIZER
 static int nap(void *word, uint32_t value, int64_t deadline);
 #define WEIR_FUTEX_WAIT(word, value, deadline) nap((word), (value), (deadline))
 #define WEIR_FUTEX_WAKE(word, count) weir__futex_wake((word), (count))
@@ -16,7 +24,7 @@ static int nap(void *word, uint32_t value, int64_t deadline);
 
 #include "harness.h"
 
-#ifdef __SANITIZE_THREAD__
+#ifdef TEST_THREAD_SANITIZER
 static int nap(void *word, uint32_t value, int64_t deadline)
 {
     const int64_t end = weir_now() + WEIR_MS(5);

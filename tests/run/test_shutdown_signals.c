@@ -56,7 +56,7 @@ static void sends_one(void *arg)
 
 TEST(threads_send_signals_and_one_of_them_waits)
 {
-#ifdef __SANITIZE_THREAD__
+#ifdef TEST_THREAD_SANITIZER
     SKIP("the thread sanitizer loses a signal that comes to a thread at its end");
 #endif
     int numbers[3] = {SIGTERM, SIGUSR1, SIGUSR2}, usr[] = {SIGTERM, SIGUSR1, SIGUSR2};
@@ -82,7 +82,7 @@ static void interrupts(void)
 /* Its handler has looked at the clock when another signal comes, and is counted as the first. */
 TEST(a_signal_that_is_overtaken_by_another_is_the_second)
 {
-#ifdef __SANITIZE_THREAD__
+#ifdef TEST_THREAD_SANITIZER
     SKIP("the thread sanitizer runs no handler inside another");
 #endif
     start_with(&every_signal);
