@@ -13783,7 +13783,7 @@ WEIR_API int weir_pool_start(weir_pool *p, weir_ctx *parent, const weir_pool_opt
     int rc = weir__pool_init(p, parent, opt);
     if (rc != 0)
         return rc;
-    weir__lock_take(&p->lock);
+    weir__lock_take(&p->lock); /* as who fills it wants */
     rc = weir__pool_fill(p);
     weir__lock_release(&p->lock);
     if (rc != 0)
@@ -13798,7 +13798,7 @@ WEIR_API int weir_pool_resize(weir_pool *p, unsigned min, unsigned max)
         return EINVAL;
     if (weir__fork_passed(p->forks))
         return ENOTRECOVERABLE;
-    weir__lock_take(&p->lock);
+    weir__lock_take(&p->lock); /* of the bounds */
     if (p->ending) {
         rc = EPIPE;
     } else {

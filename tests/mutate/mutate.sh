@@ -9,7 +9,6 @@
 #   QUICK    not empty: without the longer of the model's two searches, which takes a minute or two for those that survive
 #   DEEP     not empty: whoever has survived meets the model's whole bounds, too (minutes each); and those run that are listed
 #
-# tests/mutate/open.txt lists files that nobody has gone through yet: their survivors say nothing, and CI leaves them out.
 # tests/mutate/equivalent.txt lists mutants that change nothing that anybody could see, each with the reason; tests/mutate/slow.txt those that only
 # a long search notices. Neither are run without DEEP. build/mutate/table has a line for each mutant: how it ended, place, kind, change. Prints
 # those that survived, the count, and for .ci/run "N passed, N failed".
@@ -19,12 +18,10 @@ model=$out/model.o
 kinds=${*:-order fence wake call compare}
 mkdir -p "$out/unchanged"
 
-open=$([ "${CI:-}" = true ] && echo tests/mutate/open.txt || echo /dev/null)
 $CC -std=c11 -O3 -Iinclude -Itests -c tests/model/model.c -o "$model" || exit 2
 (cd include/weir && awk -f ../../tests/mutate/mutants.awk core/fence.h park/*.h ring/base.h ring/spsc.h ring/slots.h ring/ring.h chan/*.h ctx/*.h \
     sync/*.h task/*.h guard/*.h) |
     awk -F '\t' '{ n = ++seen[$1, $2, $5]; print $0 "\t" $5 (n > 1 ? " (" n ")" : "") }' | # the second == of a line: "!= (2)"
-    grep -vFf "$open" |
     grep -F "${ONLY:-	}" | awk -F '\t' -v kinds=" $kinds " 'index(kinds, " " $6 " ")' |
     awk -v k="${SAMPLE%/*}" -v n="${SAMPLE#*/}" '(NR - k) % n == 0' >"$out/list"
 

@@ -119,6 +119,30 @@ TEST(a_worker_more_comes_when_none_was_taken_for_just_so_long)
     clock_stands_still(false);
 }
 
+TEST(a_pool_that_is_made_elastic_knows_when_jobs_are_taken)
+{
+    weir_pool p;
+    struct gate g = {0, 0};
+    int ran = 0;
+    const weir_pool_opt opt = {.min = 1, .grow_depth = 100, .grow_wait = WEIR_SEC(10), .idle = WEIR_FOREVER};
+    clock_stands_still(true);
+    REQUIRE(weir_pool_start(&p, NULL, &opt) == 0);
+    EVENTUALLY(asleep() == 1);
+    CHECK_INT(weir_pool_resize(&p, 1, 2), 0);
+    pass(WEIR_SEC(1000));
+    CHECK_INT(weir_pool_submit(NULL, &p, stands, &g, NULL), 0);
+    gate_await(&g, 1);
+    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, NULL), 0);
+    CHECK_INT(tally_of(&p).workers, 1);
+    pass(WEIR_SEC(10));
+    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, NULL), 0);
+    CHECK_INT(tally_of(&p).workers, 2);
+    EVENTUALLY(counted(&ran) == 2);
+    gate_open(&g);
+    CHECK_INT(weir_pool_free(&p), 0);
+    clock_stands_still(false);
+}
+
 TEST(jobs_run_until_the_deadline_of_the_pools_context)
 {
     weir_pool p;
