@@ -1,6 +1,7 @@
 #!/bin/sh
 # tests/valgrind.sh: the test programs under valgrind's memcheck, with few rounds: it runs one thread at a time. `make valgrind`; T=: some of them.
-# No suppressions. One report, rare, is by design: of a futex call whose sleeper, and its stack frame, has just gone (core/futex.h). What asks the kernel to refuse calls, or counts on time, is left out.
+# No suppressions. One report, rare, is by design: of a futex call whose sleeper, and its stack frame, has just gone (core/futex.h).
+# What asks the kernel to refuse calls, or counts on time, is left out.
 command -v valgrind >/dev/null || {
     echo "valgrind: skipped: needs valgrind"
     exit 0

@@ -93,54 +93,45 @@ TEST(a_deadline_is_the_first_moment_that_is_too_late)
     clock_stands_still(false);
 }
 
+/* A pool of one worker, of at most two, that wants the second after ten seconds; the clock stands still. */
+static void grows_when_none_was_taken_for_just_so_long(weir_pool *p)
+{
+    struct gate g = {0, 0};
+    int ran = 0;
+    EVENTUALLY(asleep() == 1);
+    pass(WEIR_SEC(1000)); /* what counts is when a job was taken, not when the worker came */
+    CHECK_INT(weir_pool_submit(NULL, p, stands, &g, NULL), 0);
+    gate_await(&g, 1);
+    CHECK_INT(weir_pool_submit(NULL, p, counts, &ran, NULL), 0);
+    pass(WEIR_SEC(10) - 1);
+    CHECK_INT(weir_pool_submit(NULL, p, counts, &ran, NULL), 0);
+    CHECK_INT(tally_of(p).workers, 1);
+    pass(1);
+    CHECK_INT(weir_pool_submit(NULL, p, counts, &ran, NULL), 0);
+    CHECK_INT(tally_of(p).workers, 2);
+    EVENTUALLY(counted(&ran) == 3);
+    gate_open(&g);
+    CHECK_INT(weir_pool_free(p), 0);
+    clock_stands_still(false);
+}
+
 TEST(a_worker_more_comes_when_none_was_taken_for_just_so_long)
 {
     weir_pool p;
-    struct gate g = {0, 0};
-    int ran = 0;
     const weir_pool_opt opt = {.min = 1, .max = 2, .grow_depth = 100, .grow_wait = WEIR_SEC(10), .idle = WEIR_FOREVER};
     clock_stands_still(true);
     REQUIRE(weir_pool_start(&p, NULL, &opt) == 0);
-    EVENTUALLY(asleep() == 1);
-    pass(WEIR_SEC(1000)); /* what counts is when a job was taken, not when the worker came */
-    CHECK_INT(weir_pool_submit(NULL, &p, stands, &g, NULL), 0);
-    gate_await(&g, 1);
-    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, NULL), 0);
-    pass(WEIR_SEC(10) - 1);
-    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, NULL), 0);
-    CHECK_INT(tally_of(&p).workers, 1);
-    pass(1);
-    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, NULL), 0);
-    CHECK_INT(tally_of(&p).workers, 2);
-    EVENTUALLY(counted(&ran) == 3);
-    gate_open(&g);
-    CHECK_INT(weir_pool_drain(NULL, &p), 0);
-    CHECK_INT(weir_pool_free(&p), 0);
-    clock_stands_still(false);
+    grows_when_none_was_taken_for_just_so_long(&p);
 }
 
 TEST(a_pool_that_is_made_elastic_knows_when_jobs_are_taken)
 {
     weir_pool p;
-    struct gate g = {0, 0};
-    int ran = 0;
     const weir_pool_opt opt = {.min = 1, .grow_depth = 100, .grow_wait = WEIR_SEC(10), .idle = WEIR_FOREVER};
     clock_stands_still(true);
     REQUIRE(weir_pool_start(&p, NULL, &opt) == 0);
-    EVENTUALLY(asleep() == 1);
     CHECK_INT(weir_pool_resize(&p, 1, 2), 0);
-    pass(WEIR_SEC(1000));
-    CHECK_INT(weir_pool_submit(NULL, &p, stands, &g, NULL), 0);
-    gate_await(&g, 1);
-    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, NULL), 0);
-    CHECK_INT(tally_of(&p).workers, 1);
-    pass(WEIR_SEC(10));
-    CHECK_INT(weir_pool_submit(NULL, &p, counts, &ran, NULL), 0);
-    CHECK_INT(tally_of(&p).workers, 2);
-    EVENTUALLY(counted(&ran) == 2);
-    gate_open(&g);
-    CHECK_INT(weir_pool_free(&p), 0);
-    clock_stands_still(false);
+    grows_when_none_was_taken_for_just_so_long(&p);
 }
 
 TEST(jobs_run_until_the_deadline_of_the_pools_context)
