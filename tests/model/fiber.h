@@ -15,6 +15,7 @@ enum { FIBER_STACK = 128 * 1024 };
 typedef struct fiber {
     void *top; /* of its stack, while it does not run */
 } fiber;
+#define FIBER_TOP(f) ((f)->top) /* from there to the stack's end it is in use */
 
 /* Saves what the calling convention says a function must preserve, on the stack of the one, and restores it from that of the other. */
 void fiber_swap(fiber *from, fiber *to);

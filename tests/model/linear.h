@@ -7,6 +7,7 @@
 #ifndef WEIR_MODEL_LINEAR_H
 #define WEIR_MODEL_LINEAR_H
 
+#define HISTORY_CALLS 16 /* the exact search knows no more, and less is to be taken back (snapshot.h) */
 #include "linear/search.h"
 #include "model/model.h"
 

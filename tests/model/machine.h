@@ -11,8 +11,8 @@
 
 enum { ARENA = 1 << 20, BLOCKS_MAX = 64 };
 
-static struct machine {
-    int fail_alloc; /* the number of the allocation that fails; -1: none */
+static struct machine { /* all of it is of an execution */
+    int fail_alloc;     /* the number of the allocation that fails; -1: none */
     int blocks;
     size_t used;
     struct block {
@@ -144,7 +144,7 @@ int model_cas(void *p, size_t size, void *expected, uint64_t value, int order, c
 void model_fence(int order, const char *where)
 {
     if (order == __ATOMIC_SEQ_CST) {
-        schedule_point(&schedule.everything, true);
+        schedule_point_everything();
         schedule_note(memory.shared_id);
         memory.shared_id = mix(memory.shared_id, schedule.running ? schedule.thread[schedule.self].history : 0);
     }
@@ -169,7 +169,7 @@ void model_fence_heavy(const char *where)
             continue;
         machine_fence_of(t);
         if (schedule.threads > 2)
-            schedule_point(&schedule.everything, true);
+            schedule_point_everything();
     }
     if (schedule.running)
         machine_fence_of(self);
@@ -239,7 +239,7 @@ void model_futex_wake(uint32_t *p, int count, const char *where)
 int64_t model_clock(void)
 {
     if (schedule.running && schedule.ticks > 0) {
-        schedule_point(&schedule.everything, true);
+        schedule_point_everything();
         if (choose_rarely(2) == 1) {
             schedule.ticks--;
             schedule.now += 100;
@@ -313,7 +313,7 @@ void model_free(void *p)
             schedule_fail("freed twice");
         if (schedule.running) {
             schedule_shares_all(b->begin, b->end);
-            schedule_point(&schedule.everything, true);
+            schedule_point_everything();
             model_plain(b->begin, (size_t)(b->end - b->begin), true);
         }
         b->freed = true;
@@ -359,7 +359,7 @@ int model_thread_start(int *id, void *(*fn)(void *), void *arg)
     const int t = schedule.threads;
     if (!schedule.running || t == MAIN)
         return EAGAIN;
-    schedule_point(&schedule.everything, true);
+    schedule_point_everything();
     schedule.threads++;
     schedule.thread[t].body = NULL;
     schedule.thread[t].fn = fn;
@@ -373,7 +373,7 @@ int model_thread_start(int *id, void *(*fn)(void *), void *arg)
 
 void model_thread_join(int id)
 {
-    schedule_point(&schedule.everything, true);
+    schedule_point_everything();
     if (schedule.thread[id].state != ENDED) {
         schedule.thread[schedule.self].state = JOINING;
         schedule.thread[schedule.self].joins = id;
@@ -393,7 +393,7 @@ struct model_moment model_moment(int ends)
     if (!schedule.running)
         return m;
     if (memory.stale == schedule.first_stale && !ends) {
-        schedule_point(&schedule.calling, false);
+        schedule_step(CALLING, false);
         schedule.thread[schedule.self].fresh = true;
     }
     m.tick = (int)++schedule.moments;
@@ -401,7 +401,7 @@ struct model_moment model_moment(int ends)
     memcpy(m.clock, memory.thread[schedule.self].now.clock, sizeof m.clock);
     if (ends) {
         memory.thread[schedule.self].now.clock[schedule.self]++;
-        schedule.calling.writes++;
+        schedule.count[CALLING].writes++;
         schedule.calls += mix(schedule.thread[schedule.self].history, 7);
     } else if (memory.stale == schedule.first_stale) {
         schedule_note(schedule.calls);

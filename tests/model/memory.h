@@ -56,7 +56,14 @@ typedef struct memory_thread {
 } memory_thread;
 
 static struct memory {
+    /* Of an execution: what a snapshot holds, besides the words. */
     int words, stale; /* stale: how many accesses may still do the unexpected */
+    uint64_t hash;    /* of all lists */
+    view shared;      /* by the seq_cst operations; its clock stays 0 */
+    uint64_t shared_id;
+    memory_thread thread[THREADS_MAX];
+    const char *wrong; /* first thing that was: too many words, a data race */
+
     word word[WORDS_MAX];
     struct word_entry {
         uint32_t execution;
@@ -64,11 +71,6 @@ static struct memory {
         const void *address;
     } table[WORD_TABLE];
     uint32_t execution, filter[WORD_TABLE]; /* filter: whether a word of this execution may stand at such an address */
-    uint64_t hash;                          /* of all lists */
-    view shared;                            /* by the seq_cst operations; its clock stays 0 */
-    uint64_t shared_id;
-    memory_thread thread[THREADS_MAX];
-    const char *wrong; /* first thing that was: too many words, a data race */
 } memory;
 
 static uint64_t mix(uint64_t h, uint64_t x)
@@ -111,7 +113,8 @@ static void word_restart(word *w, size_t size, uint64_t id)
     memset(&w->stores[0], 0, sizeof w->stores[0]);
     w->stores[0].value = word_real(w, size);
     w->stores[0].id = id;
-    word_rehash(w, mix(mix((uintptr_t)w->address, id), w->stores[0].value));
+    word_rehash(w,
+                mix((uintptr_t)w->address, id)); /* the value is what the threads' histories say, or what lay there */
 }
 
 /* f(view, argument) for every view that there is. */
@@ -184,6 +187,13 @@ static int memory_number(const void *address)
 {
     const struct word_entry *e = memory_entry(address);
     return e->execution == memory.execution ? e->word : 0;
+}
+
+/* Back to the first `words` words, the newest first (plain.h). */
+static void memory_forget(int words)
+{
+    while (memory.words > words)
+        memory_entry(memory.word[--memory.words].address)->execution = memory.execution - 1;
 }
 
 /* A plain store to whatever stands at this address. */

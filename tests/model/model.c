@@ -77,7 +77,8 @@ static bool main_run(const scenario *s)
 
 static int main_replay(const char *name, const char *text)
 {
-    for (const scenario *s = search.first; s != NULL; s = s->next) {
+    for (int i = 0; i < search.scenarios; i++) {
+        const scenario *s = search.scenario[i];
         if (strcmp(s->name, name) != 0)
             continue;
         if (!choices_read(text))
@@ -95,6 +96,9 @@ int main(int argc, char **argv)
 {
     int i = 1, passed = 0, failed = 0;
     schedule.stop_thread = -1;
+    snapshots_find();
+    snapshots_without(&search, sizeof search);
+    snapshots_without(&options, sizeof options);
     if (argc == 4 && strcmp(argv[1], "--replay") == 0)
         return main_replay(argv[2], argv[3]);
     for (; i < argc && argv[i][0] == '-'; i++) {
@@ -105,6 +109,8 @@ int main(int argc, char **argv)
             options.counts = true;
         else if (strcmp(argv[i], "--stop") == 0)
             options.stop = true;
+        else if (strcmp(argv[i], "--from-the-begin") == 0)
+            snapshots.none = true;
         else if (strcmp(argv[i], "--most") == 0 && i + 2 < argc) {
             search.preemptions.most = atoi(argv[++i]);
             search.stale.most = atoi(argv[++i]);
@@ -125,9 +131,11 @@ int main(int argc, char **argv)
     }
     options.names = argc - i;
     options.name = argv + i;
-    for (const scenario *s = search.first; s != NULL && !(options.stop && failed > 0); s = s->next)
+    for (i = 0; i < search.scenarios && !(options.stop && failed > 0); i++) {
+        const scenario *s = search.scenario[i];
         if (main_chosen(s) && !(options.mode != CHOICE_ALL && s->suspends))
             *(main_run(s) ? &passed : &failed) += 1;
+    }
     if (!options.counts)
         printf("%d passed, %d failed\n", passed, failed);
     return failed > 0;

@@ -39,13 +39,14 @@
  *   ./a.out --counts [NAME...]        prints what is compared with tests/model/counts
  *   ./a.out --random N | --pct N [NAME...]   N random, or PCT, schedules of each, with more of everything. --seed S: from the S-th on
  *   --stop: at the first failure. --most P S, --least P S: no more, or no fewer, than P preemptions and S old values, whatever the scenarios
- *   say. --limit N: a search ends after N executions and says "not all"
+ *   say. --limit N: a search ends after N executions and says "not all". --from-the-begin: without snapshots (snapshot.h)
  *   ./a.out --replay NAME CHOICES     repeats one execution, with its trace
  *
  * Implementation notes
  *   fiber.h switches stacks; choice.h makes and remembers decisions; memory.h says what a load may read, plain.h what is a race; visited.h
  *   knows where the search has been; schedule.h says who runs; machine.h joins them into the operations that platform.h promises;
- *   search.h drives; trace.h prints. An execution takes some microseconds.
+ *   snapshot.h goes back to an earlier step; search.h drives; trace.h prints. An execution takes some microseconds. A scenario keeps what it
+ *   has in variables, on its threads' stacks, and in what it gets from WEIR_ALLOC: that is what is taken back.
  *
  *   Not found: what needs load buffering (a load that reads a store made later in program order elsewhere), and anything beyond the
  *   bounds of the search.
@@ -67,10 +68,9 @@ typedef struct scenario {
     uint64_t sees;     /* bits; 0: not asked */
     int fail_alloc;    /* the number of the allocation that fails, from 1; 0: none */
     bool suspends;     /* the first thread stops for ever at some step, at each in turn: the others must not need it */
-    struct scenario *next;
 } scenario;
 
-void model_add(scenario *s);
+void model_add(const scenario *s);
 void model_fail(const char *why);
 void model_saw(int outcome);
 bool model_tracing(void);
@@ -80,7 +80,7 @@ void model_name(const void *p, size_t size, const char *name);
 #define MODEL2(id, ...)                                                                                                \
     __attribute__((constructor)) static void model_add_##id(void)                                                      \
     {                                                                                                                  \
-        static scenario model_scenario = {.name = #id, __VA_ARGS__};                                                   \
+        static const scenario model_scenario = {.name = #id, __VA_ARGS__};                                             \
         model_add(&model_scenario);                                                                                    \
     }
 /* Before a function whose plain accesses are the scenario's own affair, such as counters of what happened. */

@@ -62,8 +62,16 @@ $(OUT)/command: FORCE
 
 programs: $(addprefix $(OUT)/,$(NOW))
 # The bugs are put in by a script, which compiles as above.
-run: $(patsubst %,$(OUT)/%.out,$(NOW)) $(if $(T),,$(OUT)/bugs.out)
-	@SKIPPED=$(if $(HAS_CK),,$(words $(CK))) sh tests/model/report.sh $(OUT) tests/model/counts $(NOW) $(if $(T),,bugs)
+run: $(patsubst %,$(OUT)/%.out,$(NOW)) $(if $(T),,$(OUT)/bugs.out $(OUT)/snapshots.out)
+	@SKIPPED=$(if $(HAS_CK),,$(words $(CK))) sh tests/model/report.sh $(OUT) tests/model/counts $(NOW) $(if $(T),,bugs snapshots)
+# Searches that go on from snapshots do the same as those that begin at the begin.
+SAME := litmus park timers trace retry progress
+$(OUT)/snapshots.out: $(addprefix $(OUT)/,$(SAME)) FORCE
+	@for p in $(SAME); do \
+		{ $(OUT)/$$p --counts > $@.with && $(OUT)/$$p --counts --from-the-begin > $@.without && cmp $@.with $@.without; } >&2 && \
+			echo "ok - $$p" || echo "not ok - $$p"; \
+	done > $@.new; \
+	awk '{ print } /^ok/ { passed++ } /^not/ { failed++ } END { print passed + 0 " passed, " failed + 0 " failed" }' $@.new > $@
 $(OUT)/bugs.out: $(OUT)/model.o FORCE
 	@sh tests/model/bugs.sh $(OUT)/bugs "$(COMPILE) -O1 $(PLAIN) -fno-pie" $(OUT)/model.o > $@.new; mv $@.new $@
 # Half of them random, half PCT, the same number of each scenario. SEED: the first; each execution has the next, and what fails prints the

@@ -16,37 +16,45 @@
 
 #include "memory.h"
 
-enum { PLAIN_TABLE = 1 << 13, PLAIN_USED = PLAIN_TABLE * 3 / 4 };
+enum { PLAIN_TABLE = 1 << 13, PLAIN_MAX = PLAIN_TABLE * 3 / 4 };
 
 typedef struct plain_cell {
-    uint32_t execution;
-    int16_t write;
-    unsigned char writer;
-    uintptr_t key;
-    int16_t read[THREADS_MAX];
+    int16_t write, read[THREADS_MAX];
+    uint16_t writer, at; /* at: where the table names it */
 } plain_cell;
 
 static struct plain {
     int used;
-    plain_cell cell[PLAIN_TABLE];
+    plain_cell cell[PLAIN_MAX];
+    struct plain_entry {
+        uint32_t execution;
+        int cell;
+        uintptr_t key;
+    } table[PLAIN_TABLE];
 } plain;
 
 static plain_cell *plain_find(uintptr_t key)
 {
     size_t at = (size_t)(key * 0x9e3779b97f4a7c15U >> 51);
-    for (;; at = (at + 1) % PLAIN_TABLE) {
-        plain_cell *c = &plain.cell[at];
-        if (c->execution == memory.execution && c->key == key)
-            return c;
-        if (c->execution == memory.execution)
-            continue;
-        if (++plain.used > PLAIN_USED)
-            return NULL;
-        memset(c, 0, sizeof *c);
-        c->execution = memory.execution;
-        c->key = key;
-        return c;
-    }
+    struct plain_entry *e = &plain.table[at];
+    while (e->execution == memory.execution && e->key != key)
+        e = &plain.table[at = (at + 1) % PLAIN_TABLE];
+    if (e->execution == memory.execution)
+        return &plain.cell[e->cell];
+    if (plain.used == PLAIN_MAX)
+        return NULL;
+    *e = (struct plain_entry){memory.execution, plain.used, key};
+    plain_cell *c = &plain.cell[plain.used++];
+    memset(c, 0, sizeof *c);
+    c->at = (uint16_t)at;
+    return c;
+}
+
+/* Back to the first `used` pieces. The newest goes first, so that none of those that stay was put where it is because of one that goes. */
+static void plain_forget(int used)
+{
+    while (plain.used > used)
+        plain.table[plain.cell[--plain.used].at].execution = memory.execution - 1;
 }
 
 /* The time of a read that comes now: later than the thread's last write, so that a fence for stores alone leaves it out. */
@@ -75,7 +83,7 @@ static void plain_piece(int t, uintptr_t key, bool writes, int16_t at)
     for (int other = 0; other < THREADS_MAX; other++)
         if (other != t && c->read[other] > now[other])
             memory.wrong = "data race: a write after a read";
-    c->writer = (unsigned char)t;
+    c->writer = (uint16_t)t;
     c->write = at;
 }
 

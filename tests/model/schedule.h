@@ -50,6 +50,9 @@ typedef struct thread {
 
 enum {
     SHARED_TABLE = 1 << 10,
+    SHARED_MAX = SHARED_TABLE / 2,
+    EVERYTHING = 0, /* the numbers of no word: for steps that are not about one; */
+    CALLING = 1,    /* for the begins and ends of calls */
     STEPS_MAX = 5000,
     STEPS_STOPPED = 600,
     CHANGES_MAX = 4,
@@ -57,10 +60,9 @@ enum {
 };
 
 static struct schedule {
+    /* Of an execution: what a snapshot holds. */
     int threads, self; /* self: who runs; `threads` when nobody does */
     thread thread[THREADS_MAX];
-    unsigned char stack[THREADS_MAX][FIBER_STACK] __attribute__((aligned(64)));
-    fiber main;
     bool running; /* the threads; otherwise setup or finish */
     int preemptions, spurious, ticks, first_stale;
     long writes, steps, idle; /* idle: how often nobody could run, since the last write */
@@ -68,21 +70,27 @@ static struct schedule {
     long moments;
     uint64_t calls; /* a hash of the calls that have ended (linear.h) */
     const char *wrong;
-    bool pruned;
-    int stop_thread, stop_step; /* suspended for ever before that step; -1: none */
-    bool stopped;
+    bool pruned, stopped;
+    bool halts; /* the running thread stands still for a snapshot; */
+    long halt;  /* it will, at the first step from this one on that is new */
+    struct schedule_count {
+        long accesses, writes;
+    } count[SHARED_MAX]; /* of each word */
+
+    /* Of a search, and of all. */
+    unsigned char stack[THREADS_MAX][FIBER_STACK] __attribute__((aligned(64)));
+    fiber main;
+    int stop_thread, stop_step;        /* suspended for ever before that step; -1: none */
     long longest, change[CHANGES_MAX]; /* PCT: steps of the longest execution; those at which priorities change */
     /* Which threads have touched a word, in any execution of this search. */
+    int words;
     struct shared_word {
         const void *address;
         unsigned threads;
         bool written;
-        long accesses, writes;
-    } shared[SHARED_TABLE];
-    int shared_count;
-    struct shared_word everything,
-        calling;     /* for steps that are not about one word; for the begins and ends of calls */
-    bool discovered; /* a word, or a piece of a stack, has become shared */
+    } word[SHARED_MAX];
+    uint16_t table[SHARED_TABLE]; /* their numbers; 0: free */
+    bool discovered;              /* a word, or a piece of a stack, has become shared */
     /* Pieces of stacks that other threads than their owners have touched. */
     uint32_t foreign[THREADS_MAX][FIBER_STACK / 4 / 32];
 } schedule;
@@ -91,6 +99,13 @@ static void schedule_leave(void)
 {
     fiber nobody;
     fiber_swap(&nobody, &schedule.main);
+}
+
+/* The running thread stands still, and goes on when main switches to it. */
+static void schedule_halt(void)
+{
+    schedule.halts = true;
+    fiber_swap(&schedule.thread[schedule.self].fiber, &schedule.main);
 }
 
 /* This execution ends here; its threads are left where they stand. */
@@ -121,25 +136,38 @@ static bool schedule_shares(struct shared_word *s, bool writes)
     return is;
 }
 
-static struct shared_word *schedule_word(const void *address)
+/* Its number. */
+static int schedule_word(const void *address)
 {
     size_t at = (size_t)(((uintptr_t)address >> 2) * 0x9e3779b97f4a7c15U >> 54);
-    struct shared_word *s;
-    while (schedule.shared[at].address != NULL && schedule.shared[at].address != address)
+    while (schedule.table[at] != 0 && schedule.word[schedule.table[at]].address != address)
         at = (at + 1) % SHARED_TABLE;
-    s = &schedule.shared[at];
-    if (s->address == NULL && ++schedule.shared_count == SHARED_TABLE)
+    if (schedule.table[at] != 0)
+        return schedule.table[at];
+    if (schedule.words == SHARED_MAX) {
         schedule_fail("more atomic words than the model has room for");
-    s->address = address;
-    return s;
+        return EVERYTHING;
+    }
+    schedule.table[at] = (uint16_t)schedule.words;
+    schedule.word[schedule.words].address = address;
+    return schedule.words++;
+}
+
+/* Before a search: nothing is known to be shared. */
+static void schedule_forget(void)
+{
+    memset(schedule.word, 0, sizeof schedule.word);
+    memset(schedule.table, 0, sizeof schedule.table);
+    memset(schedule.foreign, 0, sizeof schedule.foreign);
+    schedule.words = CALLING + 1;
 }
 
 /* The running thread writes every word in [begin, end). */
 static void schedule_shares_all(const void *begin, const void *end)
 {
-    for (int i = 0; i < SHARED_TABLE; i++) {
-        struct shared_word *s = &schedule.shared[i];
-        if (s->address != NULL && (uintptr_t)s->address >= (uintptr_t)begin && (uintptr_t)s->address < (uintptr_t)end)
+    for (int i = CALLING + 1; i < schedule.words; i++) {
+        struct shared_word *s = &schedule.word[i];
+        if ((uintptr_t)s->address >= (uintptr_t)begin && (uintptr_t)s->address < (uintptr_t)end)
             (void)schedule_shares(s, true);
     }
 }
@@ -319,17 +347,17 @@ static void schedule_change_priority(void)
 
 /* What the running thread is about to do, and what others have done that does not commute with it. */
 typedef struct step {
-    struct shared_word *word;
+    int word;
     bool writes;
     long conflicts;
 } step;
 
 static long schedule_conflicts(const step *s)
 {
-    if (s->word == &schedule.everything)
+    const struct schedule_count *n = &schedule.count[s->word];
+    if (s->word == EVERYTHING)
         return schedule.steps;
-    return (s->writes ? s->word->accesses : s->word->writes) +
-           (s->word == &schedule.calling ? 0 : schedule.everything.writes);
+    return (s->writes ? n->accesses : n->writes) + (s->word == CALLING ? 0 : schedule.count[EVERYTHING].writes);
 }
 
 /* Comes back when the thread goes on. If nobody has done anything meanwhile that does not commute with its step, it might as well have been
@@ -379,17 +407,16 @@ static void schedule_count(void)
                                    : "no end: a thread spins for ever");
 }
 
-/* Before each atomic operation; address: the word it is about, or &schedule.everything, &schedule.calling. A thread that has just begun, or has just come
- * from another point, need not be preempted: somebody else could have been chosen there. */
-static void schedule_point(const void *address, bool writes)
+/* Before each atomic operation; n: the number of the word that it is about. A thread that has just begun, or has just come from another point, need not be
+ * preempted: somebody else could have been chosen there. */
+static void schedule_step(int n, bool writes)
 {
-    if (!schedule.running)
-        return;
+    if (schedule.steps >= schedule.halt && choices_are_new())
+        schedule_halt();
     thread *self = &schedule.thread[schedule.self];
     const bool fresh = self->fresh;
-    const bool special = address == &schedule.everything || address == &schedule.calling;
-    step next = {special ? (struct shared_word *)(uintptr_t)address : schedule_word(address), writes, 0};
-    const bool shared = special || schedule_shares(next.word, writes);
+    step next = {n, writes, 0};
+    const bool shared = n <= CALLING || schedule_shares(&schedule.word[n], writes);
     self->paused = self->fresh = false;
     if (memory.wrong != NULL)
         schedule_fail(memory.wrong);
@@ -398,8 +425,21 @@ static void schedule_point(const void *address, bool writes)
         schedule_suspend();
     self->steps++;
     schedule_offer(&next, shared && !fresh);
-    next.word->accesses++;
-    next.word->writes += writes;
+    schedule.count[n].accesses++;
+    schedule.count[n].writes += writes;
+}
+
+static void schedule_point(const void *address, bool writes)
+{
+    if (schedule.running)
+        schedule_step(schedule_word(address), writes);
+}
+
+/* For what may concern every word. */
+static void schedule_point_everything(void)
+{
+    if (schedule.running)
+        schedule_step(EVERYTHING, true);
 }
 
 static void schedule_thread_main(void)
@@ -433,8 +473,8 @@ static void schedule_prepare(int t, int parent)
     memory.thread[parent].now.clock[parent]++;
 }
 
-/* Runs the bodies to their end. */
-static void schedule_run(void)
+/* Runs the bodies until all have come to their end, or one halts. */
+static void schedule_begin(void)
 {
     for (int i = 0; i < CHANGES_MAX; i++)
         schedule.change[i] = choices.mode == CHOICE_PCT ? (long)(choice_draw() % (uint64_t)(schedule.longest + 1)) : -1;
@@ -443,7 +483,18 @@ static void schedule_run(void)
     schedule.self = schedule.threads;
     schedule.running = true;
     if (schedule.threads > 0)
-        schedule_next(); /* comes back by schedule_leave */
+        schedule_next(); /* comes back by schedule_leave, or schedule_halt */
+}
+
+/* The same, from a halt on. */
+static void schedule_go_on(void)
+{
+    schedule.halts = false;
+    fiber_swap(&schedule.main, &schedule.thread[schedule.self].fiber);
+}
+
+static void schedule_end(void)
+{
     schedule.running = false;
     if (schedule.longest < schedule.steps)
         schedule.longest = schedule.steps;

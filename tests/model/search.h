@@ -2,30 +2,35 @@
 #ifndef WEIR_MODEL_SEARCH_H
 #define WEIR_MODEL_SEARCH_H
 
-#include "machine.h"
 #include "model.h"
+#include "snapshot.h"
 
 #include <stdlib.h>
 #include <time.h>
 
+enum { SCENARIOS_MAX = 256 };
+
 static struct search {
-    scenario *first, **last;
+    const scenario *scenario[SCENARIOS_MAX];
+    int scenarios;
     uint64_t saw;
     long executions;
     bool reached; /* the step at which a thread is to be suspended */
     struct search_bound {
         int least, most;
-    } preemptions, stale; /* what a scenario asks for counts within these */
-    long limit;           /* of executions; 0: none */
-    bool cut;             /* it was reached */
-} search = {.last = &search.first, .preemptions = {0, 1000}, .stale = {0, 1000}};
+    } preemptions, stale;       /* what a scenario asks for counts within these */
+    long limit;                 /* of executions; 0: none */
+    bool cut;                   /* it was reached */
+    char text[CHOICES_MAX + 1]; /* of a replay */
+} search = {.preemptions = {0, 1000}, .stale = {0, 1000}};
 
 uint64_t model_ring_start;
 
-void model_add(scenario *s)
+void model_add(const scenario *s)
 {
-    *search.last = s;
-    search.last = &s->next;
+    if (search.scenarios == SCENARIOS_MAX)
+        abort(); /* before main: there is nobody to tell */
+    search.scenario[search.scenarios++] = s;
 }
 
 void model_fail(const char *why)
@@ -53,7 +58,7 @@ static int search_bounded(int wanted, struct search_bound b)
     return wanted < b.least ? b.least : wanted > b.most ? b.most : wanted;
 }
 
-static void search_begin(const scenario *s, uint64_t seed)
+static void search_clear(const scenario *s, uint64_t seed)
 {
     const int more = choices_are_random() ? 4 : 1;
     choices_begin(seed);
@@ -81,17 +86,32 @@ static void search_begin(const scenario *s, uint64_t seed)
     schedule.calls = 0;
     schedule.wrong = NULL;
     schedule.pruned = schedule.stopped = false;
-    schedule.everything.accesses = schedule.everything.writes = schedule.calling.writes = 0;
+    schedule.halts = false;
+    schedule.halt = snapshots.on ? 0 : LONG_MAX;
+    memset(schedule.count, 0, sizeof schedule.count);
+}
+
+static void search_begin(const scenario *s, uint64_t seed)
+{
+    search_clear(s, seed);
+    if (s->setup != NULL)
+        s->setup();
+    memory.stale = schedule.first_stale;
+    schedule_begin();
 }
 
 /* One execution: NULL, or what went wrong. */
 static const char *search_execute(const scenario *s, uint64_t seed)
 {
-    search_begin(s, seed);
-    if (s->setup != NULL)
-        s->setup();
-    memory.stale = schedule.first_stale;
-    schedule_run();
+    if (snapshot_return())
+        schedule_go_on();
+    else
+        search_begin(s, seed);
+    while (schedule.halts) {
+        snapshot_take();
+        schedule_go_on();
+    }
+    schedule_end();
     search.reached = search.reached || schedule.stopped;
     if (schedule.wrong == NULL && !schedule.pruned && !schedule.stopped && s->finish != NULL) {
         const int stale =
@@ -111,11 +131,10 @@ static const char *search_execute(const scenario *s, uint64_t seed)
 /* Repeats the execution that was just made, with its trace. */
 static void search_show(const scenario *s, const char *wrong)
 {
-    static char text[CHOICES_MAX + 1];
     const enum choice_mode mode = choices.mode;
-    choices_write(text);
-    printf("#   %s: %s\n#   --replay %s %s\n", s->name, wrong, s->name, text[0] != '\0' ? text : "0");
-    (void)choices_read(text);
+    choices_write(search.text);
+    printf("#   %s: %s\n#   --replay %s %s\n", s->name, wrong, s->name, search.text[0] != '\0' ? search.text : "0");
+    (void)choices_read(search.text);
     trace.on = true;
     wrong = search_execute(s, 0);
     trace.on = false;
@@ -133,9 +152,7 @@ static bool search_goes_on(void)
 static const char *search_all(const scenario *s)
 {
     const char *wrong;
-    memset(schedule.shared, 0, sizeof schedule.shared);
-    memset(schedule.foreign, 0, sizeof schedule.foreign);
-    schedule.shared_count = 0;
+    schedule_forget();
     search.executions = 0;
     search.reached = search.cut = false;
     do {
@@ -143,10 +160,12 @@ static const char *search_all(const scenario *s)
         schedule.discovered = false;
         choices.mode = CHOICE_ALL;
         choices.length = 0;
+        snapshots_begin(true);
         do
             wrong = search_execute(s, 0);
         while (wrong == NULL && !schedule.discovered && search_goes_on() && choices_next());
     } while (wrong == NULL && schedule.discovered && !search.cut);
+    snapshots_begin(false);
     return wrong;
 }
 

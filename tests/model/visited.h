@@ -47,11 +47,12 @@ static void visited_grow(void)
     free(old);
 }
 
+/* The next search begins small: a table of the last one's size would lie in no cache. */
 static void visited_clear(void)
 {
-    visited.used = 0;
-    if (visited.size > 0)
-        memset(visited.state, 0, visited.size * sizeof *visited.state);
+    free(visited.state);
+    visited.state = NULL;
+    visited.size = visited.used = 0;
 }
 
 /* Whether the state has been searched with as much left; from now on it has. */
