@@ -117,7 +117,7 @@ int model_cas(void *p, size_t size, void *expected, uint64_t value, int order, c
     memcpy(&want, expected, size);
     const int at = machine_word(p, size), self = machine_self();
     const word *w = &memory.word[at];
-    const store *s = &w->stores[w->count - 1];
+    const store *s = &memory.stores[at][w->count - 1];
     const bool equal = s->value == want;
     if (equal)
         (void)memory_update_load(self, at, order);

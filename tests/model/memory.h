@@ -21,6 +21,9 @@
  *
  * A view is a row of bytes, so that a join is a few vector instructions: the place of a store is its index in the list, and a store
  * that is inserted before others renumbers them in all views, which is rare.
+ *
+ * Nothing is ever taken out of a list: a word that starts anew does so behind what there was, and inserts are noted. So whoever goes back to an
+ * earlier step (snapshot.h) shortens the lists and undoes inserts, and copies none of it.
  */
 #ifndef WEIR_MODEL_MEMORY_H
 #define WEIR_MODEL_MEMORY_H
@@ -29,7 +32,7 @@
 
 #include <stddef.h>
 
-enum { THREADS_MAX = 8, WORDS_MAX = 112, STORES_MAX = 250, WORD_TABLE = 512 };
+enum { THREADS_MAX = 8, WORDS_MAX = 112, STORES_MAX = 250, INSERTS_MAX = 64, WORD_TABLE = 512 };
 
 typedef struct view {
     unsigned char oldest[WORDS_MAX]; /* of a word: a place in its list */
@@ -44,10 +47,9 @@ typedef struct store {
 
 typedef struct word {
     void *address;
-    int count;
-    bool restarts; /* has been written as plain memory: the next access starts it anew */
-    uint64_t hash; /* of the list */
-    store stores[STORES_MAX];
+    int first, count; /* its list is stores[first, count) */
+    bool restarts;    /* has been written as plain memory: the next access starts it anew */
+    uint64_t hash;    /* of the list */
 } word;
 
 typedef struct memory_thread {
@@ -56,15 +58,19 @@ typedef struct memory_thread {
 } memory_thread;
 
 static struct memory {
-    /* Of an execution: what a snapshot holds, besides the words. */
-    int words, stale; /* stale: how many accesses may still do the unexpected */
-    uint64_t hash;    /* of all lists */
-    view shared;      /* by the seq_cst operations; its clock stays 0 */
+    /* Of an execution: what a snapshot holds. */
+    int words, inserts, stale; /* stale: how many accesses may still do the unexpected */
+    uint64_t hash;             /* of all lists */
+    view shared;               /* by the seq_cst operations; its clock stays 0 */
     uint64_t shared_id;
     memory_thread thread[THREADS_MAX];
     const char *wrong; /* first thing that was: too many words, a data race */
-
     word word[WORDS_MAX];
+
+    store stores[WORDS_MAX][STORES_MAX];
+    struct memory_insert {
+        int word, place;
+    } insert[INSERTS_MAX];
     struct word_entry {
         uint32_t execution;
         int word;
@@ -106,17 +112,6 @@ static void word_rehash(word *w, uint64_t hash)
     memory.hash += hash;
 }
 
-static void word_restart(word *w, size_t size, uint64_t id)
-{
-    w->count = 1;
-    w->restarts = false;
-    memset(&w->stores[0], 0, sizeof w->stores[0]);
-    w->stores[0].value = word_real(w, size);
-    w->stores[0].id = id;
-    word_rehash(w,
-                mix((uintptr_t)w->address, id)); /* the value is what the threads' histories say, or what lay there */
-}
-
 /* f(view, argument) for every view that there is. */
 static void memory_each_view(void (*f)(view *, int, int), int i, int place)
 {
@@ -128,18 +123,60 @@ static void memory_each_view(void (*f)(view *, int, int), int i, int place)
     f(&memory.shared, i, place);
     for (int o = 0; o < memory.words; o++)
         for (int s = 0; s < memory.word[o].count; s++)
-            f(&memory.word[o].stores[s].carries, i, place);
-}
-
-static void view_forget(view *v, int i, int place)
-{
-    (void)place;
-    v->oldest[i] = 0;
+            f(&memory.stores[o][s].carries, i, place);
 }
 
 static void view_shift(view *v, int i, int place)
 {
     v->oldest[i] = (unsigned char)(v->oldest[i] + (v->oldest[i] >= place));
+}
+
+static void view_unshift(view *v, int i, int place)
+{
+    v->oldest[i] = (unsigned char)(v->oldest[i] - (v->oldest[i] > place));
+}
+
+/* Puts a store at a place: that behind the last, or one before. */
+static store *word_insert(int i, int place)
+{
+    word *w = &memory.word[i];
+    store *s = &memory.stores[i][place];
+    if (w->count == STORES_MAX || memory.inserts == INSERTS_MAX) {
+        memory.wrong = "more stores to one word than the model has room for";
+        return &memory.stores[i][STORES_MAX - 1];
+    }
+    if (place < w->count) {
+        memmove(s + 1, s, (size_t)(w->count - place) * sizeof *s);
+        memset(&s->carries, 0, sizeof(view));
+        memory_each_view(view_shift, i, place);
+        memory.insert[memory.inserts++] = (struct memory_insert){i, place};
+    }
+    w->count++;
+    return s;
+}
+
+/* Takes back the last inserts, down to the first `inserts`. What has read one of those stores is gone already, or goes now. */
+static void memory_uninsert(int inserts)
+{
+    while (memory.inserts > inserts) {
+        const struct memory_insert *n = &memory.insert[--memory.inserts];
+        store *s = &memory.stores[n->word][n->place];
+        memmove(s, s + 1, (size_t)(--memory.word[n->word].count - n->place) * sizeof *s);
+        memory_each_view(view_unshift, n->word, n->place);
+    }
+}
+
+static void word_restart(int i, size_t size, uint64_t id)
+{
+    word *w = &memory.word[i];
+    store *s = word_insert(i, w->count);
+    memset(s, 0, sizeof *s);
+    s->value = word_real(w, size);
+    s->id = id;
+    w->first = w->count - 1;
+    w->restarts = false;
+    word_rehash(w,
+                mix((uintptr_t)w->address, id)); /* the value is what the threads' histories say, or what lay there */
 }
 
 static uint32_t *memory_filter(const void *address)
@@ -170,15 +207,14 @@ static int memory_word(void *address, size_t size)
         word *new = &memory.word[e->word];
         new->address = address;
         new->hash = 0;
-        word_restart(new, size, 0);
+        new->count = 0;
+        word_restart(e->word, size, 0);
         return e->word;
     }
     word *w = &memory.word[e->word];
-    const store *last = &w->stores[w->count - 1];
-    if (w->restarts || word_real(w, size) != last->value) {
-        word_restart(w, size, mix(last->id, 1));
-        memory_each_view(view_forget, e->word, 0);
-    }
+    const store *last = &memory.stores[e->word][w->count - 1];
+    if (w->restarts || word_real(w, size) != last->value)
+        word_restart(e->word, size, mix(last->id, 1));
     return e->word;
 }
 
@@ -220,14 +256,15 @@ static bool releases(int order)
 /* The oldest store that a thread may read. */
 static int memory_from(int t, int i, int order)
 {
-    const int seen = memory.thread[t].now.oldest[i], shared = memory.shared.oldest[i];
+    const int first = memory.word[i].first, own = memory.thread[t].now.oldest[i], shared = memory.shared.oldest[i];
+    const int seen = own > first ? own : first;
     return order == __ATOMIC_SEQ_CST && shared > seen ? shared : seen;
 }
 
 static const store *memory_read(int t, int i, int place, int order)
 {
     memory_thread *self = &memory.thread[t];
-    const store *s = &memory.word[i].stores[place];
+    const store *s = &memory.stores[i][place];
     self->now.oldest[i] = (unsigned char)place;
     view_join(&self->acquirable, &s->carries);
     if (acquires(order))
@@ -245,25 +282,6 @@ static const store *memory_load(int t, int i, int order, bool *old)
     *old = place != last;
     memory.stale -= *old;
     return memory_read(t, i, place, order);
-}
-
-/* Puts a store into the list at a place. */
-static store *word_insert(int i, int place)
-{
-    word *w = &memory.word[i];
-    if (w->count == STORES_MAX) {
-        memory.wrong = "more stores to one word than the model has room for";
-        return &w->stores[STORES_MAX - 1];
-    }
-    if (place < w->count) {
-        memmove(&w->stores[place + 1], &w->stores[place], (size_t)(w->count - place) * sizeof *w->stores);
-        memset(&w->stores[place].carries, 0, sizeof(view));
-        w->count++;
-        memory_each_view(view_shift, i, place);
-    } else {
-        w->count++;
-    }
-    return &w->stores[place];
 }
 
 /* read: the store that a read-modify-write has read, the last one; NULL for a plain store. */
@@ -288,8 +306,8 @@ static void memory_append(int t, int i, size_t size, uint64_t value, int order, 
         word_rehash(w, mix(w->hash, id));
     } else {
         uint64_t hash = (uintptr_t)w->address;
-        for (int p = 0; p < w->count; p++)
-            hash = mix(hash, w->stores[p].id);
+        for (int p = w->first; p < w->count; p++)
+            hash = mix(hash, memory.stores[i][p].id);
         word_rehash(w, hash);
     }
     self->wrote = self->now.clock[t]++; /* what comes after is not part of what was released */
@@ -301,8 +319,8 @@ static void memory_store(int t, int i, size_t size, uint64_t value, int order, u
     const word *w = &memory.word[i];
     int places[STORES_MAX + 1], n = 0, place = w->count;
     if (memory.stale > 0 && order != __ATOMIC_SEQ_CST) {
-        for (int p = w->count; p > memory.thread[t].now.oldest[i]; p--)
-            if (p == w->count || !w->stores[p].updates)
+        for (int p = w->count; p > memory_from(t, i, order); p--)
+            if (p == w->count || !memory.stores[i][p].updates)
                 places[n++] = p;
         place = places[choose_rarely(n)];
     }
@@ -320,7 +338,7 @@ static const store *memory_update_load(int t, int i, int order)
 static void memory_update_store(int t, int i, size_t size, uint64_t value, int order, uint64_t id)
 {
     const int count = memory.word[i].count;
-    memory_append(t, i, size, value, order, count, &memory.word[i].stores[count - 1], id);
+    memory_append(t, i, size, value, order, count, &memory.stores[i][count - 1], id);
 }
 
 static void memory_fence(int t, int order)
@@ -348,7 +366,7 @@ static void memory_refresh(int t)
 static void memory_begin(void)
 {
     memory.execution++;
-    memory.words = memory.stale = 0;
+    memory.words = memory.inserts = memory.stale = 0;
     memory.hash = memory.shared_id = 0;
     memory.wrong = NULL;
     memset(&memory.shared, 0, sizeof memory.shared);

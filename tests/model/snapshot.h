@@ -4,7 +4,7 @@
  * few steps that are new it keeps all that an execution consists of: the checker's own state, the stacks of the fibers, the memory that they have
  * allocated, and the variables of the program, which lie between the linker's symbols and are what remains there without the checker's own.
  * The next execution goes on from the last of those that the altered choice has not touched, and repeats the few steps from there on. They are
- * some 20 KB each. (VeriSoft and its kin run again from the begin, because a process cannot be copied so cheaply.)
+ * some 15 KB each. (VeriSoft and its kin run again from the begin, because a process cannot be copied so cheaply.)
  *
  * What a scenario keeps elsewhere (malloc, files) would not be taken back; none does. Where fibers are ucontext nobody knows how much of a stack
  * is in use, and executions begin at the begin. Either way the same ones are made, in the same order; model.mk compares.
@@ -21,7 +21,7 @@ enum { SNAPSHOT_EVERY = 10, SNAPSHOTS_MAX = STEPS_MAX / SNAPSHOT_EVERY + 2, PIEC
 
 typedef struct snapshot {
     int at, full_length; /* choices */
-    int shared, words, cells;
+    int shared, inserts, words, cells;
     size_t used, room;
     unsigned char *bytes;
 } snapshot;
@@ -108,13 +108,10 @@ static void snapshot_move_all(snapshot *s, bool back)
         snapshot_move(s, back, top, (size_t)(schedule.stack[t] + FIBER_STACK - top));
     }
     snapshot_move(s, back, &memory, offsetof(struct memory, word));
-    for (int i = 0; i < memory.words; i++) {
-        word *w = &memory.word[i];
-        snapshot_move(s, back, w, offsetof(word, stores));
-        snapshot_move(s, back, w->stores, (size_t)w->count * sizeof *w->stores);
-    }
+    snapshot_move(s, back, memory.word, (size_t)s->words * sizeof *memory.word);
     snapshot_move(s, back, plain.cell, (size_t)s->cells * sizeof *plain.cell);
-    snapshot_move(s, back, &machine, offsetof(struct machine, arena));
+    snapshot_move(s, back, &machine, offsetof(struct machine, block));
+    snapshot_move(s, back, machine.block, (size_t)machine.blocks * sizeof *machine.block);
     snapshot_move(s, back, machine.arena, machine.used);
     for (int i = 0; i < snapshots.pieces; i++)
         snapshot_move(s, back, snapshots.piece[i].begin, snapshots.piece[i].size);
@@ -127,6 +124,7 @@ static void snapshot_take(void)
     s->at = choices.at;
     s->full_length = choices.full_length;
     s->shared = schedule.words;
+    s->inserts = memory.inserts;
     s->words = memory.words;
     s->cells = plain.used;
     schedule.halt = schedule.steps + SNAPSHOT_EVERY;
@@ -142,6 +140,7 @@ static bool snapshot_return(void)
         return false;
     snapshot *s = &snapshots.one[snapshots.used - 1];
     const size_t used = machine.used;
+    memory_uninsert(s->inserts);
     memory_forget(s->words);
     plain_forget(s->cells);
     snapshot_move_all(s, true);

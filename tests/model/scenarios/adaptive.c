@@ -83,12 +83,12 @@ MODEL(adaptive_drop_is_heard_of, .setup = aimd_of_2_after_2, .finish = one_windo
       .stale = 2, .threads = {is_dropped, waits})
 MODEL(adaptive_two_windows, .setup = aimd_of_2_after_3, .finish = at_rest, .preemptions = 2, .stale = 1,
       .threads = {succeeds_twice, succeeds_twice, fails})
-MODEL(adaptive_after_measuring, .setup = gradient_of_2_after_measuring, .finish = at_rest, .preemptions = 3, .stale = 1,
+MODEL(adaptive_after_measuring, .setup = gradient_of_2_after_measuring, .finish = at_rest, .preemptions = 3, .stale = 2,
       .threads = {succeeds_twice, succeeds})
 /* The end of a window makes room while somebody waits. */
-MODEL(adaptive_waits_while_the_limit_grows, .setup = aimd_of_1_after_3, .finish = at_rest, .preemptions = 3, .stale = 1,
+MODEL(adaptive_waits_while_the_limit_grows, .setup = aimd_of_1_after_3, .finish = at_rest, .preemptions = 3, .stale = 2,
       .threads = {waits, waits})
-MODEL(adaptive_wait_cancelled, .setup = aimd_of_1_after_3, .finish = at_rest, .preemptions = 2, .stale = 1,
+MODEL(adaptive_wait_cancelled, .setup = aimd_of_1_after_3, .finish = at_rest, .preemptions = 3, .stale = 2,
       .threads = {waits, waits_in_ctx, cancels})
 
 /* Nobody is in flight any more: what they did is seen. */

@@ -123,9 +123,9 @@ MODEL(breaker_one_probe_at_a_time, .setup = due_1, .finish = settled, .preemptio
       .threads = {ignores_twice, ignores, ignores})
 MODEL(breaker_probes_close_it, .setup = due_1_of_2, .finish = settled, .preemptions = 3, .stale = 2,
       .threads = {succeeds_twice, succeeds, succeeds})
-MODEL(breaker_two_probes, .setup = due_2, .finish = settled, .preemptions = 3, .stale = 1,
+MODEL(breaker_two_probes, .setup = due_2, .finish = settled, .preemptions = 3, .stale = 2,
       .threads = {succeeds, ignores_twice, succeeds})
-MODEL(breaker_one_failure_of_two_probes, .setup = due_2, .finish = settled, .preemptions = 3, .stale = 1,
+MODEL(breaker_one_failure_of_two_probes, .setup = due_2, .finish = settled, .preemptions = 3, .stale = 2,
       .threads = {fails, succeeds_twice, fails})
 
 /* ---- a place is given back while another closes ---- */

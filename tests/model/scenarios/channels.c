@@ -65,7 +65,7 @@ static void look(void)
 }
 CHANNEL(len_while_closing, one, 3, 2, WITH(s1c, look))
 THREAD(look_on, MODEL_CHECK(weir_len(ch) <= 1))
-CHANNEL(len_while_passing, one, 2, 1, WITH(s1, r, look_on))
+CHANNEL(len_while_passing, one, 3, 2, WITH(s1, r, look_on))
 static void tally_on(void)
 {
     weir_chan_tally t;
@@ -77,7 +77,7 @@ CHANNEL(pipe_at_the_wrap, wrap, 3, 2, WITH(s12, rr))
 CHANNEL(tries, one, 3, 2, WITH(ts12, trr))
 CHANNEL(tries_at_the_wrap, wrap, 3, 2, WITH(ts12, trr))
 CHANNEL(sender_closes, one, 3, 2, WITH(s1c, rr))
-CHANNEL(close_meets_senders, one, 3, 1, WITH(s12, c))
+CHANNEL(close_meets_senders, one, 3, 2, WITH(s12, c))
 CHANNEL(close_meets_receivers, one, 3, 2, WITH(r, c))
 CHANNEL(close_among_both, one, 2, 1, WITH(s12, rr, c))
 CHANNEL(close_among_tries, one, 3, 1, WITH(ts12, trr, c))
@@ -93,7 +93,7 @@ MODEL(PASTE(KIND, _spurious_wake_ups), .setup = one, .finish = finish, .preempti
 
 THREAD(r_ctx, RECV_UNTIL(ch, &ctx, WEIR_FOREVER))
 THREAD(cancel, weir_ctx_cancel(&ctx, 0))
-CHANNEL(cancelled_receiver, with_ctx, 3, 1, WITH(r_ctx, cancel, s1))
+CHANNEL(cancelled_receiver, with_ctx, 3, 2, WITH(r_ctx, cancel, s1))
 
 /* ---- who is told that it is closed knows what the closer did before ---- */
 
@@ -164,7 +164,7 @@ static void batch_until_closed(void)
     const int rc = weir_send_n(NULL, ch, v, 2, &sent);
     MODEL_CHECK(rc == 0 ? sent == 2 : rc == EPIPE && sent < 2);
 }
-CHANNEL(batch_meets_close, two, 3, 1, WITH(batch_until_closed, c))
+CHANNEL(batch_meets_close, two, 3, 2, WITH(batch_until_closed, c))
 
 #if WEIR_RING_MPMC != WEIR_RING_CK
 static void builds(void)
@@ -196,8 +196,8 @@ CHANNEL(in_place, one, 3, 2, WITH(builds, peeks))
 THREAD(s3, SEND(ch, 3))
 CHANNEL(two_senders, one, 2, 1, WITH(s12, s3, rr))
 CHANNEL(two_senders_of_one, two, 3, 2, WITH(s1, s3, r))
-CHANNEL(two_senders_and_tries, two, 3, 1, WITH(s1, s3, trr))
-CHANNEL(two_senders_and_a_close, two, 3, 1, WITH(s1, s3, c))
+CHANNEL(two_senders_and_tries, two, 3, 2, WITH(s1, s3, trr))
+CHANNEL(two_senders_and_a_close, two, 3, 2, WITH(s1, s3, c))
 #endif
 
 #if MANY_RECEIVERS

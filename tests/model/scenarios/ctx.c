@@ -83,17 +83,17 @@ THREAD(cause_is_the_first, finish(); MODEL_CHECK(child.cause == 7 || child.cause
         __VA_ARGS__                                                                                                    \
     }
 CTX(a_cancel_wakes_who_waits, setup, was_woken, 3, 2, WITH(waits, cancel_root))
-CTX(two_cancels, setup, was_woken, 3, 1, WITH(waits, cancel_root, cancel_child))
+CTX(two_cancels, setup, was_woken, 3, 2, WITH(waits, cancel_root, cancel_child))
 CTX(the_first_cause_stays, setup, cause_is_the_first, 3, 2, WITH(cancel_root, cancel_child, looks))
 CTX(children_end_before_parents, setup, finish, 3, 2, WITH(cancel_root, looks, looks))
-CTX(hook_runs_once, hooked, ran_once, 3, 1, WITH(cancel_root, cancel_child))
+CTX(hook_runs_once, hooked, ran_once, 3, 2, WITH(cancel_root, cancel_child))
 CTX(hook_taken_back, hooked, finish, 3, 2, WITH(cancel_root, take_back))
-CTX(hook_taken_back_between_two, hooked, finish, 2, 1, WITH(cancel_root, take_back, cancel_child))
+CTX(hook_taken_back_between_two, hooked, finish, 3, 2, WITH(cancel_root, take_back, cancel_child))
 CTX(hook_that_comes_late, setup, finish, 3, 2, WITH(cancel_root, hook_late))
 CTX(child_freed_meanwhile, hooked, finish, 3, 2, WITH(cancel_root, free_child))
 CTX(child_born_meanwhile, setup, finish, 3, 2, WITH(cancel_root, has_child))
-CTX(two_born_and_freed, setup, finish, 2, 1, WITH(cancel_root, has_child, has_child))
-MODEL(ctx_deadline, .setup = due, .finish = timed_out, .preemptions = 3, .stale = 1, .ticks = 1,
+CTX(two_born_and_freed, setup, finish, 3, 2, WITH(cancel_root, has_child, has_child))
+MODEL(ctx_deadline, .setup = due, .finish = timed_out, .preemptions = 3, .stale = 2, .ticks = 1,
       .threads = {waits, cancel_root})
 
 /* At the very nanosecond the time has come: asleep, and before. */

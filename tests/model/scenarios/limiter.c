@@ -58,11 +58,11 @@ static void change(double rate)
 THREAD(changes, change(1e9))
 THREAD(changes_often, change(1e9); change(0.001); change(1e6); change(3e9); change(7))
 THREAD(changes_both, change(1e9); MODEL_CHECK(weir_limiter_set_burst(&l, 5) == 0))
-MODEL(limiter_changes, .setup = one_left, .finish = one_got, .preemptions = 3, .stale = 1,
+MODEL(limiter_changes, .setup = one_left, .finish = one_got, .preemptions = 3, .stale = 2,
       .threads = {takes, takes, changes})
 MODEL(limiter_changes_often, .setup = two_left, .finish = two_got, .preemptions = 3, .stale = 2,
       .threads = {takes_twice, changes_often})
-MODEL(limiter_two_change, .setup = one_left, .finish = one_got, .preemptions = 2, .stale = 1,
+MODEL(limiter_two_change, .setup = one_left, .finish = one_got, .preemptions = 3, .stale = 2,
       .threads = {takes, changes, changes_both})
 
 /* Whoever looks, reserves or gives back in between goes by the rule that the word names. */
@@ -105,7 +105,7 @@ static void take_after(void)
 THREAD(cancels, reserve_and_cancel(2))
 THREAD(takes_if_given, take_after())
 THREAD(all_back, MODEL_CHECK(weir_limiter_tokens(&l) == 2 - got))
-MODEL(limiter_cancel_and_change, .setup = two_left, .finish = all_back, .preemptions = 3, .stale = 1,
+MODEL(limiter_cancel_and_change, .setup = two_left, .finish = all_back, .preemptions = 3, .stale = 2,
       .threads = {cancels, changes_often})
 
 static void give_early(void)
@@ -131,7 +131,7 @@ static void use_as_a_lock(void)
 }
 THREAD(locks, use_as_a_lock())
 MODEL(limiter_as_a_lock, .setup = one_left, .preemptions = 3, .stale = 2, .threads = {locks, locks})
-MODEL(limiter_as_a_lock_of_three, .setup = one_left, .preemptions = 2, .stale = 1, .threads = {locks, locks, locks})
+MODEL(limiter_as_a_lock_of_three, .setup = one_left, .preemptions = 3, .stale = 2, .threads = {locks, locks, locks})
 
 /* ---- a map: a place that is forgotten for another key ---- */
 
@@ -184,7 +184,7 @@ MODEL(limiter_map_forgets, .setup = map_setup, .finish = accounts_hold, .preempt
 MODEL(limiter_map_three_keys, .setup = map_setup, .finish = accounts_hold, .preemptions = 2, .stale = 1,
       .threads = {asks_1, asks_2_and_3, asks_1})
 /* Whoever finds the key that another has just brought in finds its full bucket, too. */
-MODEL(limiter_map_new_key_found, .setup = map_setup, .finish = accounts_hold, .preemptions = 2, .stale = 4,
+MODEL(limiter_map_new_key_found, .setup = map_setup, .finish = accounts_hold, .preemptions = 3, .stale = 4,
       .threads = {asks_2, asks_2})
 /* And whoever finds a key that has come back, because its bucket was no longer full. */
 THREAD(asks_3, ask(3))

@@ -29,10 +29,10 @@ MODEL(lock_of_two, .setup = lock_setup, .finish = four_were_inside, .preemptions
       .threads = {twice, twice})
 MODEL(lock_of_three, .setup = lock_setup, .finish = three_were_inside, .preemptions = 3, .stale = 2,
       .threads = {once, once, once})
-MODEL(lock_of_three_twice, .setup = lock_setup, .finish = four_were_inside, .preemptions = 3, .stale = 0,
+MODEL(lock_of_three_twice, .setup = lock_setup, .finish = four_were_inside, .preemptions = 3, .stale = 2,
       .threads = {twice, once, once})
-MODEL(lock_spurious_wake_ups, .setup = lock_setup, .finish = two_were_inside, .preemptions = 3, .spurious = 2,
-      .threads = {once, once})
+MODEL(lock_spurious_wake_ups, .setup = lock_setup, .finish = two_were_inside, .preemptions = 3, .stale = 2,
+      .spurious = 2, .threads = {once, once})
 
 /* ---- the parker: claimed once, by one of two wakers, by the deadline or by the owner ---- */
 
@@ -154,9 +154,9 @@ THREAD(publishes_two, publishes(); publishes())
 THREAD(queue_empty, MODEL_CHECK(weir__waitq_sleepers(&q) == 0 && q.list.first == NULL))
 MODEL(queue_of_one, .setup = queue_setup, .finish = queue_empty, .preemptions = 3, .stale = 2,
       .threads = {awaits_two, publishes_two})
-MODEL(queue_of_two, .setup = queue_setup, .finish = queue_empty, .preemptions = 3, .stale = 1,
+MODEL(queue_of_two, .setup = queue_setup, .finish = queue_empty, .preemptions = 3, .stale = 2,
       .threads = {awaits_one, awaits_one, publishes})
-MODEL(queue_of_two_publishers, .setup = queue_setup, .finish = queue_empty, .preemptions = 3, .stale = 1,
+MODEL(queue_of_two_publishers, .setup = queue_setup, .finish = queue_empty, .preemptions = 3, .stale = 2,
       .threads = {awaits_two, publishes, publishes})
 MODEL(queue_and_a_deadline, .setup = queue_setup, .finish = queue_empty, .preemptions = 2, .stale = 1, .ticks = 1,
       .threads = {awaits_late, awaits_one, publishes})

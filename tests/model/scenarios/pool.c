@@ -9,13 +9,6 @@ static int lives(unsigned number);
 #define WEIR_THREAD_LIVES(number) lives(number)
 #include "model/calls.h"
 
-/* With symmetric fences there is more to do at each step; what they are for is found with two. */
-#ifdef WEIR_FENCE_SYMMETRIC
-enum { MOST = 2 };
-#else
-enum { MOST = 3 };
-#endif
-
 static weir_objpool pool;
 static struct weir__seat_ticket tickets[8];
 static int owner[4];
@@ -87,12 +80,12 @@ THREAD(uses_twice, use_twice())
 THREAD(uses_once, give(take()))
 THREAD(uses_thrice, use_twice(); give(take()))
 THREAD(uses_two, use_two())
-MODEL(pool_of_one, .setup = pool_setup_1, .finish = pool_finish, .preemptions = MOST, .stale = 1,
+MODEL(pool_of_one, .setup = pool_setup_1, .finish = pool_finish, .preemptions = 3, .stale = 2,
       .threads = {uses_twice, uses_twice})
 /* It comes back to a seat that it was taken from. */
-MODEL(pool_of_one_that_comes_back, .setup = pool_setup_1, .finish = pool_finish, .preemptions = MOST, .stale = 1,
+MODEL(pool_of_one_that_comes_back, .setup = pool_setup_1, .finish = pool_finish, .preemptions = 3, .stale = 2,
       .threads = {uses_thrice, uses_once})
-MODEL(pool_of_two, .setup = pool_setup_2, .finish = pool_finish, .preemptions = MOST, .stale = 1,
+MODEL(pool_of_two, .setup = pool_setup_2, .finish = pool_finish, .preemptions = 3, .stale = 2,
       .threads = {uses_two, uses_twice})
 MODEL(pool_of_three_threads, .setup = pool_setup_2, .finish = pool_finish, .preemptions = 2, .stale = 1,
       .threads = {uses_twice, uses_once, uses_once})
@@ -136,7 +129,7 @@ static void on_the_stack(void)
     for (int i = 0; i < 3; i++)
         give(o[i]);
 }
-MODEL(pool_stack, .setup = on_the_stack, .finish = pool_finish, .preemptions = MOST, .stale = 1,
+MODEL(pool_stack, .setup = on_the_stack, .finish = pool_finish, .preemptions = 3, .stale = 2,
       .threads = {uses_twice, uses_two})
 MODEL(pool_stack_of_three, .setup = on_the_stack, .finish = pool_finish, .preemptions = 2, .stale = 1,
       .threads = {uses_twice, uses_once, uses_once})
@@ -150,7 +143,7 @@ static void wait_until_gone(void)
 THREAD(pool_setup_3_and_a_seat, pool_setup_with(3, 1))
 THREAD(uses_three_and_goes, use_three(); weir__store_rlx(&gone, 1))
 THREAD(comes_after, wait_until_gone(); use_three())
-MODEL(pool_seat_left_behind, .setup = pool_setup_3_and_a_seat, .finish = pool_finish, .preemptions = 2, .stale = 2,
+MODEL(pool_seat_left_behind, .setup = pool_setup_3_and_a_seat, .finish = pool_finish, .preemptions = 3, .stale = 2,
       .threads = {uses_three_and_goes, comes_after})
 MODEL(pool_seat_left_to_two, .setup = pool_setup_3_and_a_seat, .finish = pool_finish, .preemptions = 1, .stale = 1,
       .threads = {uses_three_and_goes, comes_after, uses_once})

@@ -55,9 +55,9 @@ THREAD(r_ctx, RECV_UNTIL(ch, &ctx, WEIR_FOREVER))
 THREAD(s1_ctx, SEND_UNTIL(ch, 1, &ctx, WEIR_FOREVER))
 THREAD(cancel, weir_ctx_cancel(&ctx, 0))
 
-MEET(two_in_a_row, adaptive, 3, 1, WITH(s12, rr))
-MEET(two_in_a_row_parked, parks, 3, 1, WITH(s12, rr))
-MEET(two_in_a_row_yielding, yields, 2, 1, WITH(s12, rr))
+MEET(two_in_a_row, adaptive, 3, 2, WITH(s12, rr))
+MEET(two_in_a_row_parked, parks, 3, 2, WITH(s12, rr))
+MEET(two_in_a_row_yielding, yields, 3, 2, WITH(s12, rr))
 MEET(two_receivers_yielding, yields, 2, 1, WITH(s12, r, r))
 MEET(two_senders, adaptive, 2, 1, WITH(s1, s3, rr))
 MEET(two_receivers, adaptive, 2, 1, WITH(s12, r, r))
@@ -66,13 +66,13 @@ MEET(a_sender_and_a_close, adaptive, 3, 2, WITH(s1, c))
 MEET(a_receiver_and_a_close, parks, 3, 2, WITH(r, c))
 MEET(both_and_a_close, adaptive, 2, 1, WITH(s1, r, c))
 MEET(tries_meet_nobody, adaptive, 3, 2, WITH(ts1, tr))
-MEET(a_try_to_send, adaptive, 3, 1, WITH(ts1, r, c))
-MEET(a_try_to_receive, adaptive, 3, 1, WITH(s1, tr, c))
-MEET(cancelled_receiver, with_ctx, 2, 1, WITH(r_ctx, cancel, ts1))
-MEET(cancelled_sender, with_ctx, 2, 1, WITH(s1_ctx, cancel, tr))
-MODEL(meet_deadlines, .setup = adaptive, .finish = finish, .preemptions = 3, .stale = 1, .ticks = 1,
+MEET(a_try_to_send, adaptive, 3, 2, WITH(ts1, r, c))
+MEET(a_try_to_receive, adaptive, 3, 2, WITH(s1, tr, c))
+MEET(cancelled_receiver, with_ctx, 3, 2, WITH(r_ctx, cancel, ts1))
+MEET(cancelled_sender, with_ctx, 3, 2, WITH(s1_ctx, cancel, tr))
+MODEL(meet_deadlines, .setup = adaptive, .finish = finish, .preemptions = 3, .stale = 2, .ticks = 1,
       .threads = {s1_late, r_late})
-MODEL(meet_deadlines_parked, .setup = parks, .finish = finish, .preemptions = 3, .stale = 1, .ticks = 1,
+MODEL(meet_deadlines_parked, .setup = parks, .finish = finish, .preemptions = 3, .stale = 2, .ticks = 1,
       .threads = {s1_late, r_late})
 MODEL(meet_spurious_wake_ups, .setup = adaptive, .finish = finish, .preemptions = 2, .spurious = 2,
       .threads = {s12, rr})
@@ -148,7 +148,7 @@ static void sends(void)
     uint64_t v = 1;
     MODEL_CHECK(weir_send(NULL, ch, &v) == 0);
 }
-MODEL(meet_a_try_finds_who_sleeps, .setup = parks, .finish = met, .preemptions = 3, .stale = 1,
+MODEL(meet_a_try_finds_who_sleeps, .setup = parks, .finish = met, .preemptions = 3, .stale = 2,
       .threads = {sends, sleeps_then_tried})
 
 /* Who sleeps until it is closed: a try that knows of the one finds the other. */
@@ -164,8 +164,8 @@ static void tries_if_one_sleeps(void)
 }
 THREAD(closes, MODEL_CHECK(weir_close(ch) == 0))
 THREAD(parks_untried, parks(); tried = 0)
-MODEL(meet_a_try_finds_who_sleeps_or_the_close, .setup = parks_untried, .finish = met_or_closed, .preemptions = 2,
-      .stale = 1, .threads = {sends_or_not, tries_if_one_sleeps, closes})
+MODEL(meet_a_try_finds_who_sleeps_or_the_close, .setup = parks_untried, .finish = met_or_closed, .preemptions = 3,
+      .stale = 2, .threads = {sends_or_not, tries_if_one_sleeps, closes})
 
 /* Who moves from the lane into the queue is found by a try all the time. */
 static void receives_or_not(void)
@@ -181,5 +181,5 @@ static void tries_who_is_there(void)
     (void)weir_close(ch); /* for who has not been found */
 }
 THREAD(adaptive_untried, adaptive(); tried = 0)
-MODEL(meet_a_try_finds_who_moves, .setup = adaptive_untried, .finish = met, .preemptions = 3, .stale = 1,
+MODEL(meet_a_try_finds_who_moves, .setup = adaptive_untried, .finish = met, .preemptions = 3, .stale = 2,
       .threads = {receives_or_not, tries_who_is_there})

@@ -103,10 +103,10 @@ THREAD(moves_a_to_b, TRY_SEND_TO(1, b, 3); TRY_RECV_FROM(0, a))
 THREAD(close_a, CLOSE(a))
 
 /* ---- buffered ---- */
-SELECT(one_of_two, buffers, 3, 1, WITH(gets, send_a))
-SELECT(both_in_turn, buffers, 3, 1, WITH(gets_two, send_both))
+SELECT(one_of_two, buffers, 3, 2, WITH(gets, send_a))
+SELECT(both_in_turn, buffers, 3, 2, WITH(gets_two, send_both))
 SELECT(two_senders, buffers, 2, 1, WITH(gets_two, send_a, send_b))
-SELECT(full_and_full, buffers, 2, 1, WITH(gives, gets))
+SELECT(full_and_full, buffers, 3, 2, WITH(gives, gets))
 SELECT(a_wake_up_is_passed_on, buffers, 2, 0, WITH(gets, recv_a, send_both, send_a))
 SELECT(two_selects_and_a_receiver, buffers, 2, 0, WITH(gets, gets, send_both))
 /* A value comes into one channel before the other is emptied: a try between finds one of them ready. */
@@ -161,26 +161,26 @@ THERE(tries_to_give_to_who_is_met, waits_there, then_gives, tries_to_give_there)
 THERE(tries_to_get_what_is_taken, offers_there, then_gets, tries_to_get_there)
 THERE(tries_to_give_to_who_leaves, waits_there, then_cancels, tries_to_give_there)
 THERE(tries_to_get_what_is_withdrawn, offers_there, then_cancels, tries_to_get_there)
-SELECT(tries_and_sends, buffers, 3, 1, WITH(tries_to_get, send_both))
-SELECT(tries_to_give_and_to_get, buffers, 3, 1, WITH(tries_to_give, tries_to_get, try_send_a))
+SELECT(tries_and_sends, buffers, 3, 2, WITH(tries_to_get, send_both))
+SELECT(tries_to_give_and_to_get, buffers, 3, 2, WITH(tries_to_give, tries_to_get, try_send_a))
 
 /* ---- rendezvous ---- */
-SELECT(meets_a_sender, meetings, 3, 1, WITH(gets, send_a))
-SELECT(meets_a_receiver, meetings, 3, 1, WITH(gives_a_gets_b, recv_a))
-SELECT(meets_a_select, meetings, 2, 1, WITH(gets, gives))
-SELECT(meets_a_select_crosswise, meetings, 2, 1, WITH(gets_a_gives_b, gives_a_gets_b))
+SELECT(meets_a_sender, meetings, 3, 2, WITH(gets, send_a))
+SELECT(meets_a_receiver, meetings, 3, 2, WITH(gives_a_gets_b, recv_a))
+SELECT(meets_a_select, meetings, 3, 2, WITH(gets, gives))
+SELECT(meets_a_select_crosswise, meetings, 3, 2, WITH(gets_a_gives_b, gives_a_gets_b))
 THREAD(gets_reversed, select_listed(true, false, false, 0, 1))
-SELECT(meets_a_select_reversed, meetings, 2, 1, WITH(gives, gets_reversed))
-SELECT(meets_a_sender_yielding, yielding, 3, 1, WITH(gets, send_a))
+SELECT(meets_a_select_reversed, meetings, 3, 2, WITH(gives, gets_reversed))
+SELECT(meets_a_sender_yielding, yielding, 3, 2, WITH(gets, send_a))
 SELECT(meets_two_in_turn, meetings, 1, 1, WITH(gets_two, send_a, send_b))
 SELECT(tries_meet_a_sender, meetings, 3, 1, WITH(tries_to_get, send_a, close_a))
-SELECT(two_tries_do_not_meet, meetings, 3, 1, WITH(tries_to_get, tries_to_give))
+SELECT(two_tries_do_not_meet, meetings, 3, 2, WITH(tries_to_get, tries_to_give))
 
 /* ---- mixed, closed, cancelled ---- */
-SELECT(of_both_flavors, mixed, 2, 1, WITH(gets, send_b))
+SELECT(of_both_flavors, mixed, 3, 2, WITH(gets, send_b))
 SELECT(of_both_flavors_in_turn, mixed, 2, 0, WITH(gets_two, send_a, send_b))
-SELECT(closed_buffer, buffers, 3, 1, WITH(gets, close_a))
-SELECT(closed_meeting, meetings, 3, 1, WITH(gets, close_a))
+SELECT(closed_buffer, buffers, 3, 2, WITH(gets, close_a))
+SELECT(closed_meeting, meetings, 3, 2, WITH(gets, close_a))
 
 static int chosen;
 static void gets_or_done(void)
@@ -200,7 +200,7 @@ static void finish_done(void)
 THREAD(try_a, uint64_t v = 1; (void)weir_try_send(a, &v))
 THREAD(put_a, uint64_t v = 1; MODEL_CHECK(weir_send(NULL, a, &v) == 0))
 THREAD(cancel, weir_ctx_cancel(&ctx, 0))
-MODEL(select_done, .setup = buffers, .finish = finish_done, .preemptions = 2, .stale = 1,
+MODEL(select_done, .setup = buffers, .finish = finish_done, .preemptions = 3, .stale = 2,
       .threads = {gets_or_done, put_a, cancel})
 MODEL(select_done_or_meets, .setup = meetings, .finish = finish_done, .preemptions = 2, .stale = 0,
       .threads = {gets_or_done, try_a, cancel})

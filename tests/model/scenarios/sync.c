@@ -58,7 +58,7 @@ MODEL(once_fails_first, .setup = once_setup, .finish = not_running, .preemptions
       .threads = {needs_1, needs_1, needs_1})
 MODEL(once_fails_for_all, .setup = once_setup, .finish = not_running, .preemptions = 3, .stale = 2,
       .threads = {needs_2, needs_2})
-MODEL(once_cancelled, .setup = once_setup, .finish = not_running, .preemptions = 2, .stale = 1,
+MODEL(once_cancelled, .setup = once_setup, .finish = not_running, .preemptions = 3, .stale = 2,
       .threads = {needs_1, needs_in_ctx, cancels})
 
 /* ---- waitgroup: waits for all, sees all; may be freed by whoever has waited ---- */
@@ -109,11 +109,11 @@ THREAD(one_too_many, MODEL_CHECK(weir_waitgroup_add(group, -2) == EINVAL))
 THREAD(group_freed, if (group != NULL) WEIR_FREE(group))
 MODEL(waitgroup_freed_after_wait, .setup = group_setup, .finish = group_freed, .preemptions = 3, .stale = 2,
       .threads = {done_0, waits_and_frees})
-MODEL(waitgroup_freed_after_two, .setup = group_setup_2, .finish = group_freed, .preemptions = 3, .stale = 1,
+MODEL(waitgroup_freed_after_two, .setup = group_setup_2, .finish = group_freed, .preemptions = 3, .stale = 2,
       .threads = {done_0, done_1, waits_for_2_and_frees})
-MODEL(waitgroup_of_two_waiters, .setup = group_setup_2, .finish = group_freed, .preemptions = 2, .stale = 1,
+MODEL(waitgroup_of_two_waiters, .setup = group_setup_2, .finish = group_freed, .preemptions = 3, .stale = 2,
       .threads = {done_both, waits_for_2, waits_for_2})
-MODEL(waitgroup_cancelled, .setup = group_setup, .finish = group_freed, .preemptions = 3, .stale = 1,
+MODEL(waitgroup_cancelled, .setup = group_setup, .finish = group_freed, .preemptions = 3, .stale = 2,
       .threads = {done_0, may_wait, cancels})
 MODEL(waitgroup_too_many, .setup = group_setup, .finish = group_freed, .preemptions = 3, .stale = 1,
       .threads = {one_too_many, done_0})
@@ -202,9 +202,9 @@ MODEL(sem_of_three, .setup = sem_setup_1, .finish = sem_at_rest, .preemptions = 
       .threads = {uses, uses, uses})
 MODEL(sem_of_four, .setup = sem_setup_1, .finish = sem_at_rest, .preemptions = 2, .stale = 1,
       .threads = {uses, uses, uses, uses})
-MODEL(sem_weighted, .setup = sem_setup_2, .finish = sem_at_rest, .preemptions = 3, .stale = 1,
+MODEL(sem_weighted, .setup = sem_setup_2, .finish = sem_at_rest, .preemptions = 3, .stale = 2,
       .threads = {uses, uses_2, uses})
-MODEL(sem_with_tries, .setup = sem_setup_1, .finish = sem_at_rest, .preemptions = 3, .stale = 1,
+MODEL(sem_with_tries, .setup = sem_setup_1, .finish = sem_at_rest, .preemptions = 3, .stale = 2,
       .threads = {tries, uses, tries})
 /* Units as a lock for readers and writers: who tries after a release that went through the line sees what was written. */
 static void write_with_2(void)
@@ -225,7 +225,7 @@ static void read_with_1(int rc)
 THREAD(writes_with_2, write_with_2())
 THREAD(reads_with_1, read_with_1(weir_sem_acquire(NULL, &sem, 1)))
 THREAD(tries_to_read, read_with_1(weir_sem_try_acquire(&sem, 1)))
-MODEL(sem_of_readers_and_a_writer, .setup = sem_setup_2, .finish = sem_at_rest, .preemptions = 2, .stale = 1,
+MODEL(sem_of_readers_and_a_writer, .setup = sem_setup_2, .finish = sem_at_rest, .preemptions = 3, .stale = 2,
       .threads = {writes_with_2, reads_with_1, tries_to_read})
 /* The head gives up: those behind it that fit go on. */
 MODEL(sem_head_cancelled, .setup = sem_setup_2, .finish = sem_at_rest, .preemptions = 2, .stale = 1,
@@ -238,10 +238,10 @@ static void wants_2(void)
     MODEL_CHECK(weir_sem_acquire(&ctx, &sem, 2) == ECANCELED);
 }
 MODEL(sem_head_gives_up, .setup = sem_setup_2_one_taken, .finish = gives_the_taken_one_back, .preemptions = 3,
-      .stale = 1, .threads = {wants_2, uses, cancels})
-MODEL(sem_grant_races_cancel, .setup = sem_setup_1, .finish = sem_at_rest, .preemptions = 3, .stale = 1,
+      .stale = 2, .threads = {wants_2, uses, cancels})
+MODEL(sem_grant_races_cancel, .setup = sem_setup_1, .finish = sem_at_rest, .preemptions = 3, .stale = 2,
       .threads = {uses, uses_in_ctx, cancels})
-MODEL(sem_resized, .setup = sem_setup_2, .finish = sem_at_rest, .preemptions = 3, .stale = 1,
+MODEL(sem_resized, .setup = sem_setup_2, .finish = sem_at_rest, .preemptions = 3, .stale = 2,
       .threads = {uses, uses_2_or_not, resizes})
-MODEL(sem_shrunk_and_grown, .setup = sem_setup_shrinks, .finish = sem_at_rest, .preemptions = 2, .stale = 1,
+MODEL(sem_shrunk_and_grown, .setup = sem_setup_shrinks, .finish = sem_at_rest, .preemptions = 3, .stale = 2,
       .threads = {tries, shrinks_and_grows, tries})

@@ -66,13 +66,13 @@ THREAD(may_get, may_get_it())
 THREAD(cancels, weir_ctx_cancel(&ctx, 0))
 MODEL(future_freed_after_get, .setup = future_setup, .finish = future_finish, .preemptions = 3, .stale = 2,
       .threads = {sets_1, gets_and_frees})
-MODEL(future_set_by_one_of_two, .setup = future_setup, .finish = future_finish, .preemptions = 3, .stale = 1,
+MODEL(future_set_by_one_of_two, .setup = future_setup, .finish = future_finish, .preemptions = 3, .stale = 2,
       .threads = {sets_1, sets_2, gets_it})
 MODEL(future_for_two, .setup = future_setup, .finish = future_finish, .preemptions = 3, .stale = 1,
       .threads = {sets_1, gets_it, gets_it})
-MODEL(future_in_select, .setup = future_setup, .finish = future_finish, .preemptions = 3, .stale = 1,
+MODEL(future_in_select, .setup = future_setup, .finish = future_finish, .preemptions = 3, .stale = 2,
       .threads = {sets_1, selects_it})
-MODEL(future_cancelled, .setup = future_setup, .finish = future_finish, .preemptions = 2, .stale = 1,
+MODEL(future_cancelled, .setup = future_setup, .finish = future_finish, .preemptions = 3, .stale = 2,
       .threads = {sets_1, may_get, cancels})
 
 /* A runner that refuses leaves it to the next one as it was. */
@@ -112,9 +112,9 @@ THREAD(runs_and_gets, MODEL_CHECK(weir_future_run(NULL, future, compute, &one) =
        weir_future_free(&future))
 THREAD(runs_and_frees, MODEL_CHECK(weir_future_run(NULL, future, compute, &one) == 0); weir_future_free(&future))
 THREAD(runs_and_detaches, MODEL_CHECK(weir_future_run(NULL, future, compute, &one) == 0); weir_future_detach(&future))
-MODEL(future_run_and_got, .setup = future_setup, .finish = future_finish, .preemptions = 3, .stale = 1,
+MODEL(future_run_and_got, .setup = future_setup, .finish = future_finish, .preemptions = 3, .stale = 2,
       .threads = {runs_and_gets})
-MODEL(future_run_and_freed, .setup = future_setup, .finish = future_finish, .preemptions = 3, .stale = 1,
+MODEL(future_run_and_freed, .setup = future_setup, .finish = future_finish, .preemptions = 3, .stale = 2,
       .threads = {runs_and_frees})
 MODEL(future_run_and_detached, .setup = future_setup, .finish = future_finish, .preemptions = 3, .stale = 1,
       .threads = {runs_and_detaches})
@@ -161,8 +161,8 @@ THREAD(goes_twice, go_and_wait(0, 2, 0))
 THREAD(fails, go_and_wait(1, 2, 7))
 MODEL(group_of_one, .setup = group_setup_2, .preemptions = 3, .stale = 2, .threads = {goes_once})
 MODEL(group_of_two, .setup = group_setup_2, .preemptions = 2, .stale = 1, .threads = {goes_twice})
-MODEL(group_at_its_limit, .setup = group_setup_1, .preemptions = 3, .stale = 1, .threads = {goes_twice})
-MODEL(group_that_fails, .setup = group_setup_1, .preemptions = 2, .stale = 1, .threads = {fails})
+MODEL(group_at_its_limit, .setup = group_setup_1, .preemptions = 3, .stale = 2, .threads = {goes_twice})
+MODEL(group_that_fails, .setup = group_setup_1, .preemptions = 3, .stale = 2, .threads = {fails})
 
 /* ---- a shared run ---- */
 
@@ -203,5 +203,5 @@ MODEL(single_of_two, .setup = single_setup, .finish = single_at_rest, .preemptio
       .threads = {asks, asks})
 MODEL(single_of_three, .setup = single_setup, .finish = single_at_rest, .preemptions = 3, .stale = 1,
       .threads = {asks, asks, asks})
-MODEL(single_cancelled, .setup = single_setup, .finish = single_at_rest, .preemptions = 2, .stale = 1,
+MODEL(single_cancelled, .setup = single_setup, .finish = single_at_rest, .preemptions = 3, .stale = 2,
       .threads = {asks_in_ctx, asks, cancels})

@@ -66,12 +66,12 @@ THREAD(two_ticks, MODEL_CHECK(got == 2 && when[0] != when[1] && when[0] % 50 == 
     }
 TIMER(fires, setup, got_one, 3, 1, WITH(receives))
 TIMER(one_of_two_gets_it, setup, got_one, 2, 1, WITH(receives_or_not, receives_or_not))
-TIMER(stopped, setup, fired_or_stopped, 3, 1, WITH(receives_or_not, stops))
+TIMER(stopped, setup, fired_or_stopped, 3, 2, WITH(receives_or_not, stops))
 TIMER(stopped_meets_a_try, setup, fired_or_stopped, 3, 2, WITH(tries, stops))
-TIMER(closed, setup, finish, 3, 1, WITH(receives, closes))
+TIMER(closed, setup, finish, 3, 2, WITH(receives, closes))
 TIMER(closed_with_two, setup, finish, 2, 0, WITH(receives, receives, closes))
-TIMER(reset, setup, got_one, 3, 1, WITH(receives, resets))
-TIMER(ticks_go_to_one_each, ticking, two_ticks, 2, 1, WITH(receives, receives))
+TIMER(reset, setup, got_one, 3, 2, WITH(receives, resets))
+TIMER(ticks_go_to_one_each, ticking, two_ticks, 3, 2, WITH(receives, receives))
 
 /* ---- who is told that it is closed, or gets a value of a reset, knows what the other did before ---- */
 

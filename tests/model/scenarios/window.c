@@ -168,13 +168,13 @@ MODEL(window_fixed_last_place, .setup = fixed_with_one_place, .finish = one_was_
       .threads = {asks, asks, asks})
 MODEL(window_counters_last_place, .setup = counters_with_one_place, .finish = one_was_admitted, .preemptions = 3,
       .stale = 2, .threads = {asks, asks, asks})
-MODEL(window_counters_begin, .setup = counters_of_two, .finish = two_were_admitted, .preemptions = 3, .stale = 1,
+MODEL(window_counters_begin, .setup = counters_of_two, .finish = two_were_admitted, .preemptions = 3, .stale = 2,
       .threads = {asks, asks, asks})
-MODEL(window_counters_one_or_two, .setup = counters_of_two, .finish = finish, .preemptions = 3, .stale = 1,
+MODEL(window_counters_one_or_two, .setup = counters_of_two, .finish = finish, .preemptions = 3, .stale = 2,
       .threads = {asks, asks_for_two})
 MODEL(window_log_last_place, .setup = log_with_one_place, .finish = one_was_admitted, .preemptions = 3, .stale = 2,
       .threads = {asks, asks, asks})
-MODEL(window_log_begin, .setup = log_of_two, .finish = two_were_admitted, .preemptions = 3, .stale = 1,
+MODEL(window_log_begin, .setup = log_of_two, .finish = two_were_admitted, .preemptions = 3, .stale = 2,
       .threads = {asks_twice, asks})
 
 /* ---- while windows change ---- */
@@ -187,13 +187,13 @@ THREAD(asks_much_later, ask(8 * LENGTH, 1))
 THREAD(asks_much_later_still, ask(9 * LENGTH + 500, 1))
 MODEL(window_fixed_edge, .setup = fixed_with_one_place, .finish = finish, .preemptions = 3, .stale = 2,
       .threads = {asks, asks_in_the_next, asks_in_both})
-MODEL(window_counters_edge, .setup = counters_with_one_place, .finish = finish, .preemptions = 3, .stale = 1,
+MODEL(window_counters_edge, .setup = counters_with_one_place, .finish = finish, .preemptions = 3, .stale = 2,
       .threads = {asks, asks_in_the_middle_of_the_next, asks_in_the_middle_of_the_next})
-MODEL(window_counters_two_edges, .setup = counters_with_one_place, .finish = finish, .preemptions = 3, .stale = 1,
+MODEL(window_counters_two_edges, .setup = counters_with_one_place, .finish = finish, .preemptions = 3, .stale = 2,
       .threads = {asks, asks_in_the_middle_of_the_next, asks_in_the_next_but_one})
-MODEL(window_counters_across, .setup = counters_of_two, .finish = finish, .preemptions = 3, .stale = 1,
+MODEL(window_counters_across, .setup = counters_of_two, .finish = finish, .preemptions = 3, .stale = 2,
       .threads = {asks_in_both, asks_in_both})
-MODEL(window_counters_after_long, .setup = counters_with_one_place, .finish = finish, .preemptions = 3, .stale = 1,
+MODEL(window_counters_after_long, .setup = counters_with_one_place, .finish = finish, .preemptions = 3, .stale = 2,
       .threads = {asks, asks_much_later, asks_much_later_still})
 
 /* ---- the log goes round: whoever is behind must not enter into a slot of another lap ---- */
@@ -208,5 +208,5 @@ MODEL(window_log_laps, .setup = log_full, .finish = finish, .preemptions = 3, .s
       .threads = {asks_in_two_laps, asks_in_the_second_lap})
 MODEL(window_log_three_laps, .setup = log_full, .finish = finish, .preemptions = 3, .stale = 2,
       .threads = {asks_in_three_laps, asks_in_the_third_lap})
-MODEL(window_log_of_two_laps, .setup = log_full_of_two, .finish = finish, .preemptions = 3, .stale = 1,
+MODEL(window_log_of_two_laps, .setup = log_full_of_two, .finish = finish, .preemptions = 3, .stale = 2,
       .threads = {asks_in_two_laps, asks_in_the_second_lap, asks_in_the_next})

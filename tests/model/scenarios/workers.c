@@ -245,5 +245,5 @@ static void map_both(void)
     MODEL_CHECK(weir_pool_drain(NULL, &pool) == 0);
 }
 THREAD(maps, map_both())
-MODEL(workers_share_an_array, .setup = setup_array, .finish = all_seen_to, .preemptions = 3, .stale = 1,
+MODEL(workers_share_an_array, .setup = setup_array, .finish = all_seen_to, .preemptions = 3, .stale = 2,
       .threads = {works, maps})
