@@ -15,7 +15,13 @@ enum { FIBER_STACK = 128 * 1024 };
 typedef struct fiber {
     void *top; /* of its stack, while it does not run */
 } fiber;
-#define FIBER_TOP(f) ((f)->top) /* from there to the stack's end it is in use */
+
+/* Of one that does not run: from there to its end a stack is in use. */
+enum { FIBER_TOP_IS_KNOWN = 1 };
+static inline unsigned char *fiber_top(const fiber *f)
+{
+    return (unsigned char *)f->top;
+}
 
 /* Saves what the calling convention says a function must preserve, on the stack of the one, and restores it from that of the other. */
 void fiber_swap(fiber *from, fiber *to);
@@ -58,6 +64,12 @@ static inline void fiber_prepare(fiber *f, unsigned char *stack, void (*fn)(void
 typedef struct fiber {
     ucontext_t context;
 } fiber;
+
+enum { FIBER_TOP_IS_KNOWN = 0 }; /* all of it may be */
+static inline unsigned char *fiber_top(const fiber *f)
+{
+    return (unsigned char *)f->context.uc_stack.ss_sp;
+}
 
 static inline void fiber_swap(fiber *from, fiber *to)
 {

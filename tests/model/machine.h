@@ -312,7 +312,7 @@ void model_free(void *p)
         if (b->freed)
             schedule_fail("freed twice");
         if (schedule.running) {
-            schedule_shares_all(b->begin, b->end);
+            shared_touch_all(b->begin, b->end, schedule.self);
             schedule_point_everything();
             model_plain(b->begin, (size_t)(b->end - b->begin), true);
         }

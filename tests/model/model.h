@@ -44,7 +44,7 @@
  *
  * Implementation notes
  *   fiber.h switches stacks; choice.h makes and remembers decisions; memory.h says what a load may read, plain.h what is a race; visited.h
- *   knows where the search has been; schedule.h says who runs; machine.h joins them into the operations that platform.h promises;
+ *   knows where the search has been; shared.h which words are shared; schedule.h says who runs; machine.h joins them into the operations that platform.h promises;
  *   snapshot.h goes back to an earlier step; search.h drives; trace.h prints. An execution takes some microseconds. A scenario keeps what it
  *   has in variables, on its threads' stacks, and in what it gets from WEIR_ALLOC: that is what is taken back.
  *

@@ -1,12 +1,9 @@
 /* tests/model/schedule.h: who runs next.
  *
- * Threads take turns at their atomic operations: between two of them a thread does what no other can see. Before each one the scheduler may
+ * Threads take turns at their atomic operations on words that they share (shared.h): between two of them a thread does what no other can see. Before each one the scheduler may
  * let another thread go first; such a preemption is a choice, and their number is bounded (M. Musuvathi, S. Qadeer, "Iterative context
  * bounding", 2007: nearly all known bugs need two). Where a thread cannot go on (it sleeps, it has ended) or says that it waits (a pause in
  * a spin loop), a switch is free.
- *
- * Words that one thread alone touches, or that nobody writes, need no such point. Which they are is found out by running: when a word
- * turns out to be shared, the search begins anew with that knowledge (search.h).
  *
  * A thread that pauses and has seen nothing new since its last pause would see the same again: it is left out until another thread has
  * written, or nobody else can run. The comparison is with the number of writes at the start of its turn of the loop, not with that at
@@ -23,6 +20,7 @@
 
 #include "fiber.h"
 #include "plain.h"
+#include "shared.h"
 #include "visited.h"
 
 #include <stdio.h>
@@ -49,10 +47,6 @@ typedef struct thread {
 } thread;
 
 enum {
-    SHARED_TABLE = 1 << 10,
-    SHARED_MAX = SHARED_TABLE / 2,
-    EVERYTHING = 0, /* the numbers of no word: for steps that are not about one; */
-    CALLING = 1,    /* for the begins and ends of calls */
     STEPS_MAX = 5000,
     STEPS_STOPPED = 600,
     CHANGES_MAX = 4,
@@ -82,17 +76,6 @@ static struct schedule {
     fiber main;
     int stop_thread, stop_step;        /* suspended for ever before that step; -1: none */
     long longest, change[CHANGES_MAX]; /* PCT: steps of the longest execution; those at which priorities change */
-    /* Which threads have touched a word, in any execution of this search. */
-    int words;
-    struct shared_word {
-        const void *address;
-        unsigned threads;
-        bool written;
-    } word[SHARED_MAX];
-    uint16_t table[SHARED_TABLE]; /* their numbers; 0: free */
-    bool discovered;              /* a word, or a piece of a stack, has become shared */
-    /* Pieces of stacks that other threads than their owners have touched. */
-    uint32_t foreign[THREADS_MAX][FIBER_STACK / 4 / 32];
 } schedule;
 
 static void schedule_leave(void)
@@ -122,54 +105,6 @@ static void schedule_note(uint64_t what)
     thread *self = &schedule.thread[schedule.self];
     if (schedule.running)
         self->history = mix(self->history, what);
-}
-
-/* Whether the word is shared: several threads have touched it, one of them by writing, in any execution. From now on this one has. */
-static bool schedule_shares(struct shared_word *s, bool writes)
-{
-    const unsigned self = 1U << schedule.self;
-    const bool was = s->written && (s->threads & (s->threads - 1)) != 0; /* more than one bit */
-    s->threads |= self;
-    s->written = s->written || writes;
-    const bool is = s->written && (s->threads & (s->threads - 1)) != 0;
-    schedule.discovered = schedule.discovered || (is && !was); /* accesses so far were no points */
-    return is;
-}
-
-/* Its number. */
-static int schedule_word(const void *address)
-{
-    size_t at = (size_t)(((uintptr_t)address >> 2) * 0x9e3779b97f4a7c15U >> 54);
-    while (schedule.table[at] != 0 && schedule.word[schedule.table[at]].address != address)
-        at = (at + 1) % SHARED_TABLE;
-    if (schedule.table[at] != 0)
-        return schedule.table[at];
-    if (schedule.words == SHARED_MAX) {
-        schedule_fail("more atomic words than the model has room for");
-        return EVERYTHING;
-    }
-    schedule.table[at] = (uint16_t)schedule.words;
-    schedule.word[schedule.words].address = address;
-    return schedule.words++;
-}
-
-/* Before a search: nothing is known to be shared. */
-static void schedule_forget(void)
-{
-    memset(schedule.word, 0, sizeof schedule.word);
-    memset(schedule.table, 0, sizeof schedule.table);
-    memset(schedule.foreign, 0, sizeof schedule.foreign);
-    schedule.words = CALLING + 1;
-}
-
-/* The running thread writes every word in [begin, end). */
-static void schedule_shares_all(const void *begin, const void *end)
-{
-    for (int i = CALLING + 1; i < schedule.words; i++) {
-        struct shared_word *s = &schedule.word[i];
-        if ((uintptr_t)s->address >= (uintptr_t)begin && (uintptr_t)s->address < (uintptr_t)end)
-            (void)schedule_shares(s, true);
-    }
 }
 
 static bool schedule_can_run(int t)
@@ -220,14 +155,7 @@ static void schedule_prune(bool point)
 static bool schedule_concerns(const void *p)
 {
     const size_t at = (uintptr_t)p - (uintptr_t)schedule.stack[0];
-    if (at >= sizeof schedule.stack)
-        return true;
-    uint32_t *bits = &schedule.foreign[at / FIBER_STACK][at % FIBER_STACK / 4 / 32], bit = 1U << at / 4 % 32;
-    if ((int)(at / FIBER_STACK) == schedule.self)
-        return (*bits & bit) != 0;
-    schedule.discovered = schedule.discovered || (*bits & bit) == 0;
-    *bits |= bit;
-    return true;
+    return at >= sizeof schedule.stack || shared_piece((int)(at / FIBER_STACK), at % FIBER_STACK, schedule.self);
 }
 
 static void schedule_switch(int t)
@@ -375,7 +303,7 @@ static void schedule_preempt(int t, step *s)
     }
 }
 
-static void schedule_offer(step *next, bool shared)
+static void schedule_offer(step *next, bool concerns)
 {
     int able[2 * THREADS_MAX], n = 0;
     if (schedule.preemptions == 0 || schedule_undisturbed())
@@ -386,7 +314,7 @@ static void schedule_offer(step *next, bool shared)
             able[n++] = t;
     if (n == 1)
         return;
-    if (!shared && choices.mode == CHOICE_ALL) {
+    if (!concerns && choices.mode == CHOICE_ALL) {
         choose_nothing();
         return;
     }
@@ -416,7 +344,7 @@ static void schedule_step(int n, bool writes)
     thread *self = &schedule.thread[schedule.self];
     const bool fresh = self->fresh;
     step next = {n, writes, 0};
-    const bool shared = n <= CALLING || schedule_shares(&schedule.word[n], writes);
+    const bool concerns = n <= CALLING || shared_touch(n, schedule.self, writes);
     self->paused = self->fresh = false;
     if (memory.wrong != NULL)
         schedule_fail(memory.wrong);
@@ -424,7 +352,7 @@ static void schedule_step(int n, bool writes)
     if (schedule.self == schedule.stop_thread && self->steps == schedule.stop_step)
         schedule_suspend();
     self->steps++;
-    schedule_offer(&next, shared && !fresh);
+    schedule_offer(&next, concerns && !fresh);
     schedule.count[n].accesses++;
     schedule.count[n].writes += writes;
 }
@@ -432,7 +360,7 @@ static void schedule_step(int n, bool writes)
 static void schedule_point(const void *address, bool writes)
 {
     if (schedule.running)
-        schedule_step(schedule_word(address), writes);
+        schedule_step(shared_word(address), writes);
 }
 
 /* For what may concern every word. */

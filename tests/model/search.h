@@ -152,19 +152,19 @@ static bool search_goes_on(void)
 static const char *search_all(const scenario *s)
 {
     const char *wrong;
-    schedule_forget();
+    shared_forget();
     search.executions = 0;
     search.reached = search.cut = false;
     do {
         visited_clear();
-        schedule.discovered = false;
+        shared.discovered = false;
         choices.mode = CHOICE_ALL;
         choices.length = 0;
         snapshots_begin(true);
         do
             wrong = search_execute(s, 0);
-        while (wrong == NULL && !schedule.discovered && search_goes_on() && choices_next());
-    } while (wrong == NULL && schedule.discovered && !search.cut);
+        while (wrong == NULL && !shared.discovered && search_goes_on() && choices_next());
+    } while (wrong == NULL && shared.discovered && !search.cut);
     snapshots_begin(false);
     return wrong;
 }

@@ -37,8 +37,6 @@ static struct snapshots {
     } piece[PIECES_MAX];
 } snapshots;
 
-#ifdef FIBER_TOP
-
 extern unsigned char __data_start[] __attribute__((weak)), _edata[] __attribute__((weak)),
     __bss_start[] __attribute__((weak)), _end[] __attribute__((weak));
 
@@ -68,14 +66,15 @@ static void snapshots_without(void *own, size_t size)
 
 static void snapshots_find(void)
 {
-    if (__data_start == NULL)
-        return; /* another C library: executions begin at the begin */
+    if (__data_start == NULL || !FIBER_TOP_IS_KNOWN)
+        return; /* another C library, another processor: executions begin at the begin */
     pieces_add(__data_start, _edata);
     pieces_add(__bss_start, _end);
     snapshots_without(&choices, sizeof choices);
     snapshots_without(&memory, sizeof memory);
     snapshots_without(&plain, sizeof plain);
     snapshots_without(&visited, sizeof visited);
+    snapshots_without(&shared, sizeof shared);
     snapshots_without(&schedule, sizeof schedule);
     snapshots_without(&trace, sizeof trace);
     snapshots_without(&machine, sizeof machine);
@@ -104,7 +103,7 @@ static void snapshot_move_all(snapshot *s, bool back)
     snapshot_move(s, back, &schedule, offsetof(struct schedule, count));
     snapshot_move(s, back, schedule.count, (size_t)s->shared * sizeof *schedule.count);
     for (int t = 0; t < schedule.threads; t++) {
-        unsigned char *top = (unsigned char *)FIBER_TOP(&schedule.thread[t].fiber);
+        unsigned char *top = fiber_top(&schedule.thread[t].fiber);
         snapshot_move(s, back, top, (size_t)(schedule.stack[t] + FIBER_STACK - top));
     }
     snapshot_move(s, back, &memory, offsetof(struct memory, word));
@@ -123,7 +122,7 @@ static void snapshot_take(void)
     snapshot *s = &snapshots.one[snapshots.used++];
     s->at = choices.at;
     s->full_length = choices.full_length;
-    s->shared = schedule.words;
+    s->shared = shared.words;
     s->inserts = memory.inserts;
     s->words = memory.words;
     s->cells = plain.used;
@@ -159,30 +158,4 @@ static void snapshots_begin(bool keeps)
     snapshots.on = keeps && snapshots.pieces > 0 && !snapshots.none;
 }
 
-#else
-
-static void snapshots_find(void)
-{
-}
-
-static void snapshots_without(void *own, size_t size)
-{
-    (void)own, (void)size;
-}
-
-static void snapshot_take(void)
-{
-}
-
-static bool snapshot_return(void)
-{
-    return false;
-}
-
-static void snapshots_begin(bool keeps)
-{
-    (void)keeps;
-}
-
-#endif
 #endif /* WEIR_MODEL_SNAPSHOT_H */

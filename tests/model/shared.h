@@ -1,0 +1,88 @@
+/* tests/model/shared.h: which words, and which pieces of stacks, are shared.
+ *
+ * A word that one thread alone touches, or that nobody writes, needs no point at which others may go first, and what nobody else has touched
+ * of a stack needs no look for races. What is shared is found out by running: it stays known from one execution to the next, and when something
+ * turns out to be, the search begins anew with that knowledge (search.h).
+ */
+#ifndef WEIR_MODEL_SHARED_H
+#define WEIR_MODEL_SHARED_H
+
+#include "fiber.h"
+#include "memory.h"
+
+enum {
+    SHARED_TABLE = 1 << 10,
+    SHARED_MAX = SHARED_TABLE / 2,
+    EVERYTHING = 0, /* the numbers of no word: for steps that are not about one; */
+    CALLING = 1,    /* for the begins and ends of calls */
+};
+
+static struct shared {
+    int words;
+    struct shared_word {
+        const void *address;
+        unsigned threads; /* bits: which have touched it, in any execution of this search */
+        bool written;
+    } word[SHARED_MAX];
+    uint16_t table[SHARED_TABLE]; /* their numbers; 0: free */
+    uint32_t foreign[THREADS_MAX]
+                    [FIBER_STACK / 4 / 32]; /* four bytes each: touched by another thread than the owner of the stack */
+    bool discovered;                        /* something new, in this execution */
+} shared;
+
+/* Before a search. */
+static void shared_forget(void)
+{
+    memset(&shared, 0, sizeof shared);
+    shared.words = CALLING + 1;
+}
+
+/* The number of a word. */
+static int shared_word(const void *address)
+{
+    size_t at = (size_t)(((uintptr_t)address >> 2) * 0x9e3779b97f4a7c15U >> 54);
+    while (shared.table[at] != 0 && shared.word[shared.table[at]].address != address)
+        at = (at + 1) % SHARED_TABLE;
+    if (shared.table[at] != 0)
+        return shared.table[at];
+    if (shared.words == SHARED_MAX) {
+        memory.wrong = "more atomic words than the model has room for";
+        return EVERYTHING;
+    }
+    shared.table[at] = (uint16_t)shared.words;
+    shared.word[shared.words].address = address;
+    return shared.words++;
+}
+
+/* A thread touches a word. Whether it is shared: several have, one of them by writing. */
+static bool shared_touch(int n, int thread, bool writes)
+{
+    struct shared_word *s = &shared.word[n];
+    const bool was = s->written && (s->threads & (s->threads - 1)) != 0; /* more than one bit */
+    s->threads |= 1U << thread;
+    s->written = s->written || writes;
+    const bool is = s->written && (s->threads & (s->threads - 1)) != 0;
+    shared.discovered = shared.discovered || (is && !was); /* accesses so far were no points */
+    return is;
+}
+
+/* A thread writes every word in [begin, end). */
+static void shared_touch_all(const void *begin, const void *end, int thread)
+{
+    for (int i = CALLING + 1; i < shared.words; i++)
+        if ((uintptr_t)shared.word[i].address >= (uintptr_t)begin && (uintptr_t)shared.word[i].address < (uintptr_t)end)
+            (void)shared_touch(i, thread, true);
+}
+
+/* A thread touches a piece of a stack: whether others than its owner ever have. */
+static bool shared_piece(int owner, size_t at, int thread)
+{
+    uint32_t *bits = &shared.foreign[owner][at / 4 / 32], bit = 1U << at / 4 % 32;
+    if (owner == thread)
+        return (*bits & bit) != 0;
+    shared.discovered = shared.discovered || (*bits & bit) == 0;
+    *bits |= bit;
+    return true;
+}
+
+#endif /* WEIR_MODEL_SHARED_H */
