@@ -337,7 +337,7 @@ static void window_is_whole(void)
 }
 MODEL(breaker_window_by_count, .setup = window_of_2, .finish = window_is_whole, .preemptions = 3, .stale = 1,
       .threads = {notes_both, notes_both, notes_success})
-MODEL(breaker_window_of_one, .setup = window_of_1, .finish = window_is_whole, .preemptions = 3, .stale = 1,
+MODEL(breaker_window_of_one, .setup = window_of_1, .finish = window_is_whole, .preemptions = 3, .stale = 2,
       .threads = {notes_both, notes_failure, notes_success})
 
 THREAD(window_of_seconds, begin((weir_breaker_config){.window_time = WEIR_SEC(1), .buckets = 1, .trips = never}))

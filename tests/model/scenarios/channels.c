@@ -203,7 +203,7 @@ CHANNEL(two_senders_and_a_close, two, 3, 2, WITH(s1, s3, c))
 #if MANY_RECEIVERS
 THREAD(tr, TRY_RECV(ch))
 CHANNEL(two_receivers, one, 2, 1, WITH(s12, r, r))
-CHANNEL(two_receivers_and_tries, two, 3, 1, WITH(ts12, r, tr))
+CHANNEL(two_receivers_and_tries, two, 3, 2, WITH(ts12, r, tr))
 CHANNEL(two_receivers_and_a_close, one, MANY_SENDERS ? 3 : 2, 1,
         WITH(s1c, r, r)) /* closing takes longer with one sender */
 /* The oldest is dropped for the newest. */

@@ -47,7 +47,7 @@ THREAD(consumes_two, consume(2))
 
 #define CK(name, ...) MODEL(ck_##name, .setup = setup, .threads = {produces, consumes_one, consumes_two}, __VA_ARGS__)
 #if defined(MODEL_CK_FIXED)
-CK(fixed_on_any_processor, .preemptions = 2, .stale = 1)
+CK(fixed_on_any_processor, .preemptions = 3, .stale = 2)
 #elif defined(MODEL_CK_PORTABLE)
 CK(on_any_processor, .preemptions = 2, .stale = 1, .finds = "data race: a write after a read")
 #else

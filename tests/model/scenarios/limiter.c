@@ -190,7 +190,7 @@ MODEL(limiter_map_new_key_found, .setup = map_setup, .finish = accounts_hold, .p
 THREAD(asks_3, ask(3))
 MODEL(limiter_map_key_that_comes_back, .setup = map_setup, .finish = accounts_hold, .preemptions = 2, .stale = 1,
       .threads = {asks_2, asks_3, asks_2})
-MODEL(limiter_map_changes, .setup = map_setup, .finish = accounts_hold, .preemptions = 2, .stale = 1,
+MODEL(limiter_map_changes, .setup = map_setup, .finish = accounts_hold, .preemptions = 3, .stale = 2,
       .threads = {asks_1, asks_2, map_changes})
 
 /* What is given back while the place is looked at for another key, and not given away after all, is there again. */

@@ -158,5 +158,5 @@ MODEL(queue_of_two, .setup = queue_setup, .finish = queue_empty, .preemptions = 
       .threads = {awaits_one, awaits_one, publishes})
 MODEL(queue_of_two_publishers, .setup = queue_setup, .finish = queue_empty, .preemptions = 3, .stale = 2,
       .threads = {awaits_two, publishes, publishes})
-MODEL(queue_and_a_deadline, .setup = queue_setup, .finish = queue_empty, .preemptions = 2, .stale = 1, .ticks = 1,
+MODEL(queue_and_a_deadline, .setup = queue_setup, .finish = queue_empty, .preemptions = 3, .stale = 2, .ticks = 1,
       .threads = {awaits_late, awaits_one, publishes})

@@ -131,7 +131,7 @@ static void on_the_stack(void)
 }
 MODEL(pool_stack, .setup = on_the_stack, .finish = pool_finish, .preemptions = 3, .stale = 2,
       .threads = {uses_twice, uses_two})
-MODEL(pool_stack_of_three, .setup = on_the_stack, .finish = pool_finish, .preemptions = 2, .stale = 1,
+MODEL(pool_stack_of_three, .setup = on_the_stack, .finish = pool_finish, .preemptions = 3, .stale = 2,
       .threads = {uses_twice, uses_once, uses_once})
 
 /* The seat of one that has ended, and what lay there. */

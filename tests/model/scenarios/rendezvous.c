@@ -64,7 +64,7 @@ MEET(two_receivers, adaptive, 2, 1, WITH(s12, r, r))
 MEET(two_and_two, adaptive, 2, 0, WITH(s1, s3, r, r))
 MEET(a_sender_and_a_close, adaptive, 3, 2, WITH(s1, c))
 MEET(a_receiver_and_a_close, parks, 3, 2, WITH(r, c))
-MEET(both_and_a_close, adaptive, 2, 1, WITH(s1, r, c))
+MEET(both_and_a_close, adaptive, 3, 2, WITH(s1, r, c))
 MEET(tries_meet_nobody, adaptive, 3, 2, WITH(ts1, tr))
 MEET(a_try_to_send, adaptive, 3, 2, WITH(ts1, r, c))
 MEET(a_try_to_receive, adaptive, 3, 2, WITH(s1, tr, c))
@@ -127,7 +127,7 @@ static void sends_or_not(void)
     uint64_t v = 1;
     (void)weir_send(NULL, ch, &v);
 }
-MODEL(meet_close_is_heard_beside_an_offer, .setup = silent, .preemptions = 2, .stale = 1,
+MODEL(meet_close_is_heard_beside_an_offer, .setup = silent, .preemptions = 3, .stale = 2,
       .threads = {sends_or_not, receives_until_closed, says})
 
 /* A wait that sleeps counts as waiting: a try after that finds it. */

@@ -202,5 +202,5 @@ THREAD(put_a, uint64_t v = 1; MODEL_CHECK(weir_send(NULL, a, &v) == 0))
 THREAD(cancel, weir_ctx_cancel(&ctx, 0))
 MODEL(select_done, .setup = buffers, .finish = finish_done, .preemptions = 3, .stale = 2,
       .threads = {gets_or_done, put_a, cancel})
-MODEL(select_done_or_meets, .setup = meetings, .finish = finish_done, .preemptions = 2, .stale = 0,
+MODEL(select_done_or_meets, .setup = meetings, .finish = finish_done, .preemptions = 3, .stale = 2,
       .threads = {gets_or_done, try_a, cancel})

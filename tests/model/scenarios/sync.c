@@ -198,7 +198,7 @@ static void sem_at_rest(void)
 }
 MODEL(sem_of_two, .setup = sem_setup_1, .finish = sem_at_rest, .preemptions = 3, .stale = 2,
       .threads = {uses_twice, uses})
-MODEL(sem_of_three, .setup = sem_setup_1, .finish = sem_at_rest, .preemptions = 3, .stale = 1,
+MODEL(sem_of_three, .setup = sem_setup_1, .finish = sem_at_rest, .preemptions = 3, .stale = 2,
       .threads = {uses, uses, uses})
 MODEL(sem_of_four, .setup = sem_setup_1, .finish = sem_at_rest, .preemptions = 2, .stale = 1,
       .threads = {uses, uses, uses, uses})

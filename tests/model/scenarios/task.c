@@ -68,7 +68,7 @@ MODEL(future_freed_after_get, .setup = future_setup, .finish = future_finish, .p
       .threads = {sets_1, gets_and_frees})
 MODEL(future_set_by_one_of_two, .setup = future_setup, .finish = future_finish, .preemptions = 3, .stale = 2,
       .threads = {sets_1, sets_2, gets_it})
-MODEL(future_for_two, .setup = future_setup, .finish = future_finish, .preemptions = 3, .stale = 1,
+MODEL(future_for_two, .setup = future_setup, .finish = future_finish, .preemptions = 3, .stale = 2,
       .threads = {sets_1, gets_it, gets_it})
 MODEL(future_in_select, .setup = future_setup, .finish = future_finish, .preemptions = 3, .stale = 2,
       .threads = {sets_1, selects_it})
@@ -201,7 +201,7 @@ THREAD(asks_in_ctx, ask(&ctx))
 THREAD(single_at_rest, MODEL_CHECK(single.runs == NULL && single.lock == 0 && leaders > 0))
 MODEL(single_of_two, .setup = single_setup, .finish = single_at_rest, .preemptions = 3, .stale = 2,
       .threads = {asks, asks})
-MODEL(single_of_three, .setup = single_setup, .finish = single_at_rest, .preemptions = 3, .stale = 1,
+MODEL(single_of_three, .setup = single_setup, .finish = single_at_rest, .preemptions = 3, .stale = 2,
       .threads = {asks, asks, asks})
 MODEL(single_cancelled, .setup = single_setup, .finish = single_at_rest, .preemptions = 3, .stale = 2,
       .threads = {asks_in_ctx, asks, cancels})
