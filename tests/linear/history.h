@@ -13,7 +13,7 @@
 #include <string.h>
 
 #ifndef HISTORY_CALLS
-#define HISTORY_CALLS 512
+#define HISTORY_CALLS 512 /* at most; the model has fewer */
 #endif
 enum { HISTORY_TICKS = 2 * HISTORY_CALLS, NEVER = HISTORY_TICKS };
 

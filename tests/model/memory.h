@@ -145,13 +145,12 @@ static store *word_insert(int i, int place)
         memory.wrong = "more stores to one word than the model has room for";
         return &memory.stores[i][STORES_MAX - 1];
     }
-    if (place < w->count) {
-        memmove(s + 1, s, (size_t)(w->count - place) * sizeof *s);
+    if (place < w->count++) {
+        memmove(s + 1, s, (size_t)(w->count - 1 - place) * sizeof *s);
         memset(&s->carries, 0, sizeof(view));
-        memory_each_view(view_shift, i, place);
+        memory_each_view(view_shift, i, place); /* also that of the last, which has moved */
         memory.insert[memory.inserts++] = (struct memory_insert){i, place};
     }
-    w->count++;
     return s;
 }
 
@@ -175,8 +174,8 @@ static void word_restart(int i, size_t size, uint64_t id)
     s->id = id;
     w->first = w->count - 1;
     w->restarts = false;
-    word_rehash(w,
-                mix((uintptr_t)w->address, id)); /* the value is what the threads' histories say, or what lay there */
+    /* The value is what the threads' histories say, or what lay there: no part of the state. */
+    word_rehash(w, mix((uintptr_t)w->address, id));
 }
 
 static uint32_t *memory_filter(const void *address)

@@ -58,6 +58,7 @@ static int search_bounded(int wanted, struct search_bound b)
     return wanted < b.least ? b.least : wanted > b.most ? b.most : wanted;
 }
 
+/* Nothing of the last execution is left. */
 static void search_clear(const scenario *s, uint64_t seed)
 {
     const int more = choices_are_random() ? 4 : 1;

@@ -25,9 +25,9 @@ static struct shared {
         bool written;
     } word[SHARED_MAX];
     uint16_t table[SHARED_TABLE]; /* their numbers; 0: free */
-    uint32_t foreign[THREADS_MAX]
-                    [FIBER_STACK / 4 / 32]; /* four bytes each: touched by another thread than the owner of the stack */
-    bool discovered;                        /* something new, in this execution */
+    bool discovered;              /* something new, in this execution */
+    /* Pieces of stacks, of four bytes, that other threads than the owner have touched. */
+    uint32_t foreign[THREADS_MAX][FIBER_STACK / 4 / 32];
 } shared;
 
 /* Before a search. */
