@@ -94,8 +94,8 @@ tests()
     guard/window.h) echo guard/test_window guard/test_window_histories guard/test_window_race guard/test_overtaken ;;
     guard/adaptive.h) echo guard/test_adaptive guard/test_adaptive_server ;;
     task/group.h | task/group_queue.h) echo task/test_group task/test_group_runner task/test_group_roll ;;
-    task/pool.h | task/pool_job.h | task/pool_queue.h | task/pool_worker.h) echo task/test_pool task/test_pool_room task/test_pool_size task/test_pool_moment task/test_pool_leave task/test_pool_watch task/test_pool_race ;;
-    task/job.h) echo task/test_pool task/test_pool_cxx ;;
+    task/pool.h | task/pool_job.h | task/pool_queue.h | task/pool_worker.h) echo task/test_pool task/test_pool_runner task/test_pool_room task/test_pool_size task/test_pool_moment task/test_pool_leave task/test_pool_watch task/test_pool_race ;;
+    task/job.h) echo task/test_job task/test_pool_cxx ;;
     sync/* | task/* | guard/*) echo "${1%/*}/test_$(basename "$1" .h)" ;;
     esac
 }
