@@ -26,6 +26,12 @@ static struct choices {
     bool too_long;
 } choices;
 
+/* What window.h does at choices, and finds. */
+static void window_begin(int at);
+static void window_chosen(int at);
+static bool window_next(int at);
+static void window_end(int at);
+
 static const char choice_digits[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 /* xorshift64 (G. Marsaglia, 2003). */
@@ -45,6 +51,19 @@ static void choose_nothing(void)
         choices.full[choices.full_length++] = 0;
 }
 
+static int choice_made(int n, int wish)
+{
+    struct choices *c = &choices;
+    if (c->at == c->length) {
+        c->made[c->length++] = (unsigned char)wish;
+        window_begin(c->at);
+    }
+    c->of[c->at++] = (unsigned char)n;
+    if (c->at == c->length)
+        window_chosen(c->at - 1);
+    return c->made[c->at - 1];
+}
+
 /* A number in [0, n): `wish`, unless the list says otherwise. */
 static int choose_wish(int n, int wish)
 {
@@ -55,11 +74,18 @@ static int choose_wish(int n, int wish)
         c->too_long = true;
         return 0;
     }
-    if (c->at == c->length)
-        c->made[c->length++] = (unsigned char)wish;
-    c->of[c->at] = (unsigned char)n;
-    c->full[c->full_length++] = c->made[c->at];
-    return c->made[c->at++];
+    const int made = choice_made(n, wish);
+    c->full[c->full_length++] = (unsigned char)made;
+    return made;
+}
+
+/* A place in the list of an exhaustive search, without a choice. */
+static void choose_here(void)
+{
+    if (choices.at >= CHOICES_MAX)
+        choices.too_long = true;
+    else
+        (void)choice_made(1, 0);
 }
 
 static bool choices_are_random(void)
@@ -103,10 +129,11 @@ static bool choices_next(void)
     choices.length = choices.at;
     while (choices.length > 0) {
         const int last = choices.length - 1;
-        if (choices.made[last] + 1 < choices.of[last]) {
+        if (window_next(last) && choices.made[last] + 1 < choices.of[last]) {
             choices.made[last]++;
             return true;
         }
+        window_end(last);
         choices.length = last;
     }
     return false;

@@ -18,8 +18,8 @@
         __VA_ARGS__;                                                                                                   \
     }
 
-static uint32_t x, y, r1, r2, r3, r4;
-THREAD(zero, x = y = r1 = r2 = r3 = r4 = 0; MODEL_NAME(x); MODEL_NAME(y))
+static uint32_t x, y, z, w, s, r1, r2, r3, r4;
+THREAD(zero, x = y = z = w = s = r1 = r2 = r3 = r4 = 0; MODEL_NAME(x); MODEL_NAME(y); MODEL_NAME(z))
 /* The outcome is the two registers, as a number from 0 to 3. */
 THREAD(two, MODEL_SAW(r1 * 2 + r2))
 
@@ -172,3 +172,93 @@ MODEL(a_message_that_is_released_is_no_race, .setup = zero, .preemptions = 3, .s
       .threads = {plain_send, plain_recv})
 MODEL(a_message_that_is_not_is_one, .setup = zero, .preemptions = 3, .stale = 2,
       .threads = {plain_send_relaxed, plain_recv}, .finds = "data race")
+
+/* ---- two ways that almost meet: alike but for one part of the state (state.h), so that what follows differs. A search that forgets the part
+ * takes the second way for the first, and misses an outcome. What follows waits for both of them to have come to their end. ---- */
+
+/* The values of stores before the last: 2 1 3, or 1 2 3. */
+THREAD(store_2, ST(x, 2, RLX); (void)WEIR_ATOMIC_ADD(&y, 1, RLX))
+THREAD(store_1_3, ST(x, 1, RLX); ST(x, 3, RLX); (void)WEIR_ATOMIC_ADD(&y, 1, RLX))
+THREAD(
+    load_three_then, if (LD(y, RLX) == 2) {
+        r1 = LD(x, RLX);
+        r2 = LD(x, RLX);
+        r3 = LD(x, RLX);
+    })
+THREAD(outcome_of_old_values, MODEL_SAW(r1 == 2 && r2 == 1 && r3 == 3 ? 1 : r1 == 1 && r2 == 2 && r3 == 3 ? 2 : 0))
+MODEL(meet_old_values, .setup = zero, .finish = outcome_of_old_values, .preemptions = 3, .stale = 2, .sees = 0x7,
+      .threads = {store_2, store_1_3, load_three_then})
+
+/* What a store carries: the last one of two of the same value does, or does not. */
+THREAD(send_nothing, ST(y, 1, RLX); (void)WEIR_ATOMIC_ADD(&z, 1, RLX))
+THREAD(send_then, ST(x, 1, RLX); ST(y, 1, REL); (void)WEIR_ATOMIC_ADD(&z, 1, RLX))
+THREAD(
+    recv_then, if (LD(z, RLX) == 2) {
+        r1 = LD(y, ACQ);
+        r2 = LD(x, RLX);
+    })
+MODEL(meet_carried_views, .setup = zero, .finish = two, .preemptions = 3, .stale = 1, .sees = 0xf,
+      .threads = {send_nothing, send_then, recv_then})
+
+/* What a thread knows: it has read the one or the other. A look at w, which is always 0, costs as much as it does to read the older one. */
+THREAD(send_nothing_first, ST(w, 0, RLX); send_nothing())
+THREAD(send_behind, if (LD(y, RLX) == 1) send_then())
+THREAD(
+    recv_either, if (LD(z, RLX) == 2) {
+        r1 = LD(y, ACQ);
+        (void)LD(w, RLX);
+        ST(s, 1, RLX);
+        r2 = LD(x, RLX);
+        ST(s, 2, RLX);
+    })
+THREAD(look_in_between, r4 = LD(s, RLX))
+THREAD(outcome_in_between, MODEL_SAW(r4 == 1 ? r1 * 2 + r2 : 4))
+MODEL(meet_views, .setup = zero, .finish = outcome_in_between, .preemptions = 2, .stale = 2, .sees = 0x1f,
+      .threads = {send_nothing_first, send_behind, recv_either, look_in_between})
+
+/* What a thread has read from plain memory that has changed since. */
+#define LOCKED(...)                                                                                                    \
+    uint32_t free = 0;                                                                                                 \
+    if (WEIR_ATOMIC_CAS(&x, &free, 1, ACQ)) {                                                                          \
+        __VA_ARGS__;                                                                                                   \
+        ST(x, 0, REL);                                                                                                 \
+    }
+static uint32_t plain_value;
+THREAD(plain_zero, zero(); plain_value = 0)
+THREAD(plain_one, LOCKED(plain_value = 1; ST(y, 1, RLX)))
+THREAD(plain_two, LOCKED(plain_value = 2; ST(z, 1, RLX)))
+THREAD(
+    plain_take, if (LD(y, RLX) == 1 && LD(z, RLX) == 1) {
+        uint32_t was = 0;
+        LOCKED(was = plain_value; plain_value = 3)
+        WEIR_CPU_PAUSE();
+        r1 = was;
+    })
+MODEL(meet_plain_values, .setup = plain_zero, .finish = cowr_outcome, .preemptions = 2, .sees = 0x7,
+      .threads = {plain_one, plain_two, plain_take})
+
+/* Who has touched plain memory: a race follows the second way alone. */
+THREAD(tell_first, ST(x, 1, RLX))
+THREAD(write_unless_told, if (LD(x, RLX) == 0) MODEL_WRITE(&plain_data); ST(y, 1, RLX))
+THREAD(write_then, if (LD(x, RLX) == 1 && LD(y, RLX) == 1) MODEL_WRITE(&plain_data))
+MODEL(meet_races, .setup = zero, .preemptions = 1, .threads = {tell_first, write_unless_told, write_then},
+      .finds = "data race")
+
+/* What was written before a message, that is read to be overwritten. */
+THREAD(send_plain_then, MODEL_WRITE(&plain_data); ST(y, 1, REL); (void)WEIR_ATOMIC_ADD(&z, 1, RLX))
+THREAD(write_at_message, if (LD(z, RLX) == 2 && LD(y, ACQ) == 1) MODEL_WRITE(&plain_data))
+MODEL(meet_times, .setup = zero, .preemptions = 1, .threads = {send_nothing, send_plain_then, write_at_message},
+      .finds = "data race")
+
+/* What others may do before a thread goes on (window.h): where ways do meet, behind a store, it is known from the first that there was something to read
+ * before. */
+THREAD(five, ST(x, 5, RLX); (void)WEIR_ATOMIC_ADD(&y, 1, RLX))
+THREAD(six, ST(x, 6, RLX); (void)WEIR_ATOMIC_ADD(&y, 1, RLX))
+THREAD(
+    overwrite_then, if (LD(y, RLX) == 2) {
+        ST(z, 1, RLX);
+        ST(x, 1, RLX);
+    })
+THREAD(look_before, if (LD(z, RLX) == 1) r1 = LD(x, RLX))
+MODEL(meet_windows, .setup = zero, .finish = cowr_outcome, .preemptions = 1, .sees = 0x63,
+      .threads = {five, six, overwrite_then, look_before})

@@ -5,6 +5,7 @@
 #define WEIR_MODEL_MACHINE_H
 
 #include "platform.h"
+#include "step.h"
 #include "trace.h"
 
 #include <errno.h>
@@ -22,33 +23,44 @@ static struct machine { /* all of it is of an execution */
     unsigned char arena[ARENA] __attribute__((aligned(128)));
 } machine;
 
+/* First in what the program calls: beyond this lies nothing of the running thread's but the checker's own. */
+#define MACHINE_ENTERED() (schedule.thread[schedule.self].top = (const unsigned char *)__builtin_frame_address(0))
+
 static int machine_self(void)
 {
     return schedule.running ? schedule.self : MAIN;
 }
 
 /* A freed block stays freed until the execution ends, so every later access shows. */
-static void machine_check_freed(const void *p)
+static void machine_check_block(const unsigned char *p)
 {
-    if ((const unsigned char *)p < machine.arena || (const unsigned char *)p >= machine.arena + ARENA)
-        return;
     for (int i = 0; i < machine.blocks; i++)
-        if (machine.block[i].freed && (const unsigned char *)p >= machine.block[i].begin &&
-            (const unsigned char *)p < machine.block[i].end)
+        if (machine.block[i].freed && p >= machine.block[i].begin && p < machine.block[i].end)
             schedule_fail("use after free");
+}
+
+/* What lies beyond the top of another thread's stack was a variable of a function that has returned. */
+static void machine_check_stack(int owner, const unsigned char *p)
+{
+    const thread *x = &schedule.thread[owner];
+    if (schedule.running && owner != schedule.self && (owner >= schedule.threads || x->state == ENDED || p < x->top))
+        schedule_fail("use after return: of a variable on a stack that is gone");
+}
+
+static void machine_check(const void *address)
+{
+    const unsigned char *p = (const unsigned char *)address;
+    const size_t at = (uintptr_t)p - (uintptr_t)machine.arena, on_stacks = (uintptr_t)p - (uintptr_t)schedule.stack[0];
+    if (at < ARENA)
+        machine_check_block(p);
+    else if (on_stacks < sizeof schedule.stack)
+        machine_check_stack((int)(on_stacks / FIBER_STACK), p);
 }
 
 static int machine_word(const void *p, size_t size)
 {
-    machine_check_freed(p);
+    machine_check(p);
     return memory_word((void *)(uintptr_t)p, size);
-}
-
-/* The name of a store that the running thread makes now. */
-static uint64_t machine_id(const void *p)
-{
-    schedule_note((uintptr_t)p);
-    return schedule.running ? schedule.thread[schedule.self].history : mix((uintptr_t)p, (uint64_t)memory.words);
 }
 
 static void machine_wrote(void)
@@ -62,9 +74,10 @@ static void machine_wrote(void)
 uint64_t model_load(const void *p, size_t size, int order, const char *where)
 {
     bool old;
+    MACHINE_ENTERED();
     schedule_point(p, order == __ATOMIC_SEQ_CST); /* two seq_cst loads do not commute (memory.h) */
     const store *s = memory_load(machine_self(), machine_word(p, size), order, &old);
-    schedule_note(s->id);
+    schedule_note(s->value);
     if (old && schedule.running)
         schedule.thread[schedule.self].read_old = true;
     TRACE(where, "%s: %s is %llx%s", trace_place(p), trace_order(order), (unsigned long long)s->value,
@@ -80,11 +93,10 @@ static uint64_t machine_mask(size_t size)
 void model_store(void *p, size_t size, uint64_t value, int order, const char *where)
 {
     bool early;
+    MACHINE_ENTERED();
     schedule_point(p, true);
     value &= machine_mask(size);
-    memory_store(machine_self(), machine_word(p, size), size, value, order, machine_id(p), &early);
-    if (early)
-        schedule_note(memory.hash);
+    memory_store(machine_self(), machine_word(p, size), size, value, order, &early);
     machine_wrote();
     TRACE(where, "%s: %s = %llx%s", trace_place(p), trace_order(order), (unsigned long long)value,
           early ? " (BEFORE A STORE NOT SEEN)" : "");
@@ -92,16 +104,17 @@ void model_store(void *p, size_t size, uint64_t value, int order, const char *wh
 
 uint64_t model_update(void *p, size_t size, enum model_update how, uint64_t operand, int order, const char *where)
 {
+    MACHINE_ENTERED();
     schedule_point(p, true);
     const int at = machine_word(p, size);
     const store *read = memory_update_load(machine_self(), at, order);
     const uint64_t found = read->value;
-    schedule_note(read->id);
+    schedule_note(read->value);
     const uint64_t value = machine_mask(size) & (how == MODEL_SWAP  ? operand
                                                  : how == MODEL_ADD ? found + operand
                                                  : how == MODEL_OR  ? found | operand
                                                                     : found & operand);
-    memory_update_store(machine_self(), at, size, value, order, machine_id(p));
+    memory_update_store(machine_self(), at, size, value, order);
     machine_wrote();
     TRACE(where, "%s: %s %llx -> %llx", trace_place(p), trace_order(order), (unsigned long long)found,
           (unsigned long long)value);
@@ -113,24 +126,26 @@ int model_cas(void *p, size_t size, void *expected, uint64_t value, int order, c
 {
     uint64_t want = 0;
     bool old = false;
-    schedule_point(p, true);
+    MACHINE_ENTERED();
+    if (schedule.running)
+        schedule_step(shared_word(p), true);
     memcpy(&want, expected, size);
     const int at = machine_word(p, size), self = machine_self();
     const word *w = &memory.word[at];
     const store *s = &memory.stores[at][w->count - 1];
     const bool equal = s->value == want;
+    if (schedule.running)
+        schedule_stepped(shared_word(p), equal);
     if (equal)
         (void)memory_update_load(self, at, order);
     else
         s = memory_load(self, at, __ATOMIC_RELAXED, &old);
-    schedule_note(s->id);
-    if (old && s->value == want) { /* a strong compare-and-swap does not fail so: as if it had read the last one */
+    if (old && s->value == want) /* a strong compare-and-swap does not fail so: as if it had read the last one */
         s = memory_read(self, at, w->count - 1, __ATOMIC_RELAXED);
-        schedule_note(s->id);
-    }
     const uint64_t found = s->value;
+    schedule_note(found);
     if (equal) {
-        memory_update_store(self, at, size, value & machine_mask(size), order, machine_id(p));
+        memory_update_store(self, at, size, value & machine_mask(size), order);
         machine_wrote();
     } else {
         memcpy(expected, &found, size);
@@ -143,20 +158,11 @@ int model_cas(void *p, size_t size, void *expected, uint64_t value, int order, c
 /* Other fences than seq_cst concern the one thread alone. */
 void model_fence(int order, const char *where)
 {
-    if (order == __ATOMIC_SEQ_CST) {
+    MACHINE_ENTERED();
+    if (order == __ATOMIC_SEQ_CST)
         schedule_point_everything();
-        schedule_note(memory.shared_id);
-        memory.shared_id = mix(memory.shared_id, schedule.running ? schedule.thread[schedule.self].history : 0);
-    }
     memory_fence(machine_self(), order);
     TRACE(where, "fence %s", trace_order(order));
-}
-
-static void machine_fence_of(int t)
-{
-    memory.shared_id = mix(memory.shared_id, schedule.thread[t].history);
-    schedule.thread[t].history = mix(schedule.thread[t].history, memory.shared_id);
-    memory_fence(t, __ATOMIC_SEQ_CST);
 }
 
 /* membarrier(2): a fence on each of the other threads, one after the other, between two of the caller's own. */
@@ -164,15 +170,16 @@ void model_fence_heavy(const char *where)
 {
     const int self = schedule.self;
     model_fence(__ATOMIC_SEQ_CST, where);
+    MACHINE_ENTERED();
     for (int t = 0; schedule.running && t < schedule.threads; t++) {
         if (t == self)
             continue;
-        machine_fence_of(t);
+        memory_fence(t, __ATOMIC_SEQ_CST);
         if (schedule.threads > 2)
             schedule_point_everything();
     }
     if (schedule.running)
-        machine_fence_of(self);
+        memory_fence(self, __ATOMIC_SEQ_CST);
     TRACE(where, "heavy fence");
 }
 
@@ -190,12 +197,13 @@ void model_fence_store(const char *where)
 /* The kernel compares and goes to sleep at one moment, under a lock that a wake takes too. */
 int model_futex_wait(uint32_t *p, uint32_t value, int64_t deadline, const char *where)
 {
+    MACHINE_ENTERED();
     schedule_point(p, false);
     thread *self = &schedule.thread[schedule.self];
     const int at = machine_word(p, sizeof *p);
     memory_fence(machine_self(), __ATOMIC_SEQ_CST);
     const store *s = memory_update_load(machine_self(), at, __ATOMIC_RELAXED);
-    schedule_note(s->id);
+    schedule_note(s->value);
     if (s->value != value || deadline <= schedule.now) {
         TRACE(where, "%s: does not sleep", trace_place(p));
         return s->value == value ? ETIMEDOUT : 0;
@@ -211,26 +219,23 @@ int model_futex_wait(uint32_t *p, uint32_t value, int64_t deadline, const char *
     self->woken = false;
     schedule_next();
     const bool late = !self->woken && schedule.now >= deadline;
-    if (!self->woken)
-        schedule_note((uint64_t)late);
+    schedule_note((uint64_t)(self->woken ? 2 : late));
     TRACE(where, "%s: AWAKE%s", trace_place(p), self->woken ? "" : late ? ", late" : ", for no reason");
     return late ? ETIMEDOUT : 0;
 }
 
 void model_futex_wake(uint32_t *p, int count, const char *where)
 {
+    MACHINE_ENTERED();
     schedule_point(p, true);
     memory_fence(machine_self(), __ATOMIC_SEQ_CST);
     TRACE(where, "%s: wakes %d", trace_place(p), count);
-    schedule_note((uintptr_t)p);
     for (int t = 0; schedule.running && t < schedule.threads && count > 0; t++) {
         thread *x = &schedule.thread[t];
         if (x->state != ASLEEP || x->sleeps_on != p)
             continue;
         x->state = READY;
         x->woken = true;
-        x->history = mix(x->history, schedule.thread[schedule.self].history);
-        schedule_note(x->history);
         count--;
     }
 }
@@ -238,9 +243,10 @@ void model_futex_wake(uint32_t *p, int count, const char *where)
 /* Time stands still but where a thread looks at it, and goes by there by choice, `ticks` times. */
 int64_t model_clock(void)
 {
+    MACHINE_ENTERED();
     if (schedule.running && schedule.ticks > 0) {
         schedule_point_everything();
-        if (choose_rarely(2) == 1) {
+        if (schedule.ticks > 0 && choose_rarely(2) == 1) {
             schedule.ticks--;
             schedule.now += 100;
             TRACE("model_clock", "time goes by");
@@ -257,14 +263,15 @@ void model_pause(void)
     thread *self = &schedule.thread[schedule.self];
     if (self->paused)
         return;
+    MACHINE_ENTERED();
     schedule_count();
     self->state = QUIET;
     schedule_next();
+    schedule_note(UINT64_MAX);
     self->paused = true;
     self->seen = schedule.writes - self->own;
     self->read_old = false;
     memory_refresh(schedule.self);
-    schedule_note(memory.hash);
 }
 
 /* For a loop of the scenario's own, which looks at plain memory between two pauses. */
@@ -305,6 +312,7 @@ void *model_alloc(size_t align, size_t size)
  * search tries what comes first. */
 void model_free(void *p)
 {
+    MACHINE_ENTERED();
     for (int i = 0; i < machine.blocks; i++) {
         struct block *b = &machine.block[i];
         if (b->begin != p)
@@ -320,18 +328,39 @@ void model_free(void *p)
     }
 }
 
+/* What the running thread reads as plain memory. */
+static void machine_note_bytes(const void *p, size_t size)
+{
+    for (size_t at = 0; at < size; at += sizeof(uint64_t)) {
+        uint64_t value = 0;
+        memcpy(&value, (const unsigned char *)p + at, size - at < sizeof value ? size - at : sizeof value);
+        schedule_note(value);
+    }
+}
+
 void model_plain(const void *p, size_t size, int writes)
 {
     if (!schedule.running)
         return;
-    machine_check_freed(p);
-    if (schedule_concerns(p))
+    machine_check(p);
+    if (schedule_concerns(p)) {
         plain_access(schedule.self, p, size, writes != 0,
                      writes ? memory.thread[schedule.self].now.clock[schedule.self] : plain_now(schedule.self));
+        if (!writes)
+            machine_note_bytes(p, size);
+    }
     if (writes)
         memory_plain_store(p);
     if (memory.wrong != NULL)
         schedule_fail(memory.wrong);
+}
+
+void model_goes_by(uint64_t value)
+{
+    if (!schedule.running)
+        return;
+    schedule_note(value);
+    schedule_does(OUTSIDE, true);
 }
 
 int16_t model_plain_now(void)
@@ -359,6 +388,7 @@ int model_thread_start(int *id, void *(*fn)(void *), void *arg)
     const int t = schedule.threads;
     if (!schedule.running || t == MAIN)
         return EAGAIN;
+    MACHINE_ENTERED();
     schedule_point_everything();
     schedule.threads++;
     schedule.thread[t].body = NULL;
@@ -373,49 +403,14 @@ int model_thread_start(int *id, void *(*fn)(void *), void *arg)
 
 void model_thread_join(int id)
 {
+    MACHINE_ENTERED();
     schedule_point_everything();
     if (schedule.thread[id].state != ENDED) {
         schedule.thread[schedule.self].state = JOINING;
         schedule.thread[schedule.self].joins = id;
         schedule_next();
     }
-    schedule_note(schedule.thread[id].history);
     view_join(&memory.thread[schedule.self].now, &memory.thread[id].now);
-}
-
-/* ---- calls of the program under test, for linear.h ---- */
-
-/* A call begins as late, and ends as early, as it can: so there is one point between two of a thread, and none at the end. */
-struct model_moment model_moment(int ends)
-{
-    struct model_moment m;
-    memset(&m, 0, sizeof m);
-    if (!schedule.running)
-        return m;
-    if (memory.stale == schedule.first_stale && !ends) {
-        schedule_step(CALLING, false);
-        schedule.thread[schedule.self].fresh = true;
-    }
-    m.tick = (int)++schedule.moments;
-    m.thread = schedule.self;
-    memcpy(m.clock, memory.thread[schedule.self].now.clock, sizeof m.clock);
-    if (ends) {
-        memory.thread[schedule.self].now.clock[schedule.self]++;
-        schedule.count[CALLING].writes++;
-        schedule.calls += mix(schedule.thread[schedule.self].history, 7);
-    } else if (memory.stale == schedule.first_stale) {
-        schedule_note(schedule.calls);
-    }
-    return m;
-}
-
-/* Where nothing old was read, what ended at an earlier moment came before; where something was, only what the other knew of: C11 has no
- * other "before". */
-int model_before(const struct model_moment *end, const struct model_moment *begin)
-{
-    if (memory.stale == schedule.first_stale)
-        return end->tick < begin->tick;
-    return end->thread == begin->thread ? end->tick < begin->tick : begin->clock[end->thread] > end->clock[end->thread];
 }
 
 #endif /* WEIR_MODEL_MACHINE_H */

@@ -40,7 +40,7 @@ typedef struct view {
 } view;
 
 typedef struct store {
-    uint64_t value, id; /* id: tells it from every store with another past */
+    uint64_t value;
     view carries;
     bool updates; /* a read-modify-write: it stands behind the store that it read for good */
 } store;
@@ -49,7 +49,6 @@ typedef struct word {
     void *address;
     int first, count; /* its list is stores[first, count) */
     bool restarts;    /* has been written as plain memory: the next access starts it anew */
-    uint64_t hash;    /* of the list */
 } word;
 
 typedef struct memory_thread {
@@ -60,11 +59,9 @@ typedef struct memory_thread {
 static struct memory {
     /* Of an execution: what a snapshot holds. */
     int words, inserts, stale; /* stale: how many accesses may still do the unexpected */
-    uint64_t hash;             /* of all lists */
     view shared;               /* by the seq_cst operations; its clock stays 0 */
-    uint64_t shared_id;
+    const char *wrong;         /* first thing that was: too many words, a data race */
     memory_thread thread[THREADS_MAX];
-    const char *wrong; /* first thing that was: too many words, a data race */
     word word[WORDS_MAX];
 
     store stores[WORDS_MAX][STORES_MAX];
@@ -78,12 +75,6 @@ static struct memory {
     } table[WORD_TABLE];
     uint32_t execution, filter[WORD_TABLE]; /* filter: whether a word of this execution may stand at such an address */
 } memory;
-
-static uint64_t mix(uint64_t h, uint64_t x)
-{
-    h = (h ^ (x + 0x2545f4914f6cdd1dU)) * 0x9e3779b97f4a7c15U; /* the sum: so that zeros are not lost in each other */
-    return (h ^ h >> 29) + 0x632be59bd9b4e019U;
-}
 
 static void view_join_places(view *into, const view *from)
 {
@@ -103,13 +94,6 @@ static uint64_t word_real(const word *w, size_t size)
     uint64_t value = 0;
     memcpy(&value, w->address, size); /* little-endian, as x86-64 and aarch64 are */
     return value;
-}
-
-static void word_rehash(word *w, uint64_t hash)
-{
-    memory.hash -= w->hash;
-    w->hash = hash;
-    memory.hash += hash;
 }
 
 /* f(view, argument) for every view that there is. */
@@ -165,17 +149,14 @@ static void memory_uninsert(int inserts)
     }
 }
 
-static void word_restart(int i, size_t size, uint64_t id)
+static void word_restart(int i, size_t size)
 {
     word *w = &memory.word[i];
     store *s = word_insert(i, w->count);
     memset(s, 0, sizeof *s);
     s->value = word_real(w, size);
-    s->id = id;
     w->first = w->count - 1;
     w->restarts = false;
-    /* The value is what the threads' histories say, or what lay there: no part of the state. */
-    word_rehash(w, mix((uintptr_t)w->address, id));
 }
 
 static uint32_t *memory_filter(const void *address)
@@ -205,15 +186,14 @@ static int memory_word(void *address, size_t size)
         e->word = memory.words++;
         word *new = &memory.word[e->word];
         new->address = address;
-        new->hash = 0;
         new->count = 0;
-        word_restart(e->word, size, 0);
+        word_restart(e->word, size);
         return e->word;
     }
     word *w = &memory.word[e->word];
     const store *last = &memory.stores[e->word][w->count - 1];
     if (w->restarts || word_real(w, size) != last->value)
-        word_restart(e->word, size, mix(last->id, 1));
+        word_restart(e->word, size);
     return e->word;
 }
 
@@ -284,15 +264,13 @@ static const store *memory_load(int t, int i, int order, bool *old)
 }
 
 /* read: the store that a read-modify-write has read, the last one; NULL for a plain store. */
-static void memory_append(int t, int i, size_t size, uint64_t value, int order, int place, const store *read,
-                          uint64_t id)
+static void memory_append(int t, int i, size_t size, uint64_t value, int order, int place, const store *read)
 {
     memory_thread *self = &memory.thread[t];
     word *w = &memory.word[i];
     store *s = word_insert(i, place);
     self->now.oldest[i] = (unsigned char)place;
     s->value = value;
-    s->id = id;
     s->updates = read != NULL;
     s->carries = releases(order) ? self->now : self->released;
     if (read != NULL)
@@ -300,20 +278,13 @@ static void memory_append(int t, int i, size_t size, uint64_t value, int order, 
     s->carries.oldest[i] = (unsigned char)place;
     if (order == __ATOMIC_SEQ_CST && memory.shared.oldest[i] < place)
         memory.shared.oldest[i] = (unsigned char)place;
-    if (place == w->count - 1) {
+    if (place == w->count - 1)
         memcpy(w->address, &value, size);
-        word_rehash(w, mix(w->hash, id));
-    } else {
-        uint64_t hash = (uintptr_t)w->address;
-        for (int p = w->first; p < w->count; p++)
-            hash = mix(hash, memory.stores[i][p].id);
-        word_rehash(w, hash);
-    }
     self->wrote = self->now.clock[t]++; /* what comes after is not part of what was released */
 }
 
 /* *early: stores that it had not seen come after it. */
-static void memory_store(int t, int i, size_t size, uint64_t value, int order, uint64_t id, bool *early)
+static void memory_store(int t, int i, size_t size, uint64_t value, int order, bool *early)
 {
     const word *w = &memory.word[i];
     int places[STORES_MAX + 1], n = 0, place = w->count;
@@ -325,7 +296,7 @@ static void memory_store(int t, int i, size_t size, uint64_t value, int order, u
     }
     *early = place != w->count;
     memory.stale -= *early;
-    memory_append(t, i, size, value, order, place, NULL, id);
+    memory_append(t, i, size, value, order, place, NULL);
 }
 
 /* A read-modify-write in two steps: the caller computes in between. */
@@ -334,10 +305,10 @@ static const store *memory_update_load(int t, int i, int order)
     return memory_read(t, i, memory.word[i].count - 1, order);
 }
 
-static void memory_update_store(int t, int i, size_t size, uint64_t value, int order, uint64_t id)
+static void memory_update_store(int t, int i, size_t size, uint64_t value, int order)
 {
     const int count = memory.word[i].count;
-    memory_append(t, i, size, value, order, count, &memory.stores[i][count - 1], id);
+    memory_append(t, i, size, value, order, count, &memory.stores[i][count - 1]);
 }
 
 static void memory_fence(int t, int order)
@@ -366,7 +337,6 @@ static void memory_begin(void)
 {
     memory.execution++;
     memory.words = memory.inserts = memory.stale = 0;
-    memory.hash = memory.shared_id = 0;
     memory.wrong = NULL;
     memset(&memory.shared, 0, sizeof memory.shared);
     memset(memory.thread, 0, sizeof memory.thread);

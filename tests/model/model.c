@@ -1,12 +1,12 @@
 /* tests/model/model.c: the checker, as one unit; model.h says how to use it. */
-#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700
 #define MODEL_WITHOUT_WEIR
 #include "search.h"
 
 #include "instrument.h"
 
 static struct options {
-    bool verbose, counts, stop;
+    bool verbose, counts, stop, ends;
     enum choice_mode mode;
     long count;
     uint64_t seed;
@@ -61,7 +61,9 @@ static bool main_run(const scenario *s)
         wrong = search_random(s, options.mode, options.seed, options.count);
     const long executions = search.executions; /* main_judge makes more */
     const bool passed = main_judge(s, wrong);
-    if (options.counts && s->suspends)
+    if (options.ends && !search.cut)
+        printf("%s %zu ends\n", s->name, visited.ends);
+    else if (options.counts && s->suspends)
         printf("%s %d of %d steps\n", s->name, blocking, steps);
     else if (options.counts)
         printf("%s %ld executions %zu states\n", s->name, executions, visited.used);
@@ -96,9 +98,10 @@ int main(int argc, char **argv)
 {
     int i = 1, passed = 0, failed = 0;
     schedule.stop_thread = -1;
-    snapshots_find();
-    snapshots_without(&search, sizeof search);
-    snapshots_without(&options, sizeof options);
+    program_find();
+    program_without(&options, sizeof options);
+    search_keep_program();
+    crashes_are_caught();
     if (argc == 4 && strcmp(argv[1], "--replay") == 0)
         return main_replay(argv[2], argv[3]);
     for (; i < argc && argv[i][0] == '-'; i++) {
@@ -111,6 +114,10 @@ int main(int argc, char **argv)
             options.stop = true;
         else if (strcmp(argv[i], "--from-the-begin") == 0)
             snapshots.none = true;
+        else if (strcmp(argv[i], "--every-way") == 0)
+            visited.every_way = true;
+        else if (strcmp(argv[i], "--ends") == 0)
+            options.ends = visited.counts_ends = true;
         else if (strcmp(argv[i], "--most") == 0 && i + 2 < argc) {
             search.preemptions.most = atoi(argv[++i]);
             search.stale.most = atoi(argv[++i]);

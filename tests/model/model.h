@@ -4,7 +4,7 @@
  *   A scenario is a setup, up to seven threads, and a finish. It is run again and again; each time the threads' atomic operations are
  *   interleaved in another way, and loads return other values among those that the C11 memory model allows (memory.h). After each run,
  *   and at each MODEL_CHECK, it is seen whether all is well. Found are: checks that fail, deadlocks and lost wake-ups, endless loops,
- *   data races, use after free. What is found is printed as a trace, one column per thread, with a line that repeats it.
+ *   data races, use after free and after return, crashes. What is found is printed as a trace, one column per thread, with a line that repeats it.
  *
  *   It runs the library as it is shipped: every atomic operation, fence, futex call, clock, thread and allocation of weir goes through a macro,
  *   and platform.h defines them. A program of your own on weir is checked the same way: its threads become functions, and what it shares
@@ -27,11 +27,14 @@
  *   cc -std=c11 -Iinclude -Itests -fsanitize=thread -c mine.c
  *   cc mine.o model.o && ./a.out
  *
- *   Compiled with -fsanitize=thread (and linked without it) all plain accesses are checked for races; else only those of payloads.
+ *   Compiled with -fsanitize=thread (and linked without it) all plain accesses are checked for races; else only those of payloads. It is also faster then,
+ *   because more executions are seen to meet (state.h).
  *
  *   MODEL(name, ...)      a scenario; the members of struct scenario that are not 0
  *   MODEL_CHECK(cond)     anywhere
  *   MODEL_READ(p), MODEL_WRITE(p)   a plain access to *p follows: is it ordered with those of other threads?
+ *   MODEL_OUTSIDE         before a function whose plain accesses are the scenario's own affair, such as counters of what happened. Where threads look at
+ *                         each other's in the middle, or go by what it returns, it calls model_goes_by (platform.h)
  *   MODEL_NAME(x)         in setup: the trace calls this variable by its name. MODEL_NAME_CHANNEL(ch): a channel's words
  *   MODEL_SAW(n)          in finish: notes an outcome, 0 to 63; `sees` says which ones there must be, all of them and no others
  *
@@ -39,14 +42,19 @@
  *   ./a.out --counts [NAME...]        prints what is compared with tests/model/counts
  *   ./a.out --random N | --pct N [NAME...]   N random, or PCT, schedules of each, with more of everything. --seed S: from the S-th on
  *   --stop: at the first failure. --most P S, --least P S: no more, or no fewer, than P preemptions and S old values, whatever the scenarios
- *   say. --limit N: a search ends after N executions and says "not all". --from-the-begin: without snapshots (snapshot.h)
+ *   say. --limit N: a search ends after N executions and says "not all". --from-the-begin: without snapshots (snapshot.h). --every-way: nothing is
+ *   left out (step.h). --ends: prints in how many states executions have ended
  *   ./a.out --replay NAME CHOICES     repeats one execution, with its trace
  *
  * Implementation notes
- *   fiber.h switches stacks; choice.h makes and remembers decisions; memory.h says what a load may read, plain.h what is a race; visited.h
- *   knows where the search has been; shared.h which words are shared; schedule.h says who runs; machine.h joins them into the operations that platform.h promises;
- *   snapshot.h goes back to an earlier step; search.h drives; trace.h prints. An execution takes some microseconds. A scenario keeps what it
- *   has in variables, on its threads' stacks, and in what it gets from WEIR_ALLOC: that is what is taken back.
+ *   What a program does: fiber.h switches stacks; memory.h says what a load may read, plain.h what is a race; schedule.h who runs next, step.h where
+ *   another may go first; machine.h joins them into the operations that platform.h promises; moment.h knows which call came before which.
+ *   How all ways are gone through: choice.h makes and remembers decisions; state.h says where an execution stands, visited.h where the
+ *   search has been; window.h whether a preemption is worth it; shared.h which words are shared; snapshot.h goes back to an earlier step; search.h drives.
+ *   program.h knows the program's variables; crash.h catches crashes; trace.h prints.
+ *
+ *   An execution takes some microseconds. A scenario keeps what it has in variables, on its threads' stacks, and in what it gets from
+ *   WEIR_ALLOC: that is what is taken back.
  *
  *   Not found: what needs load buffering (a load that reads a store made later in program order elsewhere), and anything beyond the
  *   bounds of the search.
@@ -83,7 +91,6 @@ void model_name(const void *p, size_t size, const char *name);
         static const scenario model_scenario = {.name = #id, __VA_ARGS__};                                             \
         model_add(&model_scenario);                                                                                    \
     }
-/* Before a function whose plain accesses are the scenario's own affair, such as counters of what happened. */
 #define MODEL_OUTSIDE __attribute__((no_sanitize("thread")))
 #define MODEL_TEXT2(x) #x
 #define MODEL_TEXT(x) MODEL_TEXT2(x)

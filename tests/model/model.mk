@@ -10,6 +10,8 @@ OUT    := build/model
 WARN   := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-qual -Wstrict-prototypes $(WERROR)
 # Plain accesses are checked where the compiler can report them (model.h). The library of that sanitizer is not linked.
 PLAIN  := $(shell printf 'int main(void) { return 0; }' | $(CC) -fsanitize=thread -x c -c - -o /dev/null 2>/dev/null && echo -fsanitize=thread)
+# Variables that nobody has set, and what lies between the members of structs, would differ from one execution to the next.
+CLEAN  := $(shell printf 'int main(void) { return 0; }' | $(CC) -ftrivial-auto-var-init=pattern -x c -c - -o /dev/null 2>/dev/null && echo -ftrivial-auto-var-init=pattern)
 HASH   := \#
 HAS_CK := $(shell printf '$(HASH)include <ck_ring.h>\nint main(void) { return 0; }' | $(CC) -x c -c - -o /dev/null 2>/dev/null && echo yes)
 
@@ -50,7 +52,7 @@ $(OUT)/model.o: tests/model/model.c $(HEADERS) $(OUT)/command
 	$(COMPILE) -O3 -c $< -o $@
 define program
 $(OUT)/$1: tests/model/$(SOURCE.$1).c $(OUT)/model.o $(HEADERS) $(OUT)/command
-	$(COMPILE) -O2 $(FLAGS.$1) $(PLAIN) -fno-pie -c $$< -o $$@.o
+	$(COMPILE) -O2 $(FLAGS.$1) $(PLAIN) $(CLEAN) -fno-pie -c $$< -o $$@.o
 	$(CC) -no-pie $$@.o $(OUT)/model.o -o $$@
 $(OUT)/$1.out: $(OUT)/$1 FORCE
 	@./$$< $(ARGS) > $$@.new; mv $$@.new $$@
@@ -62,14 +64,22 @@ $(OUT)/command: FORCE
 
 programs: $(addprefix $(OUT)/,$(NOW))
 # The bugs are put in by a script, which compiles as above.
-run: $(patsubst %,$(OUT)/%.out,$(NOW)) $(if $(T),,$(OUT)/bugs.out $(OUT)/snapshots.out)
-	@SKIPPED=$(if $(HAS_CK),,$(words $(CK))) sh tests/model/report.sh $(OUT) tests/model/counts $(NOW) $(if $(T),,bugs snapshots)
+run: $(patsubst %,$(OUT)/%.out,$(NOW)) $(if $(T),,$(OUT)/bugs.out $(OUT)/snapshots.out $(OUT)/reductions.out)
+	@SKIPPED=$(if $(HAS_CK),,$(words $(CK))) sh tests/model/report.sh $(OUT) tests/model/counts $(NOW) $(if $(T),,bugs snapshots reductions)
 # Searches that go on from snapshots do the same as those that begin at the begin.
-SAME := litmus park timers trace retry progress
+SAME := litmus park timers trace ctx progress
 $(OUT)/snapshots.out: $(addprefix $(OUT)/,$(SAME)) FORCE
 	@for p in $(SAME); do \
 		{ $(OUT)/$$p --counts > $@.with && $(OUT)/$$p --counts --from-the-begin > $@.without && cmp $@.with $@.without; } >&2 && \
 			echo "ok - $$p" || echo "not ok - $$p"; \
+	done > $@.new; \
+	awk '{ print } /^ok/ { passed++ } /^not/ { failed++ } END { print passed + 0 " passed, " failed + 0 " failed" }' $@.new > $@
+# A search that leaves out what leads nowhere new (step.h) comes to the same ends as one that does not, where that one is not too long.
+$(OUT)/reductions.out: $(addprefix $(OUT)/,$(filter-out progress,$(NAMES))) FORCE
+	@for p in $(filter-out progress,$(NAMES)); do \
+		for way in "" --every-way; do $(OUT)/$$p --ends --most 1 1 --limit 30000 $$way | grep ' ends$$' > $@.ends$$way; done; \
+		awk -v p=$$p 'NR == FNR { ends[$$1] = $$2; next } { n++; if (ends[$$1] != $$2) { bad++; print "#   " $$1 ": " ends[$$1] " ends, not " $$2 } } \
+			END { print (n > 0 && !bad ? "ok" : "not ok") " - " p " (" n " searches)" }' $@.ends $@.ends--every-way; \
 	done > $@.new; \
 	awk '{ print } /^ok/ { passed++ } /^not/ { failed++ } END { print passed + 0 " passed, " failed + 0 " failed" }' $@.new > $@
 $(OUT)/bugs.out: $(OUT)/model.o FORCE

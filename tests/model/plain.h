@@ -24,6 +24,7 @@ typedef struct plain_cell {
 } plain_cell;
 
 static struct plain {
+    bool all_reads; /* the program says what it reads: it was compiled so */
     int used;
     plain_cell cell[PLAIN_MAX];
     struct plain_entry {

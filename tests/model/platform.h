@@ -30,17 +30,20 @@ void model_plain(const void *p, size_t size, int writes);
 /* A read that has taken place at an earlier time, and only now turns out to count (ck/ck_string.h). */
 int16_t model_plain_now(void);
 void model_plain_read_at(const void *p, size_t size, int16_t when);
+/* In a function that is MODEL_OUTSIDE: the running thread has looked at, or has changed, what others look at there, too; and what it does from
+ * now on depends on `value`. */
+void model_goes_by(uint64_t value);
 void model_copy(void *to, const void *from, size_t size);
 int model_thread_start(int *id, void *(*fn)(void *), void *arg);
 void model_thread_join(int id);
 int model_thread_self(void);
 
-/* A moment in an execution: linear.h. */
+/* The begin or end of a call: a thread's first, second … one. */
 struct model_moment {
-    int tick, thread;
-    int16_t clock[8];
+    unsigned char thread, number;
 };
 struct model_moment model_moment(int ends);
+int model_tick(const struct model_moment *m);
 int model_before(const struct model_moment *end, const struct model_moment *begin);
 
 #define MODEL_TYPE(p) __typeof__(*(p) + 0)

@@ -21,7 +21,7 @@
 #include "fiber.h"
 #include "plain.h"
 #include "shared.h"
-#include "visited.h"
+#include "window.h"
 
 #include <stdio.h>
 
@@ -32,13 +32,15 @@ typedef struct thread {
     void (*body)(void);
     void *(*fn)(void *); /* of one that the program has started itself */
     void *arg;
+    const unsigned char *top; /* of its stack, without the checker's own functions */
     enum thread_state state;
     int steps;        /* atomic operations */
-    uint64_t history; /* a hash of all that it has read */
+    uint64_t history; /* a hash of what it has read, and of its steps (state.h) */
     long seen, own;   /* writes of others at the begin of its turn of a loop; its own writes */
     bool read_old;    /* in that turn: so the next one may differ although nobody writes */
     bool paused;      /* nothing since: one more pause is the same pause */
     bool fresh;       /* nothing since it began, or since a point */
+    int went_on;      /* the choice, counted from 1, that did not preempt it before its last step; 0: there was none */
     const void *sleeps_on;
     int joins; /* the thread whose end it awaits */
     int64_t deadline;
@@ -50,6 +52,7 @@ enum {
     STEPS_MAX = 5000,
     STEPS_STOPPED = 600,
     CHANGES_MAX = 4,
+    STACK_CLEAN = 4096,
     MAIN = THREADS_MAX - 1 /* its place in memory.h */
 };
 
@@ -61,15 +64,10 @@ static struct schedule {
     int preemptions, spurious, ticks, first_stale;
     long writes, steps, idle; /* idle: how often nobody could run, since the last write */
     int64_t now;
-    long moments;
-    uint64_t calls; /* a hash of the calls that have ended (linear.h) */
     const char *wrong;
     bool pruned, stopped;
     bool halts; /* the running thread stands still for a snapshot; */
     long halt;  /* it will, at the first step from this one on that is new */
-    struct schedule_count {
-        long accesses, writes;
-    } count[SHARED_MAX]; /* of each word */
 
     /* Of a search, and of all. */
     unsigned char stack[THREADS_MAX][FIBER_STACK] __attribute__((aligned(64)));
@@ -126,30 +124,16 @@ static bool schedule_may_be_late(int t)
            schedule.thread[t].deadline > schedule.now;
 }
 
-/* The state before a choice of who runs; `point`: the running thread could go on. */
-static uint64_t schedule_state(bool point)
+static bool schedule_all_ended(void)
 {
-    uint64_t h = mix(memory.hash, memory.shared_id);
-    h = mix(h, (uint64_t)schedule.now);
-    h = mix(h, (uint64_t)memory.stale << 24 | (uint64_t)schedule.spurious << 16 | (uint64_t)schedule.ticks << 8 |
-                   (uint64_t)schedule.self << 1 | point);
-    if (memory.stale == schedule.first_stale)
-        h = mix(h, schedule.calls);
     for (int t = 0; t < schedule.threads; t++)
-        h = mix(h, schedule.thread[t].history ^ ((uint64_t)schedule.thread[t].state << 1 | schedule_can_run(t)));
-    return h;
+        if (schedule.thread[t].state != ENDED && schedule.thread[t].state != STOPPED)
+            return false;
+    return true;
 }
 
-/* Ends the execution if all that could follow has been seen. */
-static void schedule_prune(bool point)
-{
-    if (choices.mode != CHOICE_ALL || !choices_are_new() || schedule.stop_thread >= 0)
-        return;
-    if (!visited_before(schedule_state(point), schedule.preemptions))
-        return;
-    schedule.pruned = true;
-    schedule_leave();
-}
+/* Before a choice of who runs: ends the execution if all that could follow has been seen (step.h). `point`: the running thread could go on. */
+static void schedule_prune(bool point);
 
 /* Whether an access to plain memory may concern another thread: all but those to one's own stack that nobody else has ever touched. */
 static bool schedule_concerns(const void *p)
@@ -212,14 +196,6 @@ static int schedule_choose(const int *able, int n, bool rarely)
     return choose_wish(n, best);
 }
 
-static bool schedule_all_ended(void)
-{
-    for (int t = 0; t < schedule.threads; t++)
-        if (schedule.thread[t].state != ENDED && schedule.thread[t].state != STOPPED)
-            return false;
-    return true;
-}
-
 /* The running thread cannot go on, or says that it waits. */
 static void schedule_next(void)
 {
@@ -266,110 +242,6 @@ static void schedule_suspend(void)
     schedule_next();
 }
 
-static void schedule_change_priority(void)
-{
-    for (int i = 0; i < CHANGES_MAX; i++)
-        if (schedule.change[i] == schedule.steps)
-            schedule.thread[schedule.self].priority = -i;
-}
-
-/* What the running thread is about to do, and what others have done that does not commute with it. */
-typedef struct step {
-    int word;
-    bool writes;
-    long conflicts;
-} step;
-
-static long schedule_conflicts(const step *s)
-{
-    const struct schedule_count *n = &schedule.count[s->word];
-    if (s->word == EVERYTHING)
-        return schedule.steps;
-    return (s->writes ? n->accesses : n->writes) + (s->word == CALLING ? 0 : schedule.count[EVERYTHING].writes);
-}
-
-/* Comes back when the thread goes on. If nobody has done anything meanwhile that does not commute with its step, it might as well have been
- * preempted after that step: an execution that is searched too, so this one ends here. */
-static void schedule_preempt(int t, step *s)
-{
-    s->conflicts = schedule_conflicts(s);
-    schedule.preemptions--;
-    schedule.ticks -= !schedule_can_run(t);
-    schedule_wake(t);
-    schedule_switch(t);
-    if (choices.mode == CHOICE_ALL && schedule.stop_thread < 0 && s->conflicts == schedule_conflicts(s)) {
-        schedule.pruned = true;
-        schedule_leave();
-    }
-}
-
-static void schedule_offer(step *next, bool concerns)
-{
-    int able[2 * THREADS_MAX], n = 0;
-    if (schedule.preemptions == 0 || schedule_undisturbed())
-        return;
-    able[n++] = schedule.self;
-    for (int t = 0; t < schedule.threads; t++)
-        if (t != schedule.self && (schedule_can_run(t) || schedule_may_be_late(t)))
-            able[n++] = t;
-    if (n == 1)
-        return;
-    if (!concerns && choices.mode == CHOICE_ALL) {
-        choose_nothing();
-        return;
-    }
-    schedule_prune(true);
-    schedule_change_priority();
-    const int choice = schedule_choose(able, n, true);
-    if (choice != 0)
-        schedule_preempt(able[choice], next);
-}
-
-static void schedule_count(void)
-{
-    if (++schedule.steps <= (schedule.stopped ? STEPS_STOPPED : STEPS_MAX) && !choices.too_long)
-        return;
-    if (schedule_undisturbed())
-        schedule_leave(); /* it does not get to its step */
-    schedule_fail(schedule.stopped ? "the others wait for ever for the suspended thread"
-                                   : "no end: a thread spins for ever");
-}
-
-/* Before each atomic operation; n: the number of the word that it is about. A thread that has just begun, or has just come from another point, need not be
- * preempted: somebody else could have been chosen there. */
-static void schedule_step(int n, bool writes)
-{
-    if (schedule.steps >= schedule.halt && choices_are_new())
-        schedule_halt();
-    thread *self = &schedule.thread[schedule.self];
-    const bool fresh = self->fresh;
-    step next = {n, writes, 0};
-    const bool concerns = n <= CALLING || shared_touch(n, schedule.self, writes);
-    self->paused = self->fresh = false;
-    if (memory.wrong != NULL)
-        schedule_fail(memory.wrong);
-    schedule_count();
-    if (schedule.self == schedule.stop_thread && self->steps == schedule.stop_step)
-        schedule_suspend();
-    self->steps++;
-    schedule_offer(&next, concerns && !fresh);
-    schedule.count[n].accesses++;
-    schedule.count[n].writes += writes;
-}
-
-static void schedule_point(const void *address, bool writes)
-{
-    if (schedule.running)
-        schedule_step(shared_word(address), writes);
-}
-
-/* For what may concern every word. */
-static void schedule_point_everything(void)
-{
-    if (schedule.running)
-        schedule_step(EVERYTHING, true);
-}
-
 static void schedule_thread_main(void)
 {
     thread *self = &schedule.thread[schedule.self];
@@ -387,15 +259,20 @@ static void schedule_prepare(int t, int parent)
 {
     thread *x = &schedule.thread[t];
     x->state = READY;
+    x->top = schedule.stack[t] + FIBER_STACK;
     x->steps = 0;
     x->history = (uint64_t)t;
     x->seen = -1;
     x->own = 0;
     x->read_old = x->paused = x->woken = false;
     x->fresh = true;
+    x->went_on = 0;
     x->sleeps_on = NULL;
     x->priority = 1 + (choices.mode == CHOICE_PCT ? (int)(choice_draw() % 100) : 0);
+    memset(schedule.stack[t] + FIBER_STACK - STACK_CLEAN, 0xa5,
+           STACK_CLEAN); /* what nobody has set is always the same */
     fiber_prepare(&x->fiber, schedule.stack[t], schedule_thread_main);
+    memset(&memory.thread[t], 0, sizeof *memory.thread);
     memory.thread[t].now = memory.thread[parent].now;
     memory.thread[t].now.clock[t] = 1;
     memory.thread[parent].now.clock[parent]++;

@@ -2,6 +2,7 @@
 #ifndef WEIR_MODEL_SEARCH_H
 #define WEIR_MODEL_SEARCH_H
 
+#include "crash.h"
 #include "model.h"
 #include "snapshot.h"
 
@@ -25,6 +26,26 @@ static struct search {
 } search = {.preemptions = {0, 1000}, .stale = {0, 1000}};
 
 uint64_t model_ring_start;
+
+/* Once. */
+static void search_keep_program(void)
+{
+    program_without(&choices, sizeof choices);
+    program_without(&memory, sizeof memory);
+    program_without(&plain, sizeof plain);
+    program_without(&visited, sizeof visited);
+    program_without(&shared, sizeof shared);
+    program_without(&window, sizeof window);
+    program_without(&schedule, sizeof schedule);
+    program_without(&trace, sizeof trace);
+    program_without(&moments, sizeof moments);
+    program_without(&machine, sizeof machine);
+    program_without(&state, sizeof state);
+    program_without(&snapshots, sizeof snapshots);
+    program_without(&crash_stack, sizeof crash_stack);
+    program_without(&search, sizeof search);
+    program_keep();
+}
 
 void model_add(const scenario *s)
 {
@@ -63,6 +84,7 @@ static void search_clear(const scenario *s, uint64_t seed)
 {
     const int more = choices_are_random() ? 4 : 1;
     choices_begin(seed);
+    program_begin();
     model_ring_start = 0;
     memory_begin();
     plain.used = 0;
@@ -82,18 +104,26 @@ static void search_clear(const scenario *s, uint64_t seed)
     schedule.first_stale = more * search_bounded(s->stale, search.stale);
     schedule.spurious = more * s->spurious;
     schedule.ticks = more * s->ticks;
-    schedule.writes = schedule.steps = schedule.idle = schedule.moments = 0;
+    schedule.writes = schedule.steps = schedule.idle = 0;
     schedule.now = 1000;
-    schedule.calls = 0;
+    moments_begin();
     schedule.wrong = NULL;
     schedule.pruned = schedule.stopped = false;
     schedule.halts = false;
     schedule.halt = snapshots.on ? 0 : LONG_MAX;
-    memset(schedule.count, 0, sizeof schedule.count);
+}
+
+/* What setup finds in variables that nobody has set, and what lies between the members of structs that it copies, is always the same. */
+__attribute__((noinline)) static void search_clean_stack(void)
+{
+    unsigned char bytes[4096];
+    memset(bytes, 0xa5, sizeof bytes);
+    __asm__ volatile("" : : "r"(bytes) : "memory");
 }
 
 static void search_begin(const scenario *s, uint64_t seed)
 {
+    search_clean_stack();
     search_clear(s, seed);
     if (s->setup != NULL)
         s->setup();
@@ -158,6 +188,7 @@ static const char *search_all(const scenario *s)
     search.reached = search.cut = false;
     do {
         visited_clear();
+        window_forget();
         shared.discovered = false;
         choices.mode = CHOICE_ALL;
         choices.length = 0;

@@ -9,32 +9,40 @@
 
 #include "fiber.h"
 #include "memory.h"
+#include "window.h"
 
 enum {
     SHARED_TABLE = 1 << 10,
     SHARED_MAX = SHARED_TABLE / 2,
-    EVERYTHING = 0, /* the numbers of no word: for steps that are not about one; */
-    CALLING = 1,    /* for the begins and ends of calls */
+    SHARED_PIECES = 1 << 12,
 };
 
 static struct shared {
-    int words;
+    int words, bits;
     struct shared_word {
         const void *address;
         unsigned threads; /* bits: which have touched it, in any execution of this search */
         bool written;
+        int bit; /* for window.h */
     } word[SHARED_MAX];
     uint16_t table[SHARED_TABLE]; /* their numbers; 0: free */
     bool discovered;              /* something new, in this execution */
     /* Pieces of stacks, of four bytes, that other threads than the owner have touched. */
     uint32_t foreign[THREADS_MAX][FIBER_STACK / 4 / 32];
+    int pieces; /* the same as a list */
+    struct shared_piece {
+        int owner, at;
+    } piece[SHARED_PIECES];
 } shared;
 
 /* Before a search. */
 static void shared_forget(void)
 {
     memset(&shared, 0, sizeof shared);
-    shared.words = CALLING + 1;
+    shared.words = shared.bits = FIRST_WORD;
+    shared.word[EVERYTHING].bit = EVERYTHING;
+    shared.word[CALLING].bit = CALLING;
+    shared.word[OUTSIDE].bit = OUTSIDE;
 }
 
 /* The number of a word. */
@@ -54,22 +62,31 @@ static int shared_word(const void *address)
     return shared.words++;
 }
 
+static bool shared_is(int n)
+{
+    const struct shared_word *s = &shared.word[n];
+    return s->written && (s->threads & (s->threads - 1)) != 0; /* more than one bit */
+}
+
 /* A thread touches a word. Whether it is shared: several have, one of them by writing. */
 static bool shared_touch(int n, int thread, bool writes)
 {
     struct shared_word *s = &shared.word[n];
-    const bool was = s->written && (s->threads & (s->threads - 1)) != 0; /* more than one bit */
+    const bool was = shared_is(n);
     s->threads |= 1U << thread;
     s->written = s->written || writes;
-    const bool is = s->written && (s->threads & (s->threads - 1)) != 0;
-    shared.discovered = shared.discovered || (is && !was); /* accesses so far were no points */
+    const bool is = shared_is(n);
+    if (is && !was) {
+        shared.discovered = true; /* accesses so far were no points */
+        s->bit = FIRST_WORD + (shared.bits++ - FIRST_WORD) % (64 - FIRST_WORD);
+    }
     return is;
 }
 
 /* A thread writes every word in [begin, end). */
 static void shared_touch_all(const void *begin, const void *end, int thread)
 {
-    for (int i = CALLING + 1; i < shared.words; i++)
+    for (int i = FIRST_WORD; i < shared.words; i++)
         if ((uintptr_t)shared.word[i].address >= (uintptr_t)begin && (uintptr_t)shared.word[i].address < (uintptr_t)end)
             (void)shared_touch(i, thread, true);
 }
@@ -80,8 +97,14 @@ static bool shared_piece(int owner, size_t at, int thread)
     uint32_t *bits = &shared.foreign[owner][at / 4 / 32], bit = 1U << at / 4 % 32;
     if (owner == thread)
         return (*bits & bit) != 0;
-    shared.discovered = shared.discovered || (*bits & bit) == 0;
+    if ((*bits & bit) != 0)
+        return true;
+    shared.discovered = true;
     *bits |= bit;
+    if (shared.pieces == SHARED_PIECES)
+        memory.wrong = "more of stacks is shared than the model has room for";
+    else
+        shared.piece[shared.pieces++] = (struct shared_piece){owner, (int)(at / 4)};
     return true;
 }
 

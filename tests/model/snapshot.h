@@ -12,16 +12,15 @@
 #ifndef WEIR_MODEL_SNAPSHOT_H
 #define WEIR_MODEL_SNAPSHOT_H
 
-#include "machine.h"
+#include "state.h"
 
 #include <limits.h>
-#include <stdlib.h>
 
-enum { SNAPSHOT_EVERY = 10, SNAPSHOTS_MAX = STEPS_MAX / SNAPSHOT_EVERY + 2, PIECES_MAX = 16 };
+enum { SNAPSHOT_EVERY = 10, SNAPSHOTS_MAX = STEPS_MAX / SNAPSHOT_EVERY + 2 };
 
 typedef struct snapshot {
     int at, full_length; /* choices */
-    int shared, inserts, words, cells;
+    int inserts, words, cells;
     size_t used, room;
     unsigned char *bytes;
 } snapshot;
@@ -30,56 +29,7 @@ static struct snapshots {
     bool none, on; /* not wanted; kept in this search */
     int used;
     snapshot one[SNAPSHOTS_MAX];
-    int pieces; /* of the program's variables */
-    struct piece {
-        unsigned char *begin;
-        size_t size;
-    } piece[PIECES_MAX];
 } snapshots;
-
-extern unsigned char __data_start[] __attribute__((weak)), _edata[] __attribute__((weak)),
-    __bss_start[] __attribute__((weak)), _end[] __attribute__((weak));
-
-static void pieces_add(unsigned char *begin, const unsigned char *end)
-{
-    if (begin == NULL || end <= begin)
-        return;
-    if (snapshots.pieces == PIECES_MAX)
-        abort();
-    snapshots.piece[snapshots.pieces++] = (struct piece){begin, (size_t)(end - begin)};
-}
-
-/* Once: what is the checker's own is none of the program's variables. */
-static void snapshots_without(void *own, size_t size)
-{
-    unsigned char *begin = (unsigned char *)own;
-    for (int i = 0; i < snapshots.pieces; i++) {
-        struct piece *p = &snapshots.piece[i];
-        const unsigned char *end = p->begin + p->size;
-        if (begin < p->begin || begin >= end)
-            continue;
-        p->size = (size_t)(begin - p->begin);
-        pieces_add(begin + size, end);
-        return;
-    }
-}
-
-static void snapshots_find(void)
-{
-    if (__data_start == NULL || !FIBER_TOP_IS_KNOWN)
-        return; /* another C library, another processor: executions begin at the begin */
-    pieces_add(__data_start, _edata);
-    pieces_add(__bss_start, _end);
-    snapshots_without(&choices, sizeof choices);
-    snapshots_without(&memory, sizeof memory);
-    snapshots_without(&plain, sizeof plain);
-    snapshots_without(&visited, sizeof visited);
-    snapshots_without(&shared, sizeof shared);
-    snapshots_without(&schedule, sizeof schedule);
-    snapshots_without(&trace, sizeof trace);
-    snapshots_without(&machine, sizeof machine);
-    snapshots_without(&snapshots, sizeof snapshots);
-}
 
 /* Takes a snapshot in, or gives it back: in the same order, and what says how much there is of something comes before it. */
 static void snapshot_move(snapshot *s, bool back, void *p, size_t size)
@@ -100,20 +50,23 @@ static void snapshot_move(snapshot *s, bool back, void *p, size_t size)
 static void snapshot_move_all(snapshot *s, bool back)
 {
     s->used = 0;
-    snapshot_move(s, back, &schedule, offsetof(struct schedule, count));
-    snapshot_move(s, back, schedule.count, (size_t)s->shared * sizeof *schedule.count);
+    snapshot_move(s, back, &schedule, offsetof(struct schedule, stack));
     for (int t = 0; t < schedule.threads; t++) {
         unsigned char *top = fiber_top(&schedule.thread[t].fiber);
         snapshot_move(s, back, top, (size_t)(schedule.stack[t] + FIBER_STACK - top));
     }
-    snapshot_move(s, back, &memory, offsetof(struct memory, word));
+    snapshot_move(s, back, &memory, offsetof(struct memory, thread));
+    snapshot_move(s, back, memory.thread, (size_t)schedule.threads * sizeof *memory.thread);
+    snapshot_move(s, back, &memory.thread[MAIN], sizeof *memory.thread);
     snapshot_move(s, back, memory.word, (size_t)s->words * sizeof *memory.word);
     snapshot_move(s, back, plain.cell, (size_t)s->cells * sizeof *plain.cell);
+    snapshot_move(s, back, &moments, offsetof(struct moments, moment));
+    snapshot_move(s, back, moments.moment, (size_t)moments.used * sizeof *moments.moment);
     snapshot_move(s, back, &machine, offsetof(struct machine, block));
     snapshot_move(s, back, machine.block, (size_t)machine.blocks * sizeof *machine.block);
     snapshot_move(s, back, machine.arena, machine.used);
-    for (int i = 0; i < snapshots.pieces; i++)
-        snapshot_move(s, back, snapshots.piece[i].begin, snapshots.piece[i].size);
+    for (int i = 0; i < program.pieces; i++)
+        snapshot_move(s, back, program.piece[i].begin, program.piece[i].size);
 }
 
 /* Of an execution that halts. */
@@ -122,7 +75,6 @@ static void snapshot_take(void)
     snapshot *s = &snapshots.one[snapshots.used++];
     s->at = choices.at;
     s->full_length = choices.full_length;
-    s->shared = shared.words;
     s->inserts = memory.inserts;
     s->words = memory.words;
     s->cells = plain.used;
@@ -155,7 +107,7 @@ static bool snapshot_return(void)
 static void snapshots_begin(bool keeps)
 {
     snapshots.used = 0;
-    snapshots.on = keeps && snapshots.pieces > 0 && !snapshots.none;
+    snapshots.on = keeps && program.pieces > 0 && FIBER_TOP_IS_KNOWN && !snapshots.none;
 }
 
 #endif /* WEIR_MODEL_SNAPSHOT_H */

@@ -1,13 +1,10 @@
-/* tests/model/visited.h: the states that a search has been in, so that none is searched twice.
- *
- * Two executions that have come to the same state go on in the same ways. A thread's state is what it has read so far, for it does nothing by
- * chance; what it has read is named by the past of the store that it read. So the state of all is a hash of those histories, of the
- * words' modification orders, and of what the search may still spend. Executions that differ only in the order of steps that do not touch
- * each other have the same histories, and meet here: that is most of them (M. Musuvathi, S. Qadeer, "Partial-order reduction for
- * context-bounded state exploration", 2007, call it happens-before caching).
+/* tests/model/visited.h: the states that a search has been in (state.h), so that none is searched twice.
  *
  * A state that was reached with more preemptions left has been searched for more than one with fewer: the table keeps the most.
  * Hashes have 64 bits; among ten million states two share one in three of a million searches.
+ *
+ * A state as what threads have read from whom, instead of as what there is, is simpler (M. Musuvathi, S. Qadeer, "Partial-order reduction for
+ * context-bounded state exploration", 2007: happens-before caching). It was here before: searches went through four times as many states.
  */
 #ifndef WEIR_MODEL_VISITED_H
 #define WEIR_MODEL_VISITED_H
@@ -17,11 +14,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* One number of two. */
+static uint64_t mix(uint64_t h, uint64_t x)
+{
+    h = (h ^ (x + 0x2545f4914f6cdd1dU)) * 0x9e3779b97f4a7c15U; /* the sum: so that zeros are not lost in each other */
+    return (h ^ h >> 29) + 0x632be59bd9b4e019U;
+}
+
 static struct visited {
+    bool every_way;   /* not wanted: nothing is left out */
+    bool counts_ends; /* in how many states executions have ended: */
+    size_t ends;
     size_t size, used; /* a power of two */
     struct visited_state {
         uint64_t hash;
         int left;
+        unsigned windows; /* what may happen from here on (window.h) */
     } * state;
 } visited;
 
@@ -52,22 +60,23 @@ static void visited_clear(void)
 {
     free(visited.state);
     visited.state = NULL;
-    visited.size = visited.used = 0;
+    visited.size = visited.used = visited.ends = 0;
 }
 
-/* Whether the state has been searched with as much left; from now on it has. */
-static bool visited_before(uint64_t hash, int left)
+/* The state, if it has been searched with as much left; NULL: it has not, and from now on it has. */
+static const struct visited_state *visited_before(uint64_t hash, int left)
 {
     struct visited_state *s;
     if (2 * visited.used >= visited.size)
         visited_grow();
-    s = visited_find(hash |= 1);
+    s = visited_find(hash);
     if (s->hash != 0 && s->left >= left)
-        return true;
+        return s;
     visited.used += s->hash == 0;
     s->hash = hash;
     s->left = left;
-    return false;
+    s->windows = 0;
+    return NULL;
 }
 
 #endif /* WEIR_MODEL_VISITED_H */

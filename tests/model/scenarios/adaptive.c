@@ -10,7 +10,9 @@ static weir_ns readings;
 MODEL_OUTSIDE static weir_ns later(weir_clock *clock)
 {
     (void)clock;
-    return readings += 100;
+    readings += 100;
+    model_goes_by((uint64_t)readings);
+    return readings;
 }
 static weir_clock ticking = {later, NULL};
 
@@ -77,7 +79,7 @@ THREAD(one_window_ended, ended(1))
 THREAD(one_window_ended_with_a_drop, ended(1); MODEL_CHECK(weir_adaptive_limit(&limiter) == 1))
 MODEL(adaptive_last_sample, .setup = aimd_of_2_after_2, .finish = one_window_ended, .preemptions = 3, .stale = 2,
       .threads = {waits, waits})
-MODEL(adaptive_one_too_many, .setup = aimd_of_3_after_3, .finish = one_window_ended, .preemptions = 3, .stale = 1,
+MODEL(adaptive_one_too_many, .setup = aimd_of_3_after_3, .finish = one_window_ended, .preemptions = 3, .stale = 2,
       .threads = {succeeds, succeeds, succeeds})
 MODEL(adaptive_drop_is_heard_of, .setup = aimd_of_2_after_2, .finish = one_window_ended_with_a_drop, .preemptions = 3,
       .stale = 2, .threads = {is_dropped, waits})

@@ -12,11 +12,13 @@ static int changes[5][5], under_way, probes, shared;
 MODEL_OUTSIDE static weir_ns hand_now(weir_clock *clock)
 {
     (void)clock;
+    model_goes_by((uint64_t)at);
     return at;
 }
 MODEL_OUTSIDE static void pass(weir_ns by)
 {
     at += by;
+    model_goes_by(0);
 }
 MODEL_OUTSIDE static void on_change(weir_breaker *of, int from, int to, void *arg)
 {
@@ -61,11 +63,13 @@ MODEL_OUTSIDE static bool enter(const weir_breaker_permit *permit)
     const bool probe = weir__breaker_state(permit->stamp) == WEIR_BREAKER_HALF_OPEN;
     if (probe)
         MODEL_CHECK(++under_way <= probes);
+    model_goes_by(0);
     return probe;
 }
 MODEL_OUTSIDE static void leave(void)
 {
     under_way--;
+    model_goes_by(0);
 }
 static void ask(int outcome)
 {
@@ -205,7 +209,9 @@ static weir_ns asked_at;
 MODEL_OUTSIDE static weir_ns running_now(weir_clock *clock)
 {
     (void)clock;
-    return at += 1024;
+    at += 1024;
+    model_goes_by((uint64_t)at);
+    return at;
 }
 static void running_setup(void)
 {
@@ -335,7 +341,7 @@ static void window_is_whole(void)
     count(size, size);
     weir_breaker_free(&b);
 }
-MODEL(breaker_window_by_count, .setup = window_of_2, .finish = window_is_whole, .preemptions = 3, .stale = 1,
+MODEL(breaker_window_by_count, .setup = window_of_2, .finish = window_is_whole, .preemptions = 3, .stale = 2,
       .threads = {notes_both, notes_both, notes_success})
 MODEL(breaker_window_of_one, .setup = window_of_1, .finish = window_is_whole, .preemptions = 3, .stale = 2,
       .threads = {notes_both, notes_failure, notes_success})

@@ -71,7 +71,7 @@ static void tally_on(void)
     weir_chan_tally t;
     MODEL_CHECK(weir_chan_stats(ch, &t) == 0 && t.received <= t.sent && t.sent <= 1);
 }
-CHANNEL(tally_while_passing, one, 2, 1, WITH(s1, r, tally_on))
+CHANNEL(tally_while_passing, one, 3, 2, WITH(s1, r, tally_on))
 CHANNEL(pipe_of_two, two, 3, 2, WITH(s12, rr))
 CHANNEL(pipe_at_the_wrap, wrap, 3, 2, WITH(s12, rr))
 CHANNEL(tries, one, 3, 2, WITH(ts12, trr))
@@ -80,15 +80,15 @@ CHANNEL(sender_closes, one, 3, 2, WITH(s1c, rr))
 CHANNEL(close_meets_senders, one, 3, 2, WITH(s12, c))
 CHANNEL(close_meets_receivers, one, 3, 2, WITH(r, c))
 CHANNEL(close_among_both, one, 2, 1, WITH(s12, rr, c))
-CHANNEL(close_among_tries, one, 3, 1, WITH(ts12, trr, c))
-CHANNEL(two_closers, one, 3, 1, WITH(c, c, r))
+CHANNEL(close_among_tries, one, 3, 2, WITH(ts12, trr, c))
+CHANNEL(two_closers, one, 3, 2, WITH(c, c, r))
 
 /* Time goes by at some moment: a value is received, or stays the sender's, and none is lost. */
 THREAD(s12_late, SEND_UNTIL(ch, 1, NULL, 1050); SEND_UNTIL(ch, 2, NULL, 1050))
 THREAD(rr_late, RECV_UNTIL(ch, NULL, 1050); RECV_UNTIL(ch, NULL, 1150))
-MODEL(PASTE(KIND, _deadlines), .setup = one, .finish = finish, .preemptions = 2, .stale = 1, .ticks = 1,
+MODEL(PASTE(KIND, _deadlines), .setup = one, .finish = finish, .preemptions = 3, .stale = 2, .ticks = 1,
       .threads = {s12_late, rr_late})
-MODEL(PASTE(KIND, _spurious_wake_ups), .setup = one, .finish = finish, .preemptions = 2, .spurious = 2,
+MODEL(PASTE(KIND, _spurious_wake_ups), .setup = one, .finish = finish, .preemptions = 3, .stale = 2, .spurious = 2,
       .threads = {s12, rr})
 
 THREAD(r_ctx, RECV_UNTIL(ch, &ctx, WEIR_FOREVER))

@@ -100,7 +100,7 @@ static void use_three(void)
 }
 THREAD(pool_setup_3, pool_setup_with(3, 2))
 THREAD(uses_three_and_two, use_three(); use_two())
-MODEL(pool_of_three, .setup = pool_setup_3, .finish = pool_finish, .preemptions = 2, .stale = 1,
+MODEL(pool_of_three, .setup = pool_setup_3, .finish = pool_finish, .preemptions = 3, .stale = 2,
       .threads = {uses_three_and_two, uses_twice})
 
 /* More than a seat has room for: half of it goes to the stack. */

@@ -374,6 +374,7 @@ THREAD(map_known, (void)weir_limiter_map_allow(&limiter_map, 1, 1))
 THREAD(map_other, (void)weir_limiter_map_allow(&limiter_map, 2, 1))
 THREAD(map_new, (void)weir_limiter_map_allow(&limiter_map, 3, 1))
 THREAD(map_newer, (void)weir_limiter_map_allow(&limiter_map, 4, 1))
+THREAD(budget_begun, limiters_begun(); (void)weir_retry_budget_take(&budget)) /* so that there is room to pay in */
 THREAD(budget_use, weir_retry_budget_request(&budget); (void)weir_retry_budget_take(&budget))
 PROGRESS(limiter_allow, limiters_begun, limiter_allow, limiter_allow, limiter_use)
 PROGRESS(limiter_reserve_and_cancel, limiters_begun, limiter_use, limiter_allow, limiter_use)
@@ -381,7 +382,7 @@ PROGRESS(limiter_set_rate, limiters_begun, limiter_rate, limiter_allow, limiter_
 PROGRESS(limiter_map_allow, limiters_begun, map_known, map_known, map_new)
 PROGRESS(limiter_map_allow_of_a_new_key, limiters_begun, map_new, map_known, map_other)
 PROGRESS(limiter_map_allow_of_new_keys, limiters_begun, map_new, map_known, map_newer)
-PROGRESS(retry_budget, limiters_begun, budget_use, budget_use, budget_use)
+PROGRESS(retry_budget, budget_begun, budget_use, budget_use, budget_use)
 /* ---- obs: the others record into the one place, and write it out ---- */
 
 static weir_trace trace;

@@ -21,13 +21,8 @@ THREAD(with_ctx, make(WEIR_WAIT_ADAPTIVE); weir_ctx_init(&ctx, NULL); MODEL_NAME
 /* Each value that was sent was received, once; nobody is left behind anywhere. */
 static void finish(void)
 {
-    int sent = 0, received = 0;
     linear_check();
-    for (int i = 0; i < linear.h.n; i++) {
-        sent += linear.h.calls[i].what == SENT;
-        received += linear.h.calls[i].what == RECEIVED;
-    }
-    MODEL_CHECK(sent == received);
+    MODEL_CHECK(linear_count(SENT) == linear_count(RECEIVED));
     MODEL_CHECK((WEIR__CHAN(ch)->lane.word & (WEIR__LANE_TURN - 1)) == 0);
     MODEL_CHECK(weir__waitq_sleepers(&WEIR__CHAN(ch)->senders) == 0);
     MODEL_CHECK(weir__waitq_sleepers(&WEIR__CHAN(ch)->receivers) == 0);
@@ -74,7 +69,7 @@ MODEL(meet_deadlines, .setup = adaptive, .finish = finish, .preemptions = 3, .st
       .threads = {s1_late, r_late})
 MODEL(meet_deadlines_parked, .setup = parks, .finish = finish, .preemptions = 3, .stale = 2, .ticks = 1,
       .threads = {s1_late, r_late})
-MODEL(meet_spurious_wake_ups, .setup = adaptive, .finish = finish, .preemptions = 2, .spurious = 2,
+MODEL(meet_spurious_wake_ups, .setup = adaptive, .finish = finish, .preemptions = 3, .stale = 2, .spurious = 2,
       .threads = {s12, rr})
 
 /* ---- who is told that it is closed knows what the closer did before ---- */

@@ -142,12 +142,14 @@ MODEL_OUTSIDE static void hold(int n)
 {
     holders += n;
     MODEL_CHECK(holders <= most);
+    model_goes_by(0);
     if (most == 1)
         did[0]++; /* a plain write: units order what is done under them */
 }
 MODEL_OUTSIDE static void let_go(int n)
 {
     holders -= n;
+    model_goes_by(0);
     served++;
 }
 

@@ -68,6 +68,7 @@ MODEL_OUTSIDE static int note(weir_ns at, int64_t n)
     calls[called].at = at;
     calls[called].n = n;
     calls[called].rc = -1;
+    model_goes_by((uint64_t)called);
     return called++;
 }
 MODEL_OUTSIDE static void note_result(int i, int rc)

@@ -73,25 +73,30 @@ MODEL_OUTSIDE static int runs(weir_ctx *ctx, void *arg)
 {
     (void)ctx;
     ran[*(int *)arg]++;
+    model_goes_by(0);
     while (meeting && ran[0] + ran[1] < 2)
         model_wait();
     done++;
+    model_goes_by(1); /* that both are there */
     return 0;
 }
 MODEL_OUTSIDE static void is_reported(const weir_job_result *result, void *arg)
 {
     const int i = *(int *)arg;
     reported[i]++;
+    model_goes_by(0);
     MODEL_CHECK(result->ran == (ran[i] == 1));
 }
 MODEL_OUTSIDE static bool done_with(int n)
 {
+    model_goes_by(done >= n);
     return done >= n;
 }
 MODEL_OUTSIDE static void note(int i, int rc, bool may_be_refused)
 {
     MODEL_CHECK(rc == 0 || (may_be_refused && (rc == EPIPE || rc == EAGAIN)));
     accepted[i] = rc == 0;
+    model_goes_by(0);
 }
 
 static int number[JOBS] = {0, 1, 2};
@@ -115,6 +120,7 @@ THREAD(drops_for_1, submit(1, WEIR_OVERFLOW_DROP_OLDEST, true))
 MODEL_OUTSIDE static void all_is_over(int rc)
 {
     MODEL_CHECK(rc == 0 && pool.threads == 0);
+    model_goes_by(0);
     for (int i = 0; i < JOBS; i++)
         MODEL_CHECK(!accepted[i] || reported[i]);
 }
@@ -187,7 +193,7 @@ MODEL_OUTSIDE static void both_met(void)
 
 MODEL(workers_stopped, .setup = setup_one, .finish = all_seen_to, .preemptions = 2, .stale = 1,
       .threads = {works, submits_0, stops})
-MODEL(workers_drained, .setup = setup_one, .finish = all_seen_to, .preemptions = 2, .stale = 1,
+MODEL(workers_drained, .setup = setup_one, .finish = all_seen_to, .preemptions = 3, .stale = 2,
       .threads = {works, submits_0, drains})
 MODEL(workers_drained_of_two, .setup = setup_one, .finish = all_seen_to, .preemptions = 2, .stale = 1,
       .threads = {works, submits_0_and_1, drains})

@@ -1,0 +1,168 @@
+/* tests/model/step.h: what comes before each step of a thread: a point at which another may go first, unless the search knows that nothing new
+ * comes of it.
+ *
+ * What a search leaves out: whatever follows a state that it has been in (state.h, visited.h); preemptions before steps that commute with all that the others
+ * do meanwhile (window.h); and points before steps that are about a word that is not shared (shared.h). `--every-way` leaves nothing out but the last of these;
+ * model.mk has the ends compared that executions come to with it and without.
+ */
+#ifndef WEIR_MODEL_STEP_H
+#define WEIR_MODEL_STEP_H
+
+#include "schedule.h"
+
+/* Where the execution stands (state.h); without which call came before which. */
+static uint64_t state_hash(bool point);
+static uint64_t state_hash_without_order(bool point);
+
+/* Whether what happens now is new in an exhaustive search that leaves out what it can. */
+static bool schedule_searches(void)
+{
+    return choices.mode == CHOICE_ALL && schedule.stop_thread < 0 && !visited.every_way && choices.at > 0 &&
+           choices_are_new();
+}
+
+/* For the comparison of two searches. The order of calls is left out of it: where others could only have begun before a call ended, and not have met
+ * it, window.h leaves out that they did. */
+static void schedule_count_end(void)
+{
+    if (visited_before(state_hash_without_order(false) | 1, 0) == NULL)
+        visited.ends++;
+}
+
+static void schedule_prune(bool point)
+{
+    const bool ended = !point && schedule_all_ended(), new = choices_are_new();
+    if (choices.mode != CHOICE_ALL || schedule.stop_thread >= 0)
+        return;
+    if (ended && new &&visited.counts_ends)
+        schedule_count_end();
+    if (visited.every_way)
+        return;
+    choose_here();
+    if (!new)
+        return;
+    const uint64_t state = mix(state_hash(point), 1) | 1;
+    const struct visited_state *seen = visited_before(state, ended ? 0 : schedule.preemptions);
+    if (seen == NULL) {
+        window_now()->state = state;
+        return;
+    }
+    if (seen->windows != 0)
+        windows_join(&window_now()->now, &window.kept[seen->windows - 1], ALL_WINDOWS);
+    schedule.pruned = true;
+    schedule_leave();
+}
+
+static void schedule_change_priority(void)
+{
+    for (int i = 0; i < CHANGES_MAX; i++)
+        if (schedule.change[i] == schedule.steps)
+            schedule.thread[schedule.self].priority = -i;
+}
+
+/* Comes back when the thread goes on. */
+static void schedule_preempt(int t)
+{
+    schedule.preemptions--;
+    schedule.ticks -= !schedule_can_run(t);
+    schedule_wake(t);
+    schedule_switch(t);
+}
+
+static void schedule_offer(int about, bool concerns)
+{
+    int able[2 * THREADS_MAX], n = 0;
+    if (schedule.preemptions == 0 || schedule_undisturbed())
+        return;
+    able[n++] = schedule.self;
+    for (int t = 0; t < schedule.threads; t++)
+        if (t != schedule.self && (schedule_can_run(t) || schedule_may_be_late(t)))
+            able[n++] = t;
+    if (n == 1)
+        return;
+    if (!concerns && choices.mode == CHOICE_ALL) {
+        choose_nothing();
+        return;
+    }
+    schedule_prune(true);
+    schedule_change_priority();
+    const int choice = schedule_choose(able, n, true);
+    if (choice == 0 && about != CALLING) { /* behind a begin there is no such point */
+        schedule.thread[schedule.self].went_on = choices.at;
+        if (schedule_searches())
+            window_before(schedule.self);
+    }
+    if (choice != 0)
+        schedule_preempt(able[choice]);
+}
+
+static void schedule_count(void)
+{
+    if (++schedule.steps <= (schedule.stopped ? STEPS_STOPPED : STEPS_MAX) && !choices.too_long)
+        return;
+    if (schedule_undisturbed())
+        schedule_leave(); /* it does not get to its step */
+    schedule_fail(schedule.stopped ? "the others wait for ever for the suspended thread"
+                                   : "no end: a thread spins for ever");
+}
+
+/* Before each atomic operation; n: the number of the word that it is about. A thread that has just begun, or has just come from another point, need not be
+ * preempted: somebody else could have been chosen there. */
+static void schedule_step(int n, bool writes)
+{
+    if (schedule.steps >= schedule.halt && choices_are_new())
+        schedule_halt();
+    thread *self = &schedule.thread[schedule.self];
+    const bool fresh = self->fresh;
+    const bool concerns = n < FIRST_WORD || shared_touch(n, schedule.self, writes);
+    self->paused = self->fresh = false;
+    schedule_note((uint64_t)n << 1 | writes); /* where it is in its program */
+    if (memory.wrong != NULL)
+        schedule_fail(memory.wrong);
+    schedule_count();
+    if (schedule.self == schedule.stop_thread && self->steps == schedule.stop_step)
+        schedule_suspend();
+    self->steps++;
+    self->went_on = 0;
+    schedule_offer(n, concerns && !fresh);
+}
+
+/* The step was of this kind. */
+static void schedule_stepped(int n, bool writes)
+{
+    const accesses a = access_of(shared.word[n].bit, writes);
+    if ((n < FIRST_WORD || shared_is(n)) && schedule_searches())
+        window_step(schedule.self, &a);
+}
+
+/* The running thread does what concerns others, but is no point. `to_come`: it matters whether they come before. */
+static void schedule_does(int what, bool to_come)
+{
+    const accesses a = access_of(what, true);
+    const int went_on = schedule.thread[schedule.self].went_on;
+    if (!schedule_searches())
+        return;
+    window_access(schedule.self, &a);
+    if (to_come && went_on > 0)
+        window_more(went_on - 1, &a);
+}
+
+static void schedule_point(const void *address, bool writes)
+{
+    if (!schedule.running)
+        return;
+    const int n = shared_word(address);
+    schedule_step(n, writes);
+    schedule_stepped(n, writes);
+}
+
+/* For what may concern every word. */
+static void schedule_point_everything(void)
+{
+    if (!schedule.running)
+        return;
+    schedule_step(EVERYTHING, true);
+    schedule_stepped(EVERYTHING, true);
+}
+
+#endif /* WEIR_MODEL_STEP_H */
