@@ -56,10 +56,11 @@ static int choice_made(int n, int wish)
     struct choices *c = &choices;
     if (c->at == c->length) {
         c->made[c->length++] = (unsigned char)wish;
-        window_begin(c->at);
+        if (c->mode == CHOICE_ALL)
+            window_begin(c->at);
     }
     c->of[c->at++] = (unsigned char)n;
-    if (c->at == c->length)
+    if (c->at == c->length && c->mode == CHOICE_ALL)
         window_chosen(c->at - 1);
     return c->made[c->at - 1];
 }

@@ -17,7 +17,8 @@ static struct options {
 static bool main_chosen(const scenario *s)
 {
     for (int i = 0; i < options.names; i++)
-        if (strstr(s->name, options.name[i]) != NULL)
+        if (options.name[i][0] == '=' ? strcmp(s->name, options.name[i] + 1) == 0
+                                      : strstr(s->name, options.name[i]) != NULL)
             return true;
     return options.names == 0;
 }

@@ -38,7 +38,7 @@
  *   MODEL_NAME(x)         in setup: the trace calls this variable by its name. MODEL_NAME_CHANNEL(ch): a channel's words
  *   MODEL_SAW(n)          in finish: notes an outcome, 0 to 63; `sees` says which ones there must be, all of them and no others
  *
- *   ./a.out [-v] [NAME...]            runs all, or those whose names contain one of these; -v: with a trace of what `finds` has found
+ *   ./a.out [-v] [NAME...]            runs all, or those whose names contain one of these (=NAME: are this); -v: with a trace of what `finds` has found
  *   ./a.out --counts [NAME...]        prints what is compared with tests/model/counts
  *   ./a.out --random N | --pct N [NAME...]   N random, or PCT, schedules of each, with more of everything. --seed S: from the S-th on
  *   --stop: at the first failure. --most P S, --least P S: no more, or no fewer, than P preemptions and S old values, whatever the scenarios

@@ -45,6 +45,8 @@ static void search_keep_program(void)
     program_without(&crash_stack, sizeof crash_stack);
     program_without(&search, sizeof search);
     program_keep();
+    if (program.pieces == 0)
+        visited.every_way = true; /* what is in them is unknown, so no two states are known to be the same */
 }
 
 void model_add(const scenario *s)

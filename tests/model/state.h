@@ -281,6 +281,19 @@ static uint64_t state_pieces(void)
     return sum;
 }
 
+/* All that is in use of the stacks, with the registers that the running thread has saved there: here, below this function's frame, at the latest. */
+__attribute__((noinline)) static void state_stacks(lanes *h)
+{
+    enum { SAVED = 256 };
+    __builtin_unwind_init();
+    for (int n = 0; n < state.live; n++) {
+        const int t = state.alive[n];
+        const unsigned char *top = t == schedule.self ? (const unsigned char *)__builtin_frame_address(0) - SAVED
+                                                      : fiber_top(&schedule.thread[t].fiber);
+        lanes_bytes(h, top, (size_t)(schedule.stack[t] + FIBER_STACK - top));
+    }
+}
+
 static uint64_t state_memory(void)
 {
     lanes h = {{machine.used, 1, 2, 3, 4, 5, 6, 7}};
@@ -292,11 +305,8 @@ static uint64_t state_memory(void)
         if (!b->freed)
             lanes_bytes(&h, b->begin, (size_t)(b->end - b->begin));
     }
-    for (int t = 0; t < schedule.threads && !plain.all_reads; t++) {
-        const unsigned char *top = t == schedule.self ? (const unsigned char *)__builtin_frame_address(0)
-                                                      : fiber_top(&schedule.thread[t].fiber);
-        lanes_bytes(&h, top, (size_t)(schedule.stack[t] + FIBER_STACK - top));
-    }
+    if (!plain.all_reads)
+        state_stacks(&h);
     return lanes_end(&h) + state_pieces();
 }
 

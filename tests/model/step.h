@@ -1,9 +1,9 @@
-/* tests/model/step.h: what comes before each step of a thread: a point at which another may go first, unless the search knows that nothing new
- * comes of it.
+/* tests/model/step.h: what comes before each step of a thread: a point at which another may go first, unless the search knows that nothing
+ * new comes of it.
  *
- * What a search leaves out: whatever follows a state that it has been in (state.h, visited.h); preemptions before steps that commute with all that the others
- * do meanwhile (window.h); and points before steps that are about a word that is not shared (shared.h). `--every-way` leaves nothing out but the last of these;
- * model.mk has the ends compared that executions come to with it and without.
+ * What a search leaves out: whatever follows a state that it has been in (state.h, visited.h); preemptions before steps that commute with
+ * all that the others do meanwhile (window.h); and points before steps that are about a word that is not shared (shared.h). `--every-way`
+ * leaves out the last of these alone; model.mk compares the ends to which executions come with it and without.
  */
 #ifndef WEIR_MODEL_STEP_H
 #define WEIR_MODEL_STEP_H
@@ -21,8 +21,8 @@ static bool schedule_searches(void)
            choices_are_new();
 }
 
-/* For the comparison of two searches. The order of calls is left out of it: where others could only have begun before a call ended, and not have met
- * it, window.h leaves out that they did. */
+/* For the comparison of two searches. The order of calls is no part of it: that others began before a call had ended, and did not meet it, is
+ * left out by window.h, because it asks less of them. */
 static void schedule_count_end(void)
 {
     if (visited_before(state_hash_without_order(false) | 1, 0) == NULL)
@@ -31,15 +31,15 @@ static void schedule_count_end(void)
 
 static void schedule_prune(bool point)
 {
-    const bool ended = !point && schedule_all_ended(), new = choices_are_new();
+    const bool ended = !point && schedule_all_ended(), first = choices_are_new();
     if (choices.mode != CHOICE_ALL || schedule.stop_thread >= 0)
         return;
-    if (ended && new &&visited.counts_ends)
+    if (ended && first && visited.counts_ends)
         schedule_count_end();
     if (visited.every_way)
         return;
     choose_here();
-    if (!new)
+    if (!first)
         return;
     const uint64_t state = mix(state_hash(point), 1) | 1;
     const struct visited_state *seen = visited_before(state, ended ? 0 : schedule.preemptions);

@@ -1,17 +1,24 @@
 /* tests/model/window.h: what others may do while a thread stands still: whether it is worth a preemption.
  *
- * To preempt a thread before a step changes something only if, before the thread goes on, another one does what does not commute with that
- * step; otherwise the thread might as well have been preempted after the step, at its next one. Whether another does is seen when the thread goes on
- * and is preempted there, and that has been searched by then, since to go on is the first choice. So the search keeps, from each choice on,
- * what may happen in each thread's window: the accesses of the others up to its next step. When to go on has been searched, and
- * nothing in the window behind the step conflicts with it, the other choices are left out.
+ * To preempt a thread before a step changes something only if another does, before the thread goes on, what does not commute with that
+ * step. Otherwise the thread might as well have been preempted after it, before its next one:
  *
- * Where the state has been visited before (visited.h) the windows from there on are known, and are kept with it.
+ *     T preempted before its step s       U a, U b, T s, T r         the same, if neither a nor b
+ *     T preempted after it                T s, U a, U b, T r         conflicts with s
  *
- * This is the question of dynamic partial-order reduction (C. Flanagan, P. Godefroid, 2005), and of its form for searches that know the states they have been
- * in (Y. Yang, X. Chen, G. Gopalakrishnan, R. Kirby, "Efficient stateful dynamic partial order reduction", 2008), asked for preemptions alone: who runs where a
- * thread cannot go on stays free, so the bound on preemptions costs nothing more (cf. K. Coons, M. Musuvathi, K. McKinley, "Bounded
- * partial-order reduction", 2013).
+ * Whether anybody could come to such an a or b is seen where the thread goes on and is preempted behind s, or cannot go on there, and that has been
+ * searched by then: to go on is the first choice. So the search keeps, from each choice on, what may happen in each thread's window: the accesses
+ * of the others up to the thread's next step. Where to go on has been searched, and nothing in the window behind the step conflicts with
+ * it, the other choices are left out; the window before the step is then the one behind it. Where the search comes to a state that it has
+ * been in (visited.h), the windows from there on are known: they are kept with it.
+ *
+ * Left out with it: that a call of others begins before the end of the thread's own, which it has then not met. Who begins later has more
+ * to answer for.
+ *
+ * This is what dynamic partial-order reduction asks (C. Flanagan, P. Godefroid, 2005; for searches that know states that they have been in: Y. Yang,
+ * X. Chen, G. Gopalakrishnan, R. Kirby, "Efficient stateful dynamic partial order reduction", 2008), asked of preemptions alone. Who runs where a thread
+ * cannot go on stays free, so an execution that stands for others has no more preemptions than they; bounds are what makes it difficult
+ * elsewhere (K. Coons, M. Musuvathi, K. McKinley, "Bounded partial-order reduction", 2013).
  */
 #ifndef WEIR_MODEL_WINDOW_H
 #define WEIR_MODEL_WINDOW_H

@@ -51,5 +51,5 @@ CK(fixed_on_any_processor, .preemptions = 3, .stale = 2)
 #elif defined(MODEL_CK_PORTABLE)
 CK(on_any_processor, .preemptions = 2, .stale = 1, .finds = "data race: a write after a read")
 #else
-CK(on_x86, .preemptions = 2, .stale = 1)
+CK(on_x86, .preemptions = 3, .stale = 2)
 #endif

@@ -181,14 +181,14 @@ THREAD(map_changes, MODEL_CHECK(weir_limiter_map_set(&m, 1e9, 2) == 0))
 THREAD(accounts_hold, accounts())
 MODEL(limiter_map_forgets, .setup = map_setup, .finish = accounts_hold, .preemptions = 3, .stale = 2,
       .threads = {asks_1_twice, asks_2})
-MODEL(limiter_map_three_keys, .setup = map_setup, .finish = accounts_hold, .preemptions = 2, .stale = 1,
+MODEL(limiter_map_three_keys, .setup = map_setup, .finish = accounts_hold, .preemptions = 3, .stale = 2,
       .threads = {asks_1, asks_2_and_3, asks_1})
 /* Whoever finds the key that another has just brought in finds its full bucket, too. */
 MODEL(limiter_map_new_key_found, .setup = map_setup, .finish = accounts_hold, .preemptions = 3, .stale = 4,
       .threads = {asks_2, asks_2})
 /* And whoever finds a key that has come back, because its bucket was no longer full. */
 THREAD(asks_3, ask(3))
-MODEL(limiter_map_key_that_comes_back, .setup = map_setup, .finish = accounts_hold, .preemptions = 2, .stale = 1,
+MODEL(limiter_map_key_that_comes_back, .setup = map_setup, .finish = accounts_hold, .preemptions = 3, .stale = 2,
       .threads = {asks_2, asks_3, asks_2})
 MODEL(limiter_map_changes, .setup = map_setup, .finish = accounts_hold, .preemptions = 3, .stale = 2,
       .threads = {asks_1, asks_2, map_changes})

@@ -52,9 +52,9 @@ THREAD(made_once, MODEL_CHECK(made == 1 && once.state == WEIR__ONCE_DONE && once
 THREAD(not_running, MODEL_CHECK(made <= 1 && once.state != WEIR__ONCE_RUNNING && once.line.list.first == NULL))
 MODEL(once_of_two, .setup = once_setup, .finish = made_once, .preemptions = 3, .stale = 2,
       .threads = {needs_twice, needs})
-MODEL(once_of_three, .setup = once_setup, .finish = made_once, .preemptions = 3, .stale = 1,
+MODEL(once_of_three, .setup = once_setup, .finish = made_once, .preemptions = 3, .stale = 2,
       .threads = {needs, needs, needs})
-MODEL(once_fails_first, .setup = once_setup, .finish = not_running, .preemptions = 3, .stale = 1,
+MODEL(once_fails_first, .setup = once_setup, .finish = not_running, .preemptions = 3, .stale = 2,
       .threads = {needs_1, needs_1, needs_1})
 MODEL(once_fails_for_all, .setup = once_setup, .finish = not_running, .preemptions = 3, .stale = 2,
       .threads = {needs_2, needs_2})
@@ -230,7 +230,7 @@ THREAD(tries_to_read, read_with_1(weir_sem_try_acquire(&sem, 1)))
 MODEL(sem_of_readers_and_a_writer, .setup = sem_setup_2, .finish = sem_at_rest, .preemptions = 3, .stale = 2,
       .threads = {writes_with_2, reads_with_1, tries_to_read})
 /* The head gives up: those behind it that fit go on. */
-MODEL(sem_head_cancelled, .setup = sem_setup_2, .finish = sem_at_rest, .preemptions = 2, .stale = 1,
+MODEL(sem_head_cancelled, .setup = sem_setup_2, .finish = sem_at_rest, .preemptions = 3, .stale = 2,
       .threads = {uses, uses_2_in_ctx, uses, cancels})
 /* The same where nobody else will ever release. */
 THREAD(sem_setup_2_one_taken, sem_setup_with(2); MODEL_CHECK(weir_sem_try_acquire(&sem, 1) == 0))
