@@ -15,13 +15,15 @@ static unsigned char crash_stack[16 * 1024];
 static void crash(int number)
 {
     if (schedule.running)
-        schedule_fail(number == SIGFPE ? "a crash: arithmetic (SIGFPE)" : "a crash: no such memory (SIGSEGV, SIGBUS)");
+        schedule_fail(number == SIGFPE   ? "a crash: arithmetic (SIGFPE)"
+                      : number == SIGILL ? "a crash: no such instruction (SIGILL)"
+                                         : "a crash: no such memory (SIGSEGV, SIGBUS)");
     (void)signal(number, SIG_DFL); /* setup or finish has crashed, or the checker: the next time it ends the program */
 }
 
 static void crashes_are_caught(void)
 {
-    static const int numbers[] = {SIGSEGV, SIGBUS, SIGFPE};
+    static const int numbers[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
     stack_t stack;
     struct sigaction action;
     memset(&stack, 0, sizeof stack);

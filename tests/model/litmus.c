@@ -173,6 +173,12 @@ MODEL(a_message_that_is_released_is_no_race, .setup = zero, .preemptions = 3, .s
 MODEL(a_message_that_is_not_is_one, .setup = zero, .preemptions = 3, .stale = 2,
       .threads = {plain_send_relaxed, plain_recv}, .finds = "data race")
 
+/* ---- what a thread does wrong is found, and ends nothing but the execution ---- */
+
+static uint32_t *volatile nowhere;
+THREAD(write_nowhere, if (LD(x, RLX) == 1) *nowhere = 1)
+MODEL(a_crash_is_a_failure, .setup = zero, .preemptions = 1, .threads = {write_nowhere, store_one}, .finds = "a crash")
+
 /* ---- two ways that almost meet: alike but for one part of the state (state.h), so that what follows differs. A search that forgets the part
  * takes the second way for the first, and misses an outcome. What follows waits for both of them to have come to their end. ---- */
 

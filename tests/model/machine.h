@@ -23,9 +23,6 @@ static struct machine { /* all of it is of an execution */
     unsigned char arena[ARENA] __attribute__((aligned(128)));
 } machine;
 
-/* First in what the program calls: beyond this lies nothing of the running thread's but the checker's own. */
-#define MACHINE_ENTERED() (schedule.thread[schedule.self].top = (const unsigned char *)__builtin_frame_address(0))
-
 static int machine_self(void)
 {
     return schedule.running ? schedule.self : MAIN;
@@ -74,7 +71,7 @@ static void machine_wrote(void)
 uint64_t model_load(const void *p, size_t size, int order, const char *where)
 {
     bool old;
-    MACHINE_ENTERED();
+    SCHEDULE_ENTERED();
     schedule_point(p, order == __ATOMIC_SEQ_CST); /* two seq_cst loads do not commute (memory.h) */
     const store *s = memory_load(machine_self(), machine_word(p, size), order, &old);
     schedule_note(s->value);
@@ -93,7 +90,7 @@ static uint64_t machine_mask(size_t size)
 void model_store(void *p, size_t size, uint64_t value, int order, const char *where)
 {
     bool early;
-    MACHINE_ENTERED();
+    SCHEDULE_ENTERED();
     schedule_point(p, true);
     value &= machine_mask(size);
     memory_store(machine_self(), machine_word(p, size), size, value, order, &early);
@@ -104,7 +101,7 @@ void model_store(void *p, size_t size, uint64_t value, int order, const char *wh
 
 uint64_t model_update(void *p, size_t size, enum model_update how, uint64_t operand, int order, const char *where)
 {
-    MACHINE_ENTERED();
+    SCHEDULE_ENTERED();
     schedule_point(p, true);
     const int at = machine_word(p, size);
     const store *read = memory_update_load(machine_self(), at, order);
@@ -126,16 +123,17 @@ int model_cas(void *p, size_t size, void *expected, uint64_t value, int order, c
 {
     uint64_t want = 0;
     bool old = false;
-    MACHINE_ENTERED();
+    SCHEDULE_ENTERED();
+    const int n = schedule.running ? shared_word(p) : 0;
     if (schedule.running)
-        schedule_step(shared_word(p), true);
+        schedule_step(n, true);
     memcpy(&want, expected, size);
     const int at = machine_word(p, size), self = machine_self();
     const word *w = &memory.word[at];
     const store *s = &memory.stores[at][w->count - 1];
     const bool equal = s->value == want;
     if (schedule.running)
-        schedule_stepped(shared_word(p), equal);
+        schedule_stepped(n, equal);
     if (equal)
         (void)memory_update_load(self, at, order);
     else
@@ -158,7 +156,7 @@ int model_cas(void *p, size_t size, void *expected, uint64_t value, int order, c
 /* Other fences than seq_cst concern the one thread alone. */
 void model_fence(int order, const char *where)
 {
-    MACHINE_ENTERED();
+    SCHEDULE_ENTERED();
     if (order == __ATOMIC_SEQ_CST)
         schedule_point_everything();
     memory_fence(machine_self(), order);
@@ -170,7 +168,7 @@ void model_fence_heavy(const char *where)
 {
     const int self = schedule.self;
     model_fence(__ATOMIC_SEQ_CST, where);
-    MACHINE_ENTERED();
+    SCHEDULE_ENTERED();
     for (int t = 0; schedule.running && t < schedule.threads; t++) {
         if (t == self)
             continue;
@@ -197,7 +195,7 @@ void model_fence_store(const char *where)
 /* The kernel compares and goes to sleep at one moment, under a lock that a wake takes too. */
 int model_futex_wait(uint32_t *p, uint32_t value, int64_t deadline, const char *where)
 {
-    MACHINE_ENTERED();
+    SCHEDULE_ENTERED();
     schedule_point(p, false);
     thread *self = &schedule.thread[schedule.self];
     const int at = machine_word(p, sizeof *p);
@@ -226,7 +224,7 @@ int model_futex_wait(uint32_t *p, uint32_t value, int64_t deadline, const char *
 
 void model_futex_wake(uint32_t *p, int count, const char *where)
 {
-    MACHINE_ENTERED();
+    SCHEDULE_ENTERED();
     schedule_point(p, true);
     memory_fence(machine_self(), __ATOMIC_SEQ_CST);
     TRACE(where, "%s: wakes %d", trace_place(p), count);
@@ -243,7 +241,7 @@ void model_futex_wake(uint32_t *p, int count, const char *where)
 /* Time stands still but where a thread looks at it, and goes by there by choice, `ticks` times. */
 int64_t model_clock(void)
 {
-    MACHINE_ENTERED();
+    SCHEDULE_ENTERED();
     if (schedule.running && schedule.ticks > 0) {
         schedule_point_everything();
         if (schedule.ticks > 0 && choose_rarely(2) == 1) {
@@ -263,7 +261,7 @@ void model_pause(void)
     thread *self = &schedule.thread[schedule.self];
     if (self->paused)
         return;
-    MACHINE_ENTERED();
+    SCHEDULE_ENTERED();
     schedule_count();
     self->state = QUIET;
     schedule_next();
@@ -312,7 +310,7 @@ void *model_alloc(size_t align, size_t size)
  * search tries what comes first. */
 void model_free(void *p)
 {
-    MACHINE_ENTERED();
+    SCHEDULE_ENTERED();
     for (int i = 0; i < machine.blocks; i++) {
         struct block *b = &machine.block[i];
         if (b->begin != p)
@@ -388,7 +386,7 @@ int model_thread_start(int *id, void *(*fn)(void *), void *arg)
     const int t = schedule.threads;
     if (!schedule.running || t == MAIN)
         return EAGAIN;
-    MACHINE_ENTERED();
+    SCHEDULE_ENTERED();
     schedule_point_everything();
     schedule.threads++;
     schedule.thread[t].body = NULL;
@@ -403,7 +401,7 @@ int model_thread_start(int *id, void *(*fn)(void *), void *arg)
 
 void model_thread_join(int id)
 {
-    MACHINE_ENTERED();
+    SCHEDULE_ENTERED();
     schedule_point_everything();
     if (schedule.thread[id].state != ENDED) {
         schedule.thread[schedule.self].state = JOINING;

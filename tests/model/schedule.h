@@ -76,6 +76,9 @@ static struct schedule {
     long longest, change[CHANGES_MAX]; /* PCT: steps of the longest execution; those at which priorities change */
 } schedule;
 
+/* First in what the program calls: beyond this lies nothing of the running thread's but the checker's own. */
+#define SCHEDULE_ENTERED() (schedule.thread[schedule.self].top = (const unsigned char *)__builtin_frame_address(0))
+
 static void schedule_leave(void)
 {
     fiber nobody;

@@ -4,7 +4,7 @@
  * few steps that are new it keeps all that an execution consists of: the checker's own state, the stacks of the fibers, the memory that they have
  * allocated, and the variables of the program, which lie between the linker's symbols and are what remains there without the checker's own.
  * The next execution goes on from the last of those that the altered choice has not touched, and repeats the few steps from there on. They are
- * some 15 KB each. (VeriSoft and its kin run again from the begin, because a process cannot be copied so cheaply.)
+ * some 5 KB each. (VeriSoft and its kin run again from the begin, because a process cannot be copied so cheaply.)
  *
  * What a scenario keeps elsewhere (malloc, files) would not be taken back; none does. Where fibers are ucontext nobody knows how much of a stack
  * is in use, and executions begin at the begin. Either way the same ones are made, in the same order; model.mk compares.

@@ -206,10 +206,10 @@ static uint64_t state_races(void)
     for (int i = 0; i < state.cells; i++) {
         const plain_cell *c = state.cell[i];
         const int write = state_rank(c->writer, c->write);
-        uint64_t h = write == 0 ? 0 : (uint64_t)write * THREADS_MAX + c->writer;
+        uint64_t h = 0;
         for (int u = 0; u < schedule.threads; u++)
             h = (h << 9 | h >> 55) + (uint64_t)state_rank(u, c->read[u]);
-        sum += mix(h, plain.table[c->at].key);
+        sum += mix(mix(h, write == 0 ? 0 : (uint64_t)write * THREADS_MAX + c->writer), plain.table[c->at].key);
     }
     return sum;
 }

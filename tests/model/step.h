@@ -10,6 +10,8 @@
 
 #include "schedule.h"
 
+_Static_assert((int)WINDOWS >= (int)THREADS_MAX, "each thread has a window");
+
 /* Where the execution stands (state.h); without which call came before which. */
 static uint64_t state_hash(bool point);
 static uint64_t state_hash_without_order(bool point);

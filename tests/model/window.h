@@ -26,7 +26,7 @@
 #include "choice.h"
 #include "visited.h"
 
-enum { WINDOWS = 8 };
+enum { WINDOWS = 8 }; /* one for each thread that there may be */
 
 /* Bits of words (shared.h). */
 typedef struct accesses {
