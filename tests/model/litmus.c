@@ -24,7 +24,7 @@ THREAD(zero, x = y = z = w = s = r1 = r2 = r3 = r4 = 0; MODEL_NAME(x); MODEL_NAM
 THREAD(two, MODEL_SAW(r1 * 2 + r2))
 
 #define LITMUS(id, outcome, outcomes, ...)                                                                             \
-    MODEL(id, .setup = zero, .finish = outcome, .preemptions = 4, .stale = 4, .sees = outcomes,                        \
+    MODEL(id, .setup = zero, .finish = outcome, .preemptions = 4, .stale = 3, .sees = outcomes,                        \
           .threads = {__VA_ARGS__})
 
 /* ---- SB, store buffering: both have missed the other's store (0) ---- */
@@ -268,3 +268,66 @@ THREAD(
 THREAD(look_before, if (LD(z, RLX) == 1) r1 = LD(x, RLX))
 MODEL(meet_windows, .setup = zero, .finish = cowr_outcome, .preemptions = 1, .sees = 0x63,
       .threads = {five, six, overwrite_then, look_before})
+
+/* Which call came first. */
+static struct model_moment ended, begun;
+THREAD(call_ends, ST(x, 1, RLX); ended = model_moment(1))
+THREAD(call_begins, begun = model_moment(0); ST(y, 1, RLX))
+THREAD(outcome_of_calls, MODEL_SAW(model_before(&ended, &begun)))
+MODEL(meet_calls, .setup = zero, .finish = outcome_of_calls, .preemptions = 1, .stale = 1, .sees = 0x3,
+      .threads = {call_ends, call_begins})
+
+/* ---- old values that a load could have read before (step.h), and four cases in which it could not ---- */
+
+/* One seq_cst load behind another reads nothing older. */
+THREAD(store_1_2, ST(x, 1, RLX); ST(x, 2, RLX); ST(w, 1, RLX))
+THREAD(
+    tell_and_load, if (LD(w, RLX) == 1) {
+        ST(y, 1, RLX);
+        r1 = LD(x, SC);
+    })
+THREAD(load_when_told, r3 = LD(y, RLX); if (r3 == 1) r2 = LD(x, SC))
+THREAD(outcome_of_loads, MODEL_SAW(r3 == 1 && r2 == 0 && r1 == 1))
+MODEL(old_value_of_a_seq_cst_load, .setup = zero, .finish = outcome_of_loads, .preemptions = 1, .stale = 2, .sees = 0x3,
+      .threads = {store_1_2, tell_and_load, load_when_told})
+
+/* It is not the next step. */
+THREAD(tell_store_and_load, (void)LD(x, RLX); ST(z, 1, RLX); ST(y, 1, RLX); r1 = LD(x, RLX))
+THREAD(
+    store_when_told, if (LD(z, RLX) == 1) {
+        ST(x, 1, RLX);
+        r2 = 1 + WEIR_ATOMIC_ADD(&y, 0, RLX);
+    })
+THREAD(outcome_behind_a_store, MODEL_SAW(r2 == 1 && r1 == 0))
+MODEL(old_value_behind_a_store, .setup = zero, .finish = outcome_behind_a_store, .preemptions = 1, .stale = 1,
+      .sees = 0x3, .threads = {tell_store_and_load, store_when_told})
+
+/* A compare-and-swap that fails would have succeeded before. */
+THREAD(store_1, ST(x, 1, RLX); ST(w, 1, RLX))
+THREAD(
+    tell_and_swap, if (LD(w, RLX) == 1) {
+        ST(y, 1, RLX);
+        r1 = 1;
+        (void)WEIR_ATOMIC_CAS(&x, &r1, 5, RLX);
+    })
+THREAD(store_2_when_told, if (LD(y, RLX) == 1) ST(x, 2, RLX))
+THREAD(outcome_of_a_swap, MODEL_SAW(LD(y, RLX) == 1 ? r1 : 3))
+MODEL(old_value_of_a_failed_swap, .setup = zero, .finish = outcome_of_a_swap, .preemptions = 1, .stale = 1, .sees = 0xf,
+      .threads = {store_1, tell_and_swap, store_2_when_told})
+
+/* What was read before a heavy fence synchronizes; what was read behind it does not. */
+THREAD(
+    heavy_when_told, MODEL_WRITE(&plain_data); ST(x, 1, REL); ST(z, 1, RLX); if (LD(y, RLX) == 1) {
+        WEIR_FENCE_HEAVY();
+        ST(x, 2, RLX);
+        ST(s, 1, RLX);
+    })
+THREAD(
+    tell_and_write, if (LD(z, RLX) == 1) {
+        ST(y, 1, RLX);
+        r1 = LD(x, RLX);
+        if (r1 == 1 && LD(s, RLX) == 1)
+            MODEL_WRITE(&plain_data);
+    })
+MODEL(old_value_behind_a_heavy_fence, .setup = zero, .preemptions = 2, .stale = 1,
+      .threads = {heavy_when_told, tell_and_write}, .finds = "data race")

@@ -73,7 +73,7 @@ uint64_t model_load(const void *p, size_t size, int order, const char *where)
     bool old;
     SCHEDULE_ENTERED();
     schedule_point(p, order == __ATOMIC_SEQ_CST); /* two seq_cst loads do not commute (memory.h) */
-    const store *s = memory_load(machine_self(), machine_word(p, size), order, &old);
+    const store *s = memory_load(machine_self(), machine_word(p, size), order, schedule_since(order), &old);
     schedule_note(s->value);
     if (old && schedule.running)
         schedule.thread[schedule.self].read_old = true;
@@ -137,7 +137,7 @@ int model_cas(void *p, size_t size, void *expected, uint64_t value, int order, c
     if (equal)
         (void)memory_update_load(self, at, order);
     else
-        s = memory_load(self, at, __ATOMIC_RELAXED, &old);
+        s = memory_load(self, at, __ATOMIC_RELAXED, 0, &old);
     if (old && s->value == want) /* a strong compare-and-swap does not fail so: as if it had read the last one */
         s = memory_read(self, at, w->count - 1, __ATOMIC_RELAXED);
     const uint64_t found = s->value;

@@ -42,6 +42,7 @@ typedef struct view {
 typedef struct store {
     uint64_t value;
     view carries;
+    int made;     /* how many there were before it */
     bool updates; /* a read-modify-write: it stands behind the store that it read for good */
 } store;
 
@@ -58,9 +59,9 @@ typedef struct memory_thread {
 
 static struct memory {
     /* Of an execution: what a snapshot holds. */
-    int words, inserts, stale; /* stale: how many accesses may still do the unexpected */
-    view shared;               /* by the seq_cst operations; its clock stays 0 */
-    const char *wrong;         /* first thing that was: too many words, a data race */
+    int words, inserts, made, stale; /* made: stores; stale: how many accesses may still do the unexpected */
+    view shared;                     /* by the seq_cst operations; its clock stays 0 */
+    const char *wrong;               /* first thing that was: too many words, a data race */
     memory_thread thread[THREADS_MAX];
     word word[WORDS_MAX];
 
@@ -155,6 +156,7 @@ static void word_restart(int i, size_t size)
     store *s = word_insert(i, w->count);
     memset(s, 0, sizeof *s);
     s->value = word_real(w, size);
+    s->made = memory.made++;
     w->first = w->count - 1;
     w->restarts = false;
 }
@@ -253,11 +255,23 @@ static const store *memory_read(int t, int i, int place, int order)
     return s;
 }
 
+/* How far back a load may read: that many stores before the last. `since`: what was made before that many is left out. */
+static int memory_back(int t, int i, int order, int since)
+{
+    const int last = memory.word[i].count - 1, all = memory_from(t, i, order);
+    int from = all;
+    while (from < last && memory.stores[i][from].made < since)
+        from++;
+    if (from == last && from > all)
+        choose_nothing();
+    return last - from;
+}
+
 /* The store that a load reads; *old: it is not the last one. */
-static const store *memory_load(int t, int i, int order, bool *old)
+static const store *memory_load(int t, int i, int order, int since, bool *old)
 {
     const int last = memory.word[i].count - 1;
-    const int place = last - (memory.stale > 0 ? choose_rarely(last - memory_from(t, i, order) + 1) : 0);
+    const int place = last - (memory.stale > 0 ? choose_rarely(memory_back(t, i, order, since) + 1) : 0);
     *old = place != last;
     memory.stale -= *old;
     return memory_read(t, i, place, order);
@@ -272,6 +286,7 @@ static void memory_append(int t, int i, size_t size, uint64_t value, int order, 
     self->now.oldest[i] = (unsigned char)place;
     s->value = value;
     s->updates = read != NULL;
+    s->made = memory.made++;
     s->carries = releases(order) ? self->now : self->released;
     if (read != NULL)
         view_join(&s->carries, &read->carries);
@@ -336,7 +351,7 @@ static void memory_refresh(int t)
 static void memory_begin(void)
 {
     memory.execution++;
-    memory.words = memory.inserts = memory.stale = 0;
+    memory.words = memory.inserts = memory.made = memory.stale = 0;
     memory.wrong = NULL;
     memset(&memory.shared, 0, sizeof memory.shared);
     memset(memory.thread, 0, sizeof memory.thread);

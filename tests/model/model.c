@@ -121,7 +121,7 @@ int main(int argc, char **argv)
             options.ends = visited.counts_ends = true;
         else if (strcmp(argv[i], "--most") == 0 && i + 2 < argc) {
             search.preemptions.most = atoi(argv[++i]);
-            search.stale.most = atoi(argv[++i]);
+            search.stale.most = atoi(argv[++i]) < STALE_MAX ? atoi(argv[i]) : STALE_MAX;
         } else if (strcmp(argv[i], "--least") == 0 && i + 2 < argc) {
             search.preemptions.least = atoi(argv[++i]);
             search.stale.least = atoi(argv[++i]);

@@ -66,11 +66,12 @@
 
 #include <stdbool.h>
 
+/* Threads of the same function are searched as if nothing told them apart: what goes by the number of a thread is a function of its own. */
 typedef struct scenario {
     const char *name;
     void (*setup)(void), (*finish)(void), (*threads[7])(void);
-    /* Bounds of the search: switches away from a thread that could go on; loads and stores that do not take the last place; wake-ups for no
-     * reason; moments at which time goes by although somebody could run. */
+    /* Bounds of the search: switches away from a thread that could go on; loads and stores that do not take the last place, at most 3; wake-ups for
+     * no reason; moments at which time goes by although somebody could run. */
     int preemptions, stale, spurious, ticks;
     const char *finds; /* a part of the failure that there must be; NULL: nothing may go wrong */
     uint64_t sees;     /* bits; 0: not asked */

@@ -39,8 +39,10 @@ typedef struct thread {
     long seen, own;   /* writes of others at the begin of its turn of a loop; its own writes */
     bool read_old;    /* in that turn: so the next one may differ although nobody writes */
     bool paused;      /* nothing since: one more pause is the same pause */
+    bool begun;       /* at all */
     bool fresh;       /* nothing since it began, or since a point */
-    int went_on;      /* the choice, counted from 1, that did not preempt it before its last step; 0: there was none */
+    int since;   /* stores that there were when it was preempted before its last step; 0: it was not, or see step.h */
+    int went_on; /* the choice, counted from 1, that did not preempt it before its last step; 0: there was none */
     const void *sleeps_on;
     int joins; /* the thread whose end it awaits */
     int64_t deadline;
@@ -63,6 +65,7 @@ static struct schedule {
     bool running; /* the threads; otherwise setup or finish */
     int preemptions, spurious, ticks, first_stale;
     long writes, steps, idle; /* idle: how often nobody could run, since the last write */
+    long everything;          /* steps about every word */
     int64_t now;
     const char *wrong;
     bool pruned, stopped;
@@ -108,11 +111,22 @@ static void schedule_note(uint64_t what)
         self->history = mix(self->history, what);
 }
 
+/* Threads with the same body begin in their order: nothing tells them apart before (model.h), so any other order is the same with other names
+ * (C. Norris Ip, D. Dill, "Better verification through symmetry", 1996). */
+static bool schedule_has_its_turn(int t)
+{
+    const thread *x = &schedule.thread[t];
+    for (int u = 0; u < t && !x->begun && x->body != NULL; u++)
+        if (schedule.thread[u].body == x->body && !schedule.thread[u].begun)
+            return false;
+    return true;
+}
+
 static bool schedule_can_run(int t)
 {
     const thread *x = &schedule.thread[t];
     switch (x->state) {
-    case READY: return true;
+    case READY: return schedule_has_its_turn(t);
     case QUIET: return x->seen != schedule.writes - x->own || x->read_old;
     case ASLEEP: return x->deadline <= schedule.now;
     case JOINING: return schedule.thread[x->joins].state == ENDED;
@@ -248,6 +262,7 @@ static void schedule_suspend(void)
 static void schedule_thread_main(void)
 {
     thread *self = &schedule.thread[schedule.self];
+    self->begun = true;
     if (self->body != NULL)
         self->body();
     else
@@ -267,8 +282,9 @@ static void schedule_prepare(int t, int parent)
     x->history = (uint64_t)t;
     x->seen = -1;
     x->own = 0;
-    x->read_old = x->paused = x->woken = false;
+    x->read_old = x->paused = x->begun = x->woken = false;
     x->fresh = true;
+    x->since = 0;
     x->went_on = 0;
     x->sleeps_on = NULL;
     x->priority = 1 + (choices.mode == CHOICE_PCT ? (int)(choice_draw() % 100) : 0);

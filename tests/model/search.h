@@ -23,7 +23,7 @@ static struct search {
     long limit;                 /* of executions; 0: none */
     bool cut;                   /* it was reached */
     char text[CHOICES_MAX + 1]; /* of a replay */
-} search = {.preemptions = {0, 1000}, .stale = {0, 1000}};
+} search = {.preemptions = {0, 1000}, .stale = {0, STALE_MAX}};
 
 uint64_t model_ring_start;
 
@@ -78,7 +78,8 @@ int model_thread_self(void)
 
 static int search_bounded(int wanted, struct search_bound b)
 {
-    return wanted < b.least ? b.least : wanted > b.most ? b.most : wanted;
+    const int n = wanted < b.least ? b.least : wanted;
+    return n > b.most ? b.most : n;
 }
 
 /* Nothing of the last execution is left. */
@@ -106,7 +107,7 @@ static void search_clear(const scenario *s, uint64_t seed)
     schedule.first_stale = more * search_bounded(s->stale, search.stale);
     schedule.spurious = more * s->spurious;
     schedule.ticks = more * s->ticks;
-    schedule.writes = schedule.steps = schedule.idle = 0;
+    schedule.writes = schedule.steps = schedule.idle = schedule.everything = 0;
     schedule.now = 1000;
     moments_begin();
     schedule.wrong = NULL;

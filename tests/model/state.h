@@ -12,7 +12,12 @@
  *
  * What a thread may read
  *   Of each word, the stores from the oldest that any thread may still read, with what they carry (memory.h); the places of views are counted from that
- *   one. When nothing old may be read any more (memory.stale), the last store is all there is.
+ *   one. When nothing old may be read any more (memory.stale), the last store is all there is, and views have no places.
+ *
+ * Less to come
+ *   A search from some state has been through all that can come of the same state with fewer old values to come. So a state has a name for each number of
+ *   them (state_names): where none may be read any more, what was old is no part of it; and where one has been read, the order of calls asks less than
+ *   where none has (moment.h).
  *
  * What a thread knows
  *   Data races and the order of calls ask whether a thread knows of a certain time of another. Times count up without end; what matters is which of
@@ -166,38 +171,64 @@ static void state_find_times(void)
 
 /* ---- hashes of what there is ---- */
 
-static uint64_t state_view(const view *v)
+static uint64_t state_places(const view *v)
 {
-    uint64_t places = 0, times = 0;
+    uint64_t places = 0;
     for (int n = 0; n < state.open; n++) {
         const int i = state.opened[n];
         places += (uint64_t)(v->oldest[i] > state.low[i] ? v->oldest[i] - state.low[i] : 0) * state.key[i];
     }
+    return places;
+}
+
+static uint64_t state_times(const view *v)
+{
+    uint64_t times = 0;
     for (int u = 0; u < schedule.threads; u++)
         times = (times << 9 | times >> 55) + (uint64_t)state_rank(u, v->clock[u]);
-    return mix(places, times);
+    return mix(0, times);
 }
 
 /* What a word on a stack held before the first atomic store to it its owner knows, or nobody. */
-static uint64_t state_word(const word *w, const store *stores, int low)
+static uint64_t state_store(const word *w, const store *stores, int place)
 {
-    const int owner = state_owner(w->address);
-    uint64_t h = w->restarts;
-    if (state_dead(owner, w->address))
-        return 0;
-    for (int p = low; p < w->count && !w->restarts; p++) {
-        const uint64_t value = p == w->first && owner < THREADS_MAX ? 0 : stores[p].value;
-        h = mix(h + stores[p].updates, value) + state_view(&stores[p].carries);
-    }
-    return mix(h, (uintptr_t)w->address);
+    const bool unknown = place == w->first && state_owner(w->address) < THREADS_MAX;
+    return mix(stores[place].updates, unknown ? 0 : stores[place].value) + state_times(&stores[place].carries);
 }
 
 static uint64_t state_words(void)
 {
     uint64_t sum = 0;
-    for (int i = 0; i < memory.words; i++)
-        sum += state_word(&memory.word[i], memory.stores[i], state.low[i]);
+    for (int i = 0; i < memory.words; i++) {
+        const word *w = &memory.word[i];
+        if (!state_dead(state_owner(w->address), w->address))
+            sum += mix(w->restarts ? 1 : state_store(w, memory.stores[i], w->count - 1), (uintptr_t)w->address);
+    }
     return sum;
+}
+
+/* What matters only as long as something old may be read. */
+static uint64_t state_old(void)
+{
+    uint64_t h = state_places(&memory.shared), sum = 0;
+    for (int t = 0; t < schedule.threads; t++) {
+        const memory_thread *m = &memory.thread[t];
+        if (schedule.thread[t].state != ENDED)
+            h = mix(mix(h, state_places(&m->now)), mix(state_places(&m->acquirable), state_places(&m->released)));
+        else if (schedule.thread[t].body == NULL)
+            h = mix(h, state_places(&m->now));
+    }
+    for (int i = 0; i < memory.words; i++) {
+        const word *w = &memory.word[i];
+        const int last = w->count - 1;
+        uint64_t stores = 0;
+        if (w->restarts || state_dead(state_owner(w->address), w->address))
+            continue;
+        for (int p = state.low[i]; p < last; p++)
+            stores = mix(stores, state_store(w, memory.stores[i], p)) + state_places(&memory.stores[i][p].carries);
+        sum += mix(mix(stores, state_places(&memory.stores[i][last].carries)), (uintptr_t)w->address);
+    }
+    return mix(h, sum);
 }
 
 static uint64_t state_races(void)
@@ -214,10 +245,11 @@ static uint64_t state_races(void)
     return sum;
 }
 
-static uint64_t state_moments(void)
+/* by_tick: nothing old has been read. */
+static uint64_t state_moments(bool by_tick)
 {
     uint64_t h = moments.ended;
-    if (moments_nothing_old())
+    if (by_tick)
         h = mix(h, moments.before_by_tick);
     if (schedule.first_stale == 0)
         return h;
@@ -315,7 +347,7 @@ static uint64_t state_thread(int t)
     const thread *x = &schedule.thread[t];
     const memory_thread *m = &memory.thread[t];
     if (x->state == ENDED)
-        return x->body == NULL ? mix(ENDED, state_view(&m->now)) : ENDED;
+        return x->body == NULL ? mix(ENDED, state_times(&m->now)) : ENDED;
     uint64_t bits = (uint64_t)x->state;
     bits = bits << 1 | schedule_can_run(t);
     bits = bits << 1 | (x->seen != schedule.writes - x->own);
@@ -325,30 +357,36 @@ static uint64_t state_thread(int t)
     bits = bits << 1 | x->woken;
     bits = bits << 1 | (m->wrote == m->now.clock[t]);
     uint64_t h = mix(x->history, bits << 16 | (uint64_t)state_rank(t, m->wrote));
-    return mix(mix(h, state_view(&m->now)), mix(state_view(&m->acquirable), state_view(&m->released)));
+    return mix(mix(h, state_times(&m->now)), mix(state_times(&m->acquirable), state_times(&m->released)));
 }
 
-/* All but which call came before which. `point`: the running thread could go on. */
-static uint64_t state_hash_without_order(bool point)
+/* All but what is old, and which call came before which. `point`: the running thread could go on. */
+static uint64_t state_bare(bool point)
 {
     state_find_threads();
     state_find_places();
     state_find_times();
     uint64_t h = mix(state_memory(), state_words() + state_races());
-    h = mix(h, state_view(&memory.shared));
+    h = mix(h, state_times(&memory.shared));
     h = mix(h, (uint64_t)schedule.now);
     h = mix(h, (uint64_t)machine.fail_alloc << 32 | (uint64_t)schedule.idle % 8);
-    h = mix(h, (uint64_t)memory.stale << 24 | (uint64_t)schedule.spurious << 16 | (uint64_t)schedule.ticks << 8 |
+    h = mix(h, (uint64_t)schedule.spurious << 16 | (uint64_t)schedule.ticks << 8 |
                    (uint64_t)(point ? schedule.self + 1 : 0));
     for (int t = 0; t < schedule.threads; t++)
         h = mix(h, state_thread(t));
     return h;
 }
 
-static uint64_t state_hash(bool point)
+/* What the state is called, as it is and with fewer old values to come: name[0], for as many as there are, down to that for none; how many. */
+static int state_names(bool point, uint64_t *name)
 {
-    const uint64_t h = state_hash_without_order(point);
-    return mix(h, state_moments());
+    const uint64_t bare = state_bare(point), h = state.open > 0 ? mix(bare, state_old()) : bare;
+    for (int n = 0; n <= memory.stale; n++) {
+        const int stale = memory.stale - n;
+        const uint64_t all = mix(stale > 0 ? h : bare, state_moments(moments_nothing_old() && n == 0));
+        name[n] = mix(all, (uint64_t)stale) | 1; /* 0 is no name (visited.h) */
+    }
+    return memory.stale + 1;
 }
 
 #endif /* WEIR_MODEL_STATE_H */

@@ -2,8 +2,19 @@
  * new comes of it.
  *
  * What a search leaves out: whatever follows a state that it has been in (state.h, visited.h); preemptions before steps that commute with
- * all that the others do meanwhile (window.h); and points before steps that are about a word that is not shared (shared.h). `--every-way`
- * leaves out the last of these alone; model.mk compares the ends to which executions come with it and without.
+ * all that the others do meanwhile (window.h); old values that a load could have read before (below); and points before steps that are about a word that
+ * is not shared (shared.h). `--every-way` leaves out the last of these alone; model.mk compares the ends to which executions come with it and
+ * without.
+ *
+ * Old values
+ *   A thread that is preempted before a load need not read there what was to be read before the others came: it could as well have been preempted
+ *   behind the load, and have read it then, with fewer old values (the last value of then was not old).
+ *
+ *     T preempted before its load      U x = 1, T reads 0 (old), T r        the same, with one
+ *     T preempted after it             T reads 0, U x = 1, T r              old value less
+ *
+ *   The load does nothing to others, so they do the same behind it. Three do: a seq_cst load restricts what other seq_cst loads may read; a
+ *   compare-and-swap that fails so late would have succeeded; and a step about every word (a heavy fence) concerns what the load has read.
  */
 #ifndef WEIR_MODEL_STEP_H
 #define WEIR_MODEL_STEP_H
@@ -12,22 +23,26 @@
 
 _Static_assert((int)WINDOWS >= (int)THREADS_MAX, "each thread has a window");
 
-/* Where the execution stands (state.h); without which call came before which. */
-static uint64_t state_hash(bool point);
-static uint64_t state_hash_without_order(bool point);
+/* Where the execution stands (state.h): by all its names; without which call came before which. */
+static int state_names(bool point, uint64_t *name);
+static uint64_t state_bare(bool point);
 
-/* Whether what happens now is new in an exhaustive search that leaves out what it can. */
+/* An exhaustive search that leaves out what it can; whether what happens now is new in it. */
+static bool schedule_reduces(void)
+{
+    return choices.mode == CHOICE_ALL && schedule.stop_thread < 0 && !visited.every_way;
+}
+
 static bool schedule_searches(void)
 {
-    return choices.mode == CHOICE_ALL && schedule.stop_thread < 0 && !visited.every_way && choices.at > 0 &&
-           choices_are_new();
+    return schedule_reduces() && choices.at > 0 && choices_are_new();
 }
 
 /* For the comparison of two searches. The order of calls is no part of it: that others began before a call had ended, and did not meet it, is
  * left out by window.h, because it asks less of them. */
 static void schedule_count_end(void)
 {
-    if (visited_before(state_hash_without_order(false) | 1, 0) == NULL)
+    if (visited_before(state_bare(false) | 1, 0) == NULL)
         visited.ends++;
 }
 
@@ -43,10 +58,15 @@ static void schedule_prune(bool point)
     choose_here();
     if (!first)
         return;
-    const uint64_t state = mix(state_hash(point), 1) | 1;
-    const struct visited_state *seen = visited_before(state, ended ? 0 : schedule.preemptions);
+    uint64_t name[STALE_MAX + 1];
+    const int names = state_names(point, name), left = ended ? 0 : schedule.preemptions;
+    const visited_state *seen = visited_before(name[0], left);
     if (seen == NULL) {
-        window_now()->state = state;
+        struct window_level *l = window_now();
+        l->state[l->states++] = name[0];
+        for (int n = 1; n < names; n++)
+            if (visited_before(name[n], left) == NULL)
+                l->state[l->states++] = name[n];
         return;
     }
     if (seen->windows != 0)
@@ -65,10 +85,20 @@ static void schedule_change_priority(void)
 /* Comes back when the thread goes on. */
 static void schedule_preempt(int t)
 {
+    const int self = schedule.self, made = memory.made;
+    const long everything = schedule.everything;
     schedule.preemptions--;
     schedule.ticks -= !schedule_can_run(t);
     schedule_wake(t);
     schedule_switch(t);
+    if (schedule.everything == everything)
+        schedule.thread[self].since = made;
+}
+
+/* For a load, after its point: what was stored before that many others is left out. */
+static int schedule_since(int order)
+{
+    return schedule_reduces() && order != __ATOMIC_SEQ_CST ? schedule.thread[schedule.self].since : 0;
 }
 
 static void schedule_offer(int about, bool concerns)
@@ -125,7 +155,8 @@ static void schedule_step(int n, bool writes)
     if (schedule.self == schedule.stop_thread && self->steps == schedule.stop_step)
         schedule_suspend();
     self->steps++;
-    self->went_on = 0;
+    self->since = self->went_on = 0;
+    schedule.everything += n == EVERYTHING;
     schedule_offer(n, concerns && !fresh);
 }
 

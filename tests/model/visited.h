@@ -1,7 +1,8 @@
 /* tests/model/visited.h: the states that a search has been in (state.h), so that none is searched twice.
  *
  * A state that was reached with more preemptions left has been searched for more than one with fewer: the table keeps the most.
- * Hashes have 64 bits; among ten million states two share one in three of a million searches.
+ * Hashes have 64 bits; among ten million states two share one in three of a million searches, among a
+ * thousand million in three of a hundred.
  *
  * A state as what threads have read from whom, instead of as what there is, is simpler (M. Musuvathi, S. Qadeer, "Partial-order reduction for
  * context-bounded state exploration", 2007: happens-before caching). It was here before: searches went through four times as many states.
@@ -21,53 +22,82 @@ static uint64_t mix(uint64_t h, uint64_t x)
     return (h ^ h >> 29) + 0x632be59bd9b4e019U;
 }
 
+/* A table in the order of hashes, in pieces, so that it grows from the first to the last and gives back the old pieces meanwhile. */
+enum { VISITED_PIECE = 1 << 22 };
+typedef struct visited_state {
+    uint64_t hash;
+    int left;
+    unsigned windows; /* what may happen from here on (window.h) */
+} visited_state;
+
 static struct visited {
     bool every_way;   /* not wanted: nothing is left out */
     bool counts_ends; /* in how many states executions have ended: */
     size_t ends;
     size_t size, used; /* a power of two */
-    struct visited_state {
-        uint64_t hash;
-        int left;
-        unsigned windows; /* what may happen from here on (window.h) */
-    } * state;
+    int shift;         /* of a hash, to its place */
+    visited_state **piece;
 } visited;
 
-static struct visited_state *visited_find(uint64_t hash)
+static size_t visited_pieces(void)
 {
-    size_t at = (size_t)hash & (visited.size - 1);
-    while (visited.state[at].hash != 0 && visited.state[at].hash != hash)
-        at = (at + 1) & (visited.size - 1);
-    return &visited.state[at];
+    return (visited.size + VISITED_PIECE - 1) / VISITED_PIECE;
+}
+
+static visited_state *visited_find(uint64_t hash)
+{
+    for (size_t at = (size_t)(hash >> visited.shift);; at++) {
+        const size_t place = at & (visited.size - 1);
+        visited_state *s = &visited.piece[place / VISITED_PIECE][place % VISITED_PIECE];
+        if (s->hash == 0 || s->hash == hash)
+            return s;
+    }
+}
+
+static void visited_make(int bits)
+{
+    visited.shift = 64 - bits;
+    visited.size = (size_t)1 << bits;
+    visited.piece = (visited_state **)calloc(visited_pieces(), sizeof *visited.piece);
+    for (size_t i = 0; visited.piece != NULL && i < visited_pieces(); i++) {
+        visited.piece[i] = (visited_state *)calloc(visited.size < VISITED_PIECE ? visited.size : VISITED_PIECE,
+                                                   sizeof **visited.piece);
+        if (visited.piece[i] == NULL)
+            visited.piece = NULL;
+    }
+    if (visited.piece == NULL)
+        abort(); /* a checker without memory has nothing to say */
 }
 
 static void visited_grow(void)
 {
-    struct visited_state *old = visited.state;
-    const size_t size = visited.size;
-    visited.size = size == 0 ? 1 << 16 : 2 * size;
-    visited.state = (struct visited_state *)calloc(visited.size, sizeof *visited.state);
-    if (visited.state == NULL)
-        abort(); /* a checker without memory has nothing to say */
-    for (size_t i = 0; i < size; i++)
-        if (old[i].hash != 0)
-            *visited_find(old[i].hash) = old[i];
+    const size_t size = visited.size, pieces = visited_pieces();
+    visited_state **old = visited.piece;
+    visited_make(size == 0 ? 16 : 64 - visited.shift + 1);
+    for (size_t i = 0; i < pieces; i++) {
+        for (size_t n = 0; n < VISITED_PIECE && n < size; n++)
+            if (old[i][n].hash != 0)
+                *visited_find(old[i][n].hash) = old[i][n];
+        free(old[i]);
+    }
     free(old);
 }
 
 /* The next search begins small: a table of the last one's size would lie in no cache. */
 static void visited_clear(void)
 {
-    free(visited.state);
-    visited.state = NULL;
+    for (size_t i = 0; i < visited_pieces(); i++)
+        free(visited.piece[i]);
+    free(visited.piece);
+    visited.piece = NULL;
     visited.size = visited.used = visited.ends = 0;
 }
 
 /* The state, if it has been searched with as much left; NULL: it has not, and from now on it has. */
-static const struct visited_state *visited_before(uint64_t hash, int left)
+static const visited_state *visited_before(uint64_t hash, int left)
 {
-    struct visited_state *s;
-    if (2 * visited.used >= visited.size)
+    visited_state *s;
+    if (4 * visited.used >= 3 * visited.size)
         visited_grow();
     s = visited_find(hash);
     if (s->hash != 0 && s->left >= left)

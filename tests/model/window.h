@@ -26,7 +26,8 @@
 #include "choice.h"
 #include "visited.h"
 
-enum { WINDOWS = 8 }; /* one for each thread that there may be */
+enum { WINDOWS = 8 };   /* one for each thread that there may be */
+enum { STALE_MAX = 3 }; /* old values in an exhaustive search */
 
 /* Bits of words (shared.h). */
 typedef struct accesses {
@@ -53,8 +54,9 @@ static struct window_search {
         /* Whether others come before a step of `thread`; 0: none does. */
         bool preempts, began; /* began: the step has been done */
         int thread;
-        accesses step;  /* and what else the thread does before its next one */
-        uint64_t state; /* that was new here; 0: none */
+        accesses step; /* and what else the thread does before its next one */
+        int states;
+        uint64_t state[STALE_MAX + 1]; /* the names of one that was new here (step.h) */
     } level[CHOICES_MAX];
     /* What is kept with states: each once. */
     windows *kept;
@@ -101,7 +103,7 @@ static void window_begin(int at)
     memset(&l->all, 0, sizeof l->all);
     l->open = window.open;
     l->preempts = false;
-    l->state = 0;
+    l->states = 0;
 }
 
 /* It has been made, as never before. */
@@ -167,8 +169,8 @@ static unsigned window_keep(const windows *w)
 static void window_end(int at)
 {
     const struct window_level *l = &window.level[at];
-    if (l->state != 0)
-        visited_find(l->state)->windows = window_keep(&l->all);
+    for (int n = 0; n < l->states; n++)
+        visited_find(l->state[n])->windows = window_keep(&l->all);
     if (at > 0)
         windows_join(&window.level[at - 1].now, &l->all, l->open);
 }
