@@ -24,7 +24,7 @@ THREAD(zero, x = y = z = w = s = r1 = r2 = r3 = r4 = 0; MODEL_NAME(x); MODEL_NAM
 THREAD(two, MODEL_SAW(r1 * 2 + r2))
 
 #define LITMUS(id, outcome, outcomes, ...)                                                                             \
-    MODEL(id, .setup = zero, .finish = outcome, .preemptions = 4, .stale = 3, .sees = outcomes,                        \
+    MODEL(id, .setup = zero, .finish = outcome, .preemptions = 4, .stale = 4, .sees = outcomes,                        \
           .threads = {__VA_ARGS__})
 
 /* ---- SB, store buffering: both have missed the other's store (0) ---- */

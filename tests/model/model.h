@@ -70,7 +70,7 @@
 typedef struct scenario {
     const char *name;
     void (*setup)(void), (*finish)(void), (*threads[7])(void);
-    /* Bounds of the search: switches away from a thread that could go on; loads and stores that do not take the last place, at most 3; wake-ups for
+    /* Bounds of the search: switches away from a thread that could go on; loads and stores that do not take the last place, at most 8; wake-ups for
      * no reason; moments at which time goes by although somebody could run. */
     int preemptions, stale, spurious, ticks;
     const char *finds; /* a part of the failure that there must be; NULL: nothing may go wrong */

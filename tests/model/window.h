@@ -27,7 +27,7 @@
 #include "visited.h"
 
 enum { WINDOWS = 8 };   /* one for each thread that there may be */
-enum { STALE_MAX = 3 }; /* old values in an exhaustive search */
+enum { STALE_MAX = 8 }; /* old values in an exhaustive search */
 
 /* Bits of words (shared.h). */
 typedef struct accesses {

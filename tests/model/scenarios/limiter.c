@@ -80,7 +80,7 @@ MODEL(limiter_looks, .setup = early_setup, .preemptions = 3, .stale = 2, .thread
 MODEL(limiter_reserves_in_between, .setup = early_setup, .preemptions = 3, .stale = 2,
       .threads = {looks_ahead, changes_often})
 /* Not by what was there before that rule, if all of that is stale. */
-MODEL(limiter_reserves_by_a_new_rule, .setup = early_setup, .preemptions = 2, .stale = 8,
+MODEL(limiter_reserves_by_a_new_rule, .setup = early_setup, .preemptions = 3, .stale = 8,
       .threads = {looks_ahead, changes})
 MODEL(limiter_gives_back_in_between, .setup = early_setup, .preemptions = 3, .stale = 2,
       .threads = {gives_all_back, changes_often})

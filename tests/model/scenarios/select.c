@@ -100,7 +100,7 @@ THREAD(close_a, CLOSE(a))
 /* ---- buffered ---- */
 SELECT(one_of_two, buffers, 3, 2, WITH(gets, send_a))
 SELECT(both_in_turn, buffers, 3, 2, WITH(gets_two, send_both))
-SELECT(two_senders, buffers, 2, 1, WITH(gets_two, send_a, send_b))
+SELECT(two_senders, buffers, 3, 2, WITH(gets_two, send_a, send_b))
 SELECT(full_and_full, buffers, 3, 2, WITH(gives, gets))
 SELECT(a_wake_up_is_passed_on, buffers, 2, 0, WITH(gets, recv_a, send_both, send_a))
 SELECT(two_selects_and_a_receiver, buffers, 2, 0, WITH(gets, gets, send_both))
@@ -167,7 +167,7 @@ THREAD(gets_reversed, select_listed(true, false, false, 0, 1))
 SELECT(meets_a_select_reversed, meetings, 3, 2, WITH(gives, gets_reversed))
 SELECT(meets_a_sender_yielding, yielding, 3, 2, WITH(gets, send_a))
 SELECT(meets_two_in_turn, meetings, 1, 1, WITH(gets_two, send_a, send_b))
-SELECT(tries_meet_a_sender, meetings, 3, 1, WITH(tries_to_get, send_a, close_a))
+SELECT(tries_meet_a_sender, meetings, 3, 2, WITH(tries_to_get, send_a, close_a))
 SELECT(two_tries_do_not_meet, meetings, 3, 2, WITH(tries_to_get, tries_to_give))
 
 /* ---- mixed, closed, cancelled ---- */

@@ -202,7 +202,7 @@ MODEL(sem_of_two, .setup = sem_setup_1, .finish = sem_at_rest, .preemptions = 3,
       .threads = {uses_twice, uses})
 MODEL(sem_of_three, .setup = sem_setup_1, .finish = sem_at_rest, .preemptions = 3, .stale = 2,
       .threads = {uses, uses, uses})
-MODEL(sem_of_four, .setup = sem_setup_1, .finish = sem_at_rest, .preemptions = 2, .stale = 1,
+MODEL(sem_of_four, .setup = sem_setup_1, .finish = sem_at_rest, .preemptions = 3, .stale = 2,
       .threads = {uses, uses, uses, uses})
 MODEL(sem_weighted, .setup = sem_setup_2, .finish = sem_at_rest, .preemptions = 3, .stale = 2,
       .threads = {uses, uses_2, uses})

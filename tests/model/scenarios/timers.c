@@ -69,7 +69,7 @@ TIMER(one_of_two_gets_it, setup, got_one, 3, 2, WITH(receives_or_not, receives_o
 TIMER(stopped, setup, fired_or_stopped, 3, 2, WITH(receives_or_not, stops))
 TIMER(stopped_meets_a_try, setup, fired_or_stopped, 3, 2, WITH(tries, stops))
 TIMER(closed, setup, finish, 3, 2, WITH(receives, closes))
-TIMER(closed_with_two, setup, finish, 2, 0, WITH(receives, receives, closes))
+TIMER(closed_with_two, setup, finish, 3, 2, WITH(receives, receives, closes))
 TIMER(reset, setup, got_one, 3, 2, WITH(receives, resets))
 TIMER(ticks_go_to_one_each, ticking, two_ticks, 3, 2, WITH(receives, receives))
 

@@ -191,7 +191,7 @@ MODEL_OUTSIDE static void both_met(void)
     weir__pool_queue_free(&pool.queue);
 }
 
-MODEL(workers_stopped, .setup = setup_one, .finish = all_seen_to, .preemptions = 2, .stale = 1,
+MODEL(workers_stopped, .setup = setup_one, .finish = all_seen_to, .preemptions = 3, .stale = 2,
       .threads = {works, submits_0, stops})
 MODEL(workers_drained, .setup = setup_one, .finish = all_seen_to, .preemptions = 3, .stale = 2,
       .threads = {works, submits_0, drains})
@@ -220,7 +220,7 @@ MODEL(workers_that_meet, .setup = setup_meeting, .finish = both_met, .preemption
 MODEL(workers_woken_while_one_ends, .setup = setup_idle, .finish = one_ran, .preemptions = 1, .ticks = 1,
       .threads = {works, works, sees_one_done})
 /* The idle one leaves, and the busy one cannot take the job that comes: either it stays, or who submits starts another. */
-MODEL(workers_one_leaves_while_the_other_is_busy, .setup = setup_busy, .finish = one_ran, .preemptions = 2, .stale = 1,
+MODEL(workers_one_leaves_while_the_other_is_busy, .setup = setup_busy, .finish = one_ran, .preemptions = 3, .stale = 2,
       .ticks = 1, .threads = {works, sees_one_done_beside_who_is_busy})
 /* Two jobs that wait for each other come to one worker: it sees the second, or who submits that sees that it has gone to work. */
 MODEL(workers_one_more_is_started, .setup = setup_growing, .finish = both_ran, .preemptions = 1, .stale = 1,
