@@ -1,8 +1,7 @@
 /* tests/model/visited.h: the states that a search has been in (state.h), so that none is searched twice.
  *
  * A state that was reached with more preemptions left has been searched for more than one with fewer: the table keeps the most.
- * Hashes have 64 bits; among ten million states two share one in three of a million searches, among a
- * thousand million in three of a hundred.
+ * Hashes have 64 bits; among ten million states two share one in three of a million searches, among a thousand million in three of a hundred.
  *
  * A state as what threads have read from whom, instead of as what there is, is simpler (M. Musuvathi, S. Qadeer, "Partial-order reduction for
  * context-bounded state exploration", 2007: happens-before caching). It was here before: searches went through four times as many states.
