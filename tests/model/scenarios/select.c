@@ -20,6 +20,9 @@ static void make(size_t of_a, size_t of_b)
     make_waiting(of_a, of_b, WEIR_WAIT_ADAPTIVE);
 }
 THREAD(yielding, make_waiting(0, 0, WEIR_WAIT_YIELD))
+THREAD(buffers_parked, make_waiting(1, 1, WEIR_WAIT_PARK))
+THREAD(meetings_parked, make_waiting(0, 0, WEIR_WAIT_PARK))
+THREAD(mixed_parked, make_waiting(1, 0, WEIR_WAIT_PARK))
 THREAD(buffers, make(1, 1))
 THREAD(meetings, make(0, 0))
 THREAD(mixed, make(1, 0))
@@ -104,6 +107,7 @@ SELECT(two_senders, buffers, 3, 2, WITH(gets_two, send_a, send_b))
 SELECT(full_and_full, buffers, 3, 2, WITH(gives, gets))
 SELECT(a_wake_up_is_passed_on, buffers, 2, 0, WITH(gets, recv_a, send_both, send_a))
 SELECT(two_selects_and_a_receiver, buffers, 2, 0, WITH(gets, gets, send_both))
+SELECT(two_selects_and_a_receiver_parked, buffers_parked, 2, 1, WITH(gets, gets, send_both))
 /* A value comes into one channel before the other is emptied: a try between finds one of them ready. */
 static void moving(void)
 {
@@ -167,12 +171,14 @@ THREAD(gets_reversed, select_listed(true, false, false, 0, 1))
 SELECT(meets_a_select_reversed, meetings, 3, 2, WITH(gives, gets_reversed))
 SELECT(meets_a_sender_yielding, yielding, 3, 2, WITH(gets, send_a))
 SELECT(meets_two_in_turn, meetings, 1, 1, WITH(gets_two, send_a, send_b))
+SELECT(meets_two_in_turn_parked, meetings_parked, 2, 1, WITH(gets_two, send_a, send_b))
 SELECT(tries_meet_a_sender, meetings, 3, 2, WITH(tries_to_get, send_a, close_a))
 SELECT(two_tries_do_not_meet, meetings, 3, 2, WITH(tries_to_get, tries_to_give))
 
 /* ---- mixed, closed, cancelled ---- */
 SELECT(of_both_flavors, mixed, 3, 2, WITH(gets, send_b))
 SELECT(of_both_flavors_in_turn, mixed, 2, 0, WITH(gets_two, send_a, send_b))
+SELECT(of_both_flavors_in_turn_parked, mixed_parked, 2, 1, WITH(gets_two, send_a, send_b))
 SELECT(closed_buffer, buffers, 3, 2, WITH(gets, close_a))
 SELECT(closed_meeting, meetings, 3, 2, WITH(gets, close_a))
 
