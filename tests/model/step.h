@@ -3,8 +3,8 @@
  *
  * What a search leaves out: whatever follows a state that it has been in (state.h, visited.h); preemptions before steps that commute with
  * all that the others do meanwhile (window.h); old values that a load could have read before (below); and points before steps that are about a word that
- * is not shared (shared.h). `--every-way` leaves out the last of these alone; model.mk compares the ends to which executions come with it and
- * without.
+ * is not shared (shared.h). `--every-way` leaves out the last of these alone (and lets the same threads begin in their order, schedule.h); model.mk
+ * compares the ends to which executions come with it and without.
  *
  * Old values
  *   A thread that is preempted before a load need not read there what was to be read before the others came: it could as well have been preempted
@@ -13,7 +13,7 @@
  *     T preempted before its load      U x = 1, T reads 0 (old), T r        the same, with one
  *     T preempted after it             T reads 0, U x = 1, T r              old value less
  *
- *   The load does nothing to others, so they do the same behind it. Three do: a seq_cst load restricts what other seq_cst loads may read; a
+ *   The load does nothing to others, so they do the same behind it. In three cases it is not so: a seq_cst load restricts what other seq_cst loads may read; a
  *   compare-and-swap that fails so late would have succeeded; and a step about every word (a heavy fence) concerns what the load has read.
  */
 #ifndef WEIR_MODEL_STEP_H

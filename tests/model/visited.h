@@ -21,6 +21,8 @@ static uint64_t mix(uint64_t h, uint64_t x)
     return (h ^ h >> 29) + 0x632be59bd9b4e019U;
 }
 
+enum { STALE_MAX = 8 }; /* old values in an exhaustive search: a state has a name for each number of them (state.h) */
+
 /* A table in the order of hashes, in pieces, so that it grows from the first to the last and gives back the old pieces meanwhile. */
 enum { VISITED_PIECE = 1 << 22 };
 typedef struct visited_state {

@@ -26,8 +26,7 @@
 #include "choice.h"
 #include "visited.h"
 
-enum { WINDOWS = 8 };   /* one for each thread that there may be */
-enum { STALE_MAX = 8 }; /* old values in an exhaustive search */
+enum { WINDOWS = 8 }; /* one for each thread that there may be */
 
 /* Bits of words (shared.h). */
 typedef struct accesses {
