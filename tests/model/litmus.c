@@ -277,6 +277,37 @@ THREAD(outcome_of_calls, MODEL_SAW(model_before(&ended, &begun)))
 MODEL(meet_calls, .setup = zero, .finish = outcome_of_calls, .preemptions = 1, .stale = 1, .sees = 0x3,
       .threads = {call_ends, call_begins})
 
+/* What a thread knows and has written nowhere, while the other comes to its end: what it has read, and goes on to read; what it is about to store, to add,
+ * to swap in, to compare with, and where. */
+THREAD(keeps, const uint32_t a = LD(x, RLX); r2 = LD(y, RLX); r1 = a)
+THREAD(store_1_2_y, ST(x, 1, RLX); ST(x, 2, RLX); ST(y, 1, RLX))
+MODEL(meet_values_kept, .setup = zero, .finish = two, .preemptions = 3, .sees = 0x3f, .threads = {keeps, store_1_2_y})
+THREAD(store_1_2_look, ST(x, 1, RLX); ST(x, 2, RLX); r2 = LD(y, RLX))
+THREAD(outcome_given, MODEL_SAW(y * 2 + (r2 != 0)))
+#define GIVES(name, ...)                                                                                               \
+    THREAD(gives_##name, __VA_ARGS__)                                                                                  \
+    MODEL(meet_##name, .setup = zero, .finish = outcome_given, .preemptions = 3, .sees = 0x3d,                         \
+          .threads = {gives_##name, store_1_2_look})
+GIVES(values_to_store, ST(y, LD(x, RLX), RLX))
+GIVES(values_to_add, (void)WEIR_ATOMIC_ADD(&y, LD(x, RLX), RLX))
+GIVES(values_to_swap_in, uint32_t none = 0; (void)WEIR_ATOMIC_CAS(&y, &none, LD(x, RLX), RLX))
+THREAD(waits_unless, r1 = (uint32_t)model_futex_wait(&y, LD(x, RLX) + 1, 2000, __func__))
+THREAD(store_1_2_2, ST(x, 1, RLX); ST(x, 2, RLX); ST(y, 2, RLX))
+THREAD(outcome_of_a_wait, MODEL_SAW(r1 != 0))
+MODEL(meet_values_to_wait_for, .setup = zero, .finish = outcome_of_a_wait, .preemptions = 3, .sees = 0x3,
+      .threads = {waits_unless, store_1_2_2})
+static uint32_t row[3];
+THREAD(row_zero, zero(); row[0] = row[1] = row[2] = 0)
+THREAD(looks_at, r1 = LD(row[LD(x, RLX)], RLX))
+THREAD(store_1_2_row, ST(x, 1, RLX); ST(x, 2, RLX); ST(row[1], 1, RLX); ST(row[0], 2, RLX); ST(row[2], 3, RLX))
+THREAD(outcome_at, MODEL_SAW(r1))
+MODEL(meet_places, .setup = row_zero, .finish = outcome_at, .preemptions = 3, .sees = 0xf,
+      .threads = {looks_at, store_1_2_row})
+
+/* One that comes back to where it was. */
+THREAD(spins_for_ever, while (LD(x, RLX) == 0){})
+MODEL(meet_itself, .setup = zero, .preemptions = 1, .threads = {store_one, spins_for_ever}, .finds = "no end")
+
 /* ---- old values that a load could have read before (step.h), and four cases in which it could not ---- */
 
 /* One seq_cst load behind another reads nothing older. */

@@ -71,7 +71,7 @@ static void machine_wrote(void)
 uint64_t model_load(const void *p, size_t size, int order, const char *where)
 {
     bool old;
-    SCHEDULE_ENTERED();
+    SCHEDULE_ENTERED(0);
     schedule_point(p, order == __ATOMIC_SEQ_CST); /* two seq_cst loads do not commute (memory.h) */
     const store *s = memory_load(machine_self(), machine_word(p, size), order, schedule_since(order), &old);
     schedule_note(s->value);
@@ -90,7 +90,7 @@ static uint64_t machine_mask(size_t size)
 void model_store(void *p, size_t size, uint64_t value, int order, const char *where)
 {
     bool early;
-    SCHEDULE_ENTERED();
+    SCHEDULE_ENTERED(value);
     schedule_point(p, true);
     value &= machine_mask(size);
     memory_store(machine_self(), machine_word(p, size), size, value, order, &early);
@@ -101,7 +101,7 @@ void model_store(void *p, size_t size, uint64_t value, int order, const char *wh
 
 uint64_t model_update(void *p, size_t size, enum model_update how, uint64_t operand, int order, const char *where)
 {
-    SCHEDULE_ENTERED();
+    SCHEDULE_ENTERED(operand);
     schedule_point(p, true);
     const int at = machine_word(p, size);
     const store *read = memory_update_load(machine_self(), at, order);
@@ -123,7 +123,7 @@ int model_cas(void *p, size_t size, void *expected, uint64_t value, int order, c
 {
     uint64_t want = 0;
     bool old = false;
-    SCHEDULE_ENTERED();
+    SCHEDULE_ENTERED(value);
     const int n = schedule.running ? shared_word(p) : 0;
     if (schedule.running)
         schedule_step(n, true);
@@ -156,7 +156,7 @@ int model_cas(void *p, size_t size, void *expected, uint64_t value, int order, c
 /* Other fences than seq_cst concern the one thread alone. */
 void model_fence(int order, const char *where)
 {
-    SCHEDULE_ENTERED();
+    SCHEDULE_ENTERED(0);
     if (order == __ATOMIC_SEQ_CST)
         schedule_point_everything();
     memory_fence(machine_self(), order);
@@ -168,7 +168,7 @@ void model_fence_heavy(const char *where)
 {
     const int self = schedule.self;
     model_fence(__ATOMIC_SEQ_CST, where);
-    SCHEDULE_ENTERED();
+    SCHEDULE_ENTERED(0);
     for (int t = 0; schedule.running && t < schedule.threads; t++) {
         if (t == self)
             continue;
@@ -195,7 +195,7 @@ void model_fence_store(const char *where)
 /* The kernel compares and goes to sleep at one moment, under a lock that a wake takes too. */
 int model_futex_wait(uint32_t *p, uint32_t value, int64_t deadline, const char *where)
 {
-    SCHEDULE_ENTERED();
+    SCHEDULE_ENTERED(mix(value, (uint64_t)deadline));
     schedule_point(p, false);
     thread *self = &schedule.thread[schedule.self];
     const int at = machine_word(p, sizeof *p);
@@ -224,7 +224,7 @@ int model_futex_wait(uint32_t *p, uint32_t value, int64_t deadline, const char *
 
 void model_futex_wake(uint32_t *p, int count, const char *where)
 {
-    SCHEDULE_ENTERED();
+    SCHEDULE_ENTERED(count);
     schedule_point(p, true);
     memory_fence(machine_self(), __ATOMIC_SEQ_CST);
     TRACE(where, "%s: wakes %d", trace_place(p), count);
@@ -241,7 +241,7 @@ void model_futex_wake(uint32_t *p, int count, const char *where)
 /* Time stands still but where a thread looks at it, and goes by there by choice, `ticks` times. */
 int64_t model_clock(void)
 {
-    SCHEDULE_ENTERED();
+    SCHEDULE_ENTERED(0);
     if (schedule.running && schedule.ticks > 0) {
         schedule_point_everything();
         if (schedule.ticks > 0 && choose_rarely(2) == 1) {
@@ -261,7 +261,7 @@ void model_pause(void)
     thread *self = &schedule.thread[schedule.self];
     if (self->paused)
         return;
-    SCHEDULE_ENTERED();
+    SCHEDULE_ENTERED(0);
     schedule_count();
     self->state = QUIET;
     schedule_next();
@@ -310,7 +310,7 @@ void *model_alloc(size_t align, size_t size)
  * search tries what comes first. */
 void model_free(void *p)
 {
-    SCHEDULE_ENTERED();
+    SCHEDULE_ENTERED((uintptr_t)p);
     for (int i = 0; i < machine.blocks; i++) {
         struct block *b = &machine.block[i];
         if (b->begin != p)
@@ -326,7 +326,7 @@ void model_free(void *p)
     }
 }
 
-/* What the running thread reads as plain memory. */
+/* What the running thread reads as plain memory, or overwrites: clang does not say that a variable is read if a write to it follows. */
 static void machine_note_bytes(const void *p, size_t size)
 {
     for (size_t at = 0; at < size; at += sizeof(uint64_t)) {
@@ -338,13 +338,14 @@ static void machine_note_bytes(const void *p, size_t size)
 
 void model_plain(const void *p, size_t size, int writes)
 {
+    SCHEDULE_WIPES();
     if (!schedule.running)
         return;
     machine_check(p);
     if (schedule_concerns(p)) {
         plain_access(schedule.self, p, size, writes != 0,
                      writes ? memory.thread[schedule.self].now.clock[schedule.self] : plain_now(schedule.self));
-        if (!writes)
+        if (!model_stacks_tell)
             machine_note_bytes(p, size);
     }
     if (writes)
@@ -386,7 +387,7 @@ int model_thread_start(int *id, void *(*fn)(void *), void *arg)
     const int t = schedule.threads;
     if (!schedule.running || t == MAIN)
         return EAGAIN;
-    SCHEDULE_ENTERED();
+    SCHEDULE_ENTERED(mix((uintptr_t)fn, (uintptr_t)arg));
     schedule_point_everything();
     schedule.threads++;
     schedule.thread[t].body = NULL;
@@ -401,7 +402,7 @@ int model_thread_start(int *id, void *(*fn)(void *), void *arg)
 
 void model_thread_join(int id)
 {
-    SCHEDULE_ENTERED();
+    SCHEDULE_ENTERED(id);
     schedule_point_everything();
     if (schedule.thread[id].state != ENDED) {
         schedule.thread[schedule.self].state = JOINING;

@@ -1,7 +1,10 @@
 /* tests/model/model.c: the checker, as one unit; model.h says how to use it. */
 #define _XOPEN_SOURCE 700
 #define MODEL_WITHOUT_WEIR
+#define MODEL_CHECKER
 #include "search.h"
+
+bool model_stacks_tell;
 
 #include "instrument.h"
 

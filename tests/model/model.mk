@@ -12,6 +12,8 @@ WARN   := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-qual -Wstrict-pr
 PLAIN  := $(shell printf 'int main(void) { return 0; }' | $(CC) -fsanitize=thread -x c -c - -o /dev/null 2>/dev/null && echo -fsanitize=thread)
 # Variables that nobody has set, and what lies between the members of structs, would differ from one execution to the next.
 CLEAN  := $(shell printf 'int main(void) { return 0; }' | $(CC) -ftrivial-auto-var-init=pattern -x c -c - -o /dev/null 2>/dev/null && echo -ftrivial-auto-var-init=pattern)
+# Frames with little in them that is of no use any more, so that executions meet (state.h).
+PROGRAM := -O2 -fno-inline
 HASH   := \#
 HAS_CK := $(shell printf '$(HASH)include <ck_ring.h>\nint main(void) { return 0; }' | $(CC) -x c -c - -o /dev/null 2>/dev/null && echo yes)
 
@@ -52,7 +54,7 @@ $(OUT)/model.o: tests/model/model.c $(HEADERS) $(OUT)/command
 	$(COMPILE) -O3 -c $< -o $@
 define program
 $(OUT)/$1: tests/model/$(SOURCE.$1).c $(OUT)/model.o $(HEADERS) $(OUT)/command
-	$(COMPILE) -O2 $(FLAGS.$1) $(PLAIN) $(CLEAN) -fno-pie -c $$< -o $$@.o
+	$(COMPILE) $(PROGRAM) $(FLAGS.$1) $(PLAIN) $(CLEAN) -fno-pie -c $$< -o $$@.o
 	$(CC) -no-pie $$@.o $(OUT)/model.o -o $$@
 $(OUT)/$1.out: $(OUT)/$1 FORCE
 	@./$$< $(ARGS) > $$@.new; mv $$@.new $$@

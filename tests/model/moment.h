@@ -57,7 +57,7 @@ struct model_moment model_moment(int ends)
     struct model_moment m = {0, 0};
     if (!schedule.running)
         return m;
-    SCHEDULE_ENTERED();
+    SCHEDULE_ENTERED(ends);
     if (moments_nothing_old() && !ends) {
         schedule_step(CALLING, false);
         schedule_stepped(CALLING, false);

@@ -4,9 +4,25 @@
 #ifndef WEIR_MODEL_PLATFORM_H
 #define WEIR_MODEL_PLATFORM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+/* When a thread calls the model all that it knows lies on its stack (state.h): nothing is in the registers that a call preserves, for these are not the
+ * compiler's here. Other compilers than gcc want them. */
+extern bool model_stacks_tell;
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(MODEL_CHECKER)
+__extension__ register uint64_t model_rbx __asm__("rbx");
+__extension__ register uint64_t model_r12 __asm__("r12");
+__extension__ register uint64_t model_r13 __asm__("r13");
+__extension__ register uint64_t model_r14 __asm__("r14");
+__extension__ register uint64_t model_r15 __asm__("r15");
+__attribute__((constructor)) static void model_registers_are_left_alone(void)
+{
+    model_stacks_tell = true;
+}
+#endif
 
 /* `where`: the function that asks, for the trace. */
 uint64_t model_load(const void *p, size_t size, int order, const char *where);

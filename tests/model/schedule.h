@@ -20,6 +20,7 @@
 
 #include "fiber.h"
 #include "plain.h"
+#include "platform.h"
 #include "shared.h"
 #include "window.h"
 
@@ -35,7 +36,7 @@ typedef struct thread {
     const unsigned char *top; /* of its stack, without the checker's own functions */
     enum thread_state state;
     int steps;        /* atomic operations */
-    uint64_t history; /* a hash of what it has read, and of its steps (state.h) */
+    uint64_t history; /* a hash of what it has read, and of its steps, since it entered (state.h) */
     long seen, own;   /* writes of others at the begin of its turn of a loop; its own writes */
     bool read_old;    /* in that turn: so the next one may differ although nobody writes */
     bool paused;      /* nothing since: one more pause is the same pause */
@@ -54,7 +55,7 @@ enum {
     STEPS_MAX = 5000,
     STEPS_STOPPED = 600,
     CHANGES_MAX = 4,
-    STACK_CLEAN = 4096,
+    STACK_CLEAN = 512,
     MAIN = THREADS_MAX - 1 /* its place in memory.h */
 };
 
@@ -79,8 +80,30 @@ static struct schedule {
     long longest, change[CHANGES_MAX]; /* PCT: steps of the longest execution; those at which priorities change */
 } schedule;
 
-/* First in what the program calls: beyond this lies nothing of the running thread's but the checker's own. */
-#define SCHEDULE_ENTERED() (schedule.thread[schedule.self].top = (const unsigned char *)__builtin_frame_address(0))
+/* First in what the program calls. On the way back, what was below its frames is gone: where its next function sets nothing it always finds the same. */
+#define SCHEDULE_WIPES()                                                                                               \
+    __attribute__((cleanup(schedule_wipe))) bool schedule_wipes = true;                                                \
+    (void)schedule_wipes
+__attribute__((noinline)) static void schedule_wipe(const bool *wipes)
+{
+    char below[STACK_CLEAN];
+    (void)wipes;
+    memset(below, 0, sizeof below);
+    __asm__ volatile("" : : "r"(below) : "memory");
+}
+
+/* Where others may go first: beyond this lies nothing of the running thread's but the checker's own. `with`: what the program has given it and no
+ * step says. What came before stands on the stack (state.h), so the thread's history begins here. */
+#define SCHEDULE_ENTERED(with)                                                                                         \
+    SCHEDULE_WIPES();                                                                                                  \
+    schedule_entered((const unsigned char *)__builtin_frame_address(0), (uint64_t)(with))
+static inline void schedule_entered(const unsigned char *top, uint64_t with)
+{
+    thread *self = &schedule.thread[schedule.self];
+    self->top = top;
+    if (model_stacks_tell)
+        self->history = with;
+}
 
 static void schedule_leave(void)
 {
@@ -263,6 +286,7 @@ static void schedule_thread_main(void)
 {
     thread *self = &schedule.thread[schedule.self];
     self->begun = true;
+    schedule_wipe(NULL);
     if (self->body != NULL)
         self->body();
     else
@@ -288,8 +312,6 @@ static void schedule_prepare(int t, int parent)
     x->went_on = 0;
     x->sleeps_on = NULL;
     x->priority = 1 + (choices.mode == CHOICE_PCT ? (int)(choice_draw() % 100) : 0);
-    memset(schedule.stack[t] + FIBER_STACK - STACK_CLEAN, 0xa5,
-           STACK_CLEAN); /* what nobody has set is always the same */
     fiber_prepare(&x->fiber, schedule.stack[t], schedule_thread_main);
     memset(&memory.thread[t], 0, sizeof *memory.thread);
     memory.thread[t].now = memory.thread[parent].now;

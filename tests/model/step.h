@@ -69,8 +69,9 @@ static void schedule_prune(bool point)
                 l->state[l->states++] = name[n];
         return;
     }
-    if (seen->windows != 0)
-        windows_join(&window_now()->now, &window.kept[seen->windows - 1], ALL_WINDOWS);
+    if (seen->windows == 0) /* it is being searched: this execution has come back to where it was */
+        return;
+    windows_join(&window_now()->now, &window.kept[seen->windows - 1], ALL_WINDOWS);
     schedule.pruned = true;
     schedule_leave();
 }
