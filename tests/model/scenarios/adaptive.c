@@ -83,7 +83,7 @@ MODEL(adaptive_one_too_many, .setup = aimd_of_3_after_3, .finish = one_window_en
       .threads = {succeeds, succeeds, succeeds})
 MODEL(adaptive_drop_is_heard_of, .setup = aimd_of_2_after_2, .finish = one_window_ended_with_a_drop, .preemptions = 3,
       .stale = 2, .threads = {is_dropped, waits})
-MODEL(adaptive_two_windows, .setup = aimd_of_2_after_3, .finish = at_rest, .preemptions = 2, .stale = 1,
+MODEL(adaptive_two_windows, .setup = aimd_of_2_after_3, .finish = at_rest, .preemptions = 3, .stale = 2,
       .threads = {succeeds_twice, succeeds_twice, fails})
 MODEL(adaptive_after_measuring, .setup = gradient_of_2_after_measuring, .finish = at_rest, .preemptions = 3, .stale = 2,
       .threads = {succeeds_twice, succeeds})

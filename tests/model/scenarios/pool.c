@@ -151,5 +151,5 @@ THREAD(uses_three_and_goes, use_three(); weir__store_rlx(&gone, 1))
 THREAD(comes_after, wait_until_gone(); use_three())
 MODEL(pool_seat_left_behind, .setup = pool_setup_3_and_a_seat, .finish = pool_finish, .preemptions = 3, .stale = 2,
       .threads = {uses_three_and_goes, comes_after})
-MODEL(pool_seat_left_to_two, .setup = pool_setup_3_and_a_seat, .finish = pool_finish, BOUNDS(1, 1),
+MODEL(pool_seat_left_to_two, .setup = pool_setup_3_and_a_seat, .finish = pool_finish, .preemptions = 3, .stale = 2,
       .threads = {uses_three_and_goes, comes_after, uses_once})

@@ -171,14 +171,14 @@ THREAD(gets_reversed, select_listed(true, false, false, 0, 1))
 SELECT(meets_a_select_reversed, meetings, 3, 2, WITH(gives, gets_reversed))
 SELECT(meets_a_sender_yielding, yielding, 3, 2, WITH(gets, send_a))
 SELECT(meets_two_in_turn, meetings, 1, 1, WITH(gets_two, send_a, send_b))
-SELECT(meets_two_in_turn_parked, meetings_parked, 2, 1, WITH(gets_two, send_a, send_b))
+SELECT(meets_two_in_turn_parked, meetings_parked, 3, 2, WITH(gets_two, send_a, send_b))
 SELECT(tries_meet_a_sender, meetings, 3, 2, WITH(tries_to_get, send_a, close_a))
 SELECT(two_tries_do_not_meet, meetings, 3, 2, WITH(tries_to_get, tries_to_give))
 
 /* ---- mixed, closed, cancelled ---- */
 SELECT(of_both_flavors, mixed, 3, 2, WITH(gets, send_b))
 SELECT(of_both_flavors_in_turn, mixed, 2, 0, WITH(gets_two, send_a, send_b))
-SELECT(of_both_flavors_in_turn_parked, mixed_parked, 2, 1, WITH(gets_two, send_a, send_b))
+SELECT(of_both_flavors_in_turn_parked, mixed_parked, 3, 2, WITH(gets_two, send_a, send_b))
 SELECT(closed_buffer, buffers, 3, 2, WITH(gets, close_a))
 SELECT(closed_meeting, meetings, 3, 2, WITH(gets, close_a))
 

@@ -115,7 +115,7 @@ MODEL(waitgroup_of_two_waiters, .setup = group_setup_2, .finish = group_freed, .
       .threads = {done_both, waits_for_2, waits_for_2})
 MODEL(waitgroup_cancelled, .setup = group_setup, .finish = group_freed, .preemptions = 3, .stale = 2,
       .threads = {done_0, may_wait, cancels})
-MODEL(waitgroup_too_many, .setup = group_setup, .finish = group_freed, .preemptions = 3, .stale = 1,
+MODEL(waitgroup_too_many, .setup = group_setup, .finish = group_freed, .preemptions = 3, .stale = 2,
       .threads = {one_too_many, done_0})
 
 /* ---- semaphore ---- */

@@ -95,7 +95,7 @@ static void is_refused(void)
         model_pause();
     MODEL_CHECK(rc == EAGAIN);
 }
-MODEL(future_refused, .setup = future_setup_refused, .finish = future_finish, .preemptions = 3, .stale = 1,
+MODEL(future_refused, .setup = future_setup_refused, .finish = future_finish, .preemptions = 3, .stale = 2,
       .threads = {is_refused, is_refused})
 
 /* A function runs on a thread; free and detach against its end. */
@@ -116,7 +116,7 @@ MODEL(future_run_and_got, .setup = future_setup, .finish = future_finish, .preem
       .threads = {runs_and_gets})
 MODEL(future_run_and_freed, .setup = future_setup, .finish = future_finish, .preemptions = 3, .stale = 2,
       .threads = {runs_and_frees})
-MODEL(future_run_and_detached, .setup = future_setup, .finish = future_finish, .preemptions = 3, .stale = 1,
+MODEL(future_run_and_detached, .setup = future_setup, .finish = future_finish, .preemptions = 3, .stale = 2,
       .threads = {runs_and_detaches})
 
 /* ---- a group ---- */
@@ -160,7 +160,7 @@ THREAD(goes_once, go_and_wait(0, 1, 0))
 THREAD(goes_twice, go_and_wait(0, 2, 0))
 THREAD(fails, go_and_wait(1, 2, 7))
 MODEL(group_of_one, .setup = group_setup_2, .preemptions = 3, .stale = 2, .threads = {goes_once})
-MODEL(group_of_two, .setup = group_setup_2, .preemptions = 2, .stale = 1, .threads = {goes_twice})
+MODEL(group_of_two, .setup = group_setup_2, .preemptions = 3, .stale = 2, .threads = {goes_twice})
 MODEL(group_at_its_limit, .setup = group_setup_1, .preemptions = 3, .stale = 2, .threads = {goes_twice})
 MODEL(group_that_fails, .setup = group_setup_1, .preemptions = 3, .stale = 2, .threads = {fails})
 

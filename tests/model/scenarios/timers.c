@@ -64,7 +64,7 @@ THREAD(two_ticks, MODEL_CHECK(got == 2 && when[0] != when[1] && when[0] % 50 == 
     {                                                                                                                  \
         __VA_ARGS__                                                                                                    \
     }
-TIMER(fires, setup, got_one, 3, 1, WITH(receives))
+TIMER(fires, setup, got_one, 3, 2, WITH(receives))
 TIMER(one_of_two_gets_it, setup, got_one, 3, 2, WITH(receives_or_not, receives_or_not))
 TIMER(stopped, setup, fired_or_stopped, 3, 2, WITH(receives_or_not, stops))
 TIMER(stopped_meets_a_try, setup, fired_or_stopped, 3, 2, WITH(tries, stops))

@@ -52,7 +52,7 @@ THREAD(copies_twice, copies(); const uint64_t first = copied == 0 ? 0 : copy.sta
 
 MODEL(trace_room_for_both, .setup = two_of_the_first, .finish = both_are_there, .preemptions = 3, .stale = 2,
       .threads = {records_1, records_2, copies}, .sees = 7)
-MODEL(trace_no_room_for_the_third, .setup = two_of_the_first, .finish = two_are_there, .preemptions = 3, .stale = 1,
+MODEL(trace_no_room_for_the_third, .setup = two_of_the_first, .finish = two_are_there, .preemptions = 3, .stale = 2,
       .threads = {records_1, records_2, records_3})
 MODEL(trace_one_place, .setup = one_of_the_last, .finish = one_is_there, .preemptions = 3, .stale = 2,
       .threads = {records_1_2, records_3_4, copies}, .sees = 31)
