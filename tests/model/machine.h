@@ -68,10 +68,16 @@ static void machine_wrote(void)
         schedule.thread[schedule.self].own++;
 }
 
+/* How an operation is done, as one number. */
+static uint64_t machine_way(size_t size, int order)
+{
+    return size << 8 | (unsigned)order;
+}
+
 uint64_t model_load(const void *p, size_t size, int order, const char *where)
 {
     bool old;
-    SCHEDULE_ENTERED(0);
+    SCHEDULE_ENTERED(machine_way(size, order));
     schedule_point(p, order == __ATOMIC_SEQ_CST); /* two seq_cst loads do not commute (memory.h) */
     const store *s = memory_load(machine_self(), machine_word(p, size), order, schedule_since(order), &old);
     schedule_note(s->value);
@@ -90,7 +96,7 @@ static uint64_t machine_mask(size_t size)
 void model_store(void *p, size_t size, uint64_t value, int order, const char *where)
 {
     bool early;
-    SCHEDULE_ENTERED(value);
+    SCHEDULE_ENTERED(mix(machine_way(size, order), value));
     schedule_point(p, true);
     value &= machine_mask(size);
     memory_store(machine_self(), machine_word(p, size), size, value, order, &early);
@@ -101,7 +107,7 @@ void model_store(void *p, size_t size, uint64_t value, int order, const char *wh
 
 uint64_t model_update(void *p, size_t size, enum model_update how, uint64_t operand, int order, const char *where)
 {
-    SCHEDULE_ENTERED(operand);
+    SCHEDULE_ENTERED(mix(machine_way(size, order) << 8 | how, operand));
     schedule_point(p, true);
     const int at = machine_word(p, size);
     const store *read = memory_update_load(machine_self(), at, order);
@@ -123,7 +129,7 @@ int model_cas(void *p, size_t size, void *expected, uint64_t value, int order, c
 {
     uint64_t want = 0;
     bool old = false;
-    SCHEDULE_ENTERED(value);
+    SCHEDULE_ENTERED(mix(mix(machine_way(size, order), (uintptr_t)expected), value));
     const int n = schedule.running ? shared_word(p) : 0;
     if (schedule.running)
         schedule_step(n, true);
@@ -156,7 +162,7 @@ int model_cas(void *p, size_t size, void *expected, uint64_t value, int order, c
 /* Other fences than seq_cst concern the one thread alone. */
 void model_fence(int order, const char *where)
 {
-    SCHEDULE_ENTERED(0);
+    SCHEDULE_ENTERED(order);
     if (order == __ATOMIC_SEQ_CST)
         schedule_point_everything();
     memory_fence(machine_self(), order);
@@ -387,7 +393,7 @@ int model_thread_start(int *id, void *(*fn)(void *), void *arg)
     const int t = schedule.threads;
     if (!schedule.running || t == MAIN)
         return EAGAIN;
-    SCHEDULE_ENTERED(mix((uintptr_t)fn, (uintptr_t)arg));
+    SCHEDULE_ENTERED(mix(mix((uintptr_t)fn, (uintptr_t)arg), (uintptr_t)id));
     schedule_point_everything();
     schedule.threads++;
     schedule.thread[t].body = NULL;

@@ -27,8 +27,9 @@
  *   cc -std=c11 -Iinclude -Itests -fsanitize=thread -c mine.c
  *   cc mine.o model.o && ./a.out
  *
- *   Compiled with -fsanitize=thread (and linked without it) all plain accesses are checked for races; else only those of payloads. It is also faster then,
- *   because more executions are seen to meet (state.h).
+ *   Compiled with -fsanitize=thread (and linked without it) all plain accesses are checked for races; else only those of payloads. With
+ *   another compiler than gcc, or not on x86-64, it is also faster then, because more executions are seen to meet (state.h). Each unit whose functions
+ *   are on the way to a call of weir includes model.h.
  *
  *   MODEL(name, ...)      a scenario; the members of struct scenario that are not 0
  *   MODEL_CHECK(cond)     anywhere

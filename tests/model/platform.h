@@ -9,8 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* When a thread calls the model all that it knows lies on its stack (state.h): nothing is in the registers that a call preserves, for these are not the
- * compiler's here. Other compilers than gcc want them. */
+/* When a thread calls the model all that it knows lies on its stack (state.h): nothing is in the registers that a call preserves, for these are not
+ * the compiler's here, in each unit of the program. Other compilers than gcc want them. */
 extern bool model_stacks_tell;
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(MODEL_CHECKER)
 __extension__ register uint64_t model_rbx __asm__("rbx");

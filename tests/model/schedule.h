@@ -92,11 +92,12 @@ __attribute__((noinline)) static void schedule_wipe(const bool *wipes)
     __asm__ volatile("" : : "r"(below) : "memory");
 }
 
-/* Where others may go first: beyond this lies nothing of the running thread's but the checker's own. `with`: what the program has given it and no
- * step says. What came before stands on the stack (state.h), so the thread's history begins here. */
+/* Where others may go first: beyond this lies nothing of the running thread's but the checker's own. `with`: all that the program has given it, but for
+ * the word, which the step says: a compiler may share one call among several places. What came before stands on the stack (state.h), so the thread's
+ * history begins here. */
 #define SCHEDULE_ENTERED(with)                                                                                         \
     SCHEDULE_WIPES();                                                                                                  \
-    schedule_entered((const unsigned char *)__builtin_frame_address(0), (uint64_t)(with))
+    schedule_entered((const unsigned char *)__builtin_frame_address(0), mix((uintptr_t) __func__, (uint64_t)(with)))
 static inline void schedule_entered(const unsigned char *top, uint64_t with)
 {
     thread *self = &schedule.thread[schedule.self];

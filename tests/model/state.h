@@ -5,10 +5,10 @@
  *   read, and knows, the same. Which of the many ways led there is no part of it. So a search that has been there need not go on
  *   (visited.h): a thread that has lost a race and tried again stands where the one stands that has come late.
  *
- *   A thread is where its stack says, beyond which it knows nothing when it calls the model (platform.h); and within a call, where that began and what
- *   it has read since (thread.history). So what it has read and does not need any more, such as by how much it has lost a race, is no part of it: that made
- *   searches two to twenty times as short. What earlier calls have left on the stack is wiped away (schedule.h). A state may come again in one execution: the search
- *   goes on there, so that an endless loop is one.
+ *   A thread is where its stack says, beyond which it knows nothing when it calls the model (platform.h); and within a call, what that was given and
+ *   has read since (thread.history). So what it has read and does not need any more, such as by how much it has lost a race, is no part of it: that
+ *   nearly halved all searches together, and the longest became four times as short. What earlier calls have left on the stack is wiped away
+ *   (schedule.h). A state may come again in one execution: the search goes on there, so that an endless loop is one.
  *   Memory is the program's variables, what it has allocated, and those pieces of stacks that others than their owner touch.
  *
  * What a thread may read
@@ -28,9 +28,10 @@
  * What is not a part
  *   Threads that have ended, and stacks beyond their tops. Who ran last, where the running thread cannot go on anyway.
  *
- * With another compiler than gcc, or for another processor, registers may hold what a thread knows. There it is where what it has read has brought it: a hash of all
- * values that it has read from atomic words, from plain memory that others may write, from the clock, and of its steps. What a program that is not compiled with
- * -fsanitize=thread reads from plain memory is unknown; all stacks are hashed then, with what is left there by others. Either way fewer executions meet.
+ * With another compiler than gcc, or for another processor, registers may hold what a thread knows. There it is where what it has read has brought it: a
+ * hash of all values that it has read from atomic words, from plain memory that others may write, from the clock, and of its steps. What a program that is
+ * not compiled with -fsanitize=thread reads from plain memory is unknown; all stacks are hashed then, with what is left there by others. Either way fewer
+ * executions meet.
  */
 #ifndef WEIR_MODEL_STATE_H
 #define WEIR_MODEL_STATE_H
@@ -315,7 +316,8 @@ static uint64_t state_pieces(void)
     return sum;
 }
 
-/* All that is in use of the stacks, the checker's own functions too, with the registers that the running thread has saved there: here, below this function's frame, at the latest. */
+/* All that is in use of the stacks, the checker's own functions too, with the registers that the running thread has saved there: here, below this
+ * function's frame, at the latest. */
 __attribute__((noinline)) static void state_stacks(lanes *h)
 {
     enum { SAVED = 256 };
