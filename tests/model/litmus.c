@@ -278,7 +278,7 @@ MODEL(meet_calls, .setup = zero, .finish = outcome_of_calls, .preemptions = 1, .
       .threads = {call_ends, call_begins})
 
 /* What a thread knows and has written nowhere, while the other comes to its end: what it has read, and goes on to read; what it is about to store, to add,
- * to swap in, to compare with, and where. */
+ * to swap in, to compare with, and where it looks or what it finds goes. */
 THREAD(keeps, const uint32_t a = LD(x, RLX); r2 = LD(y, RLX); r1 = a)
 THREAD(store_1_2_y, ST(x, 1, RLX); ST(x, 2, RLX); ST(y, 1, RLX))
 MODEL(meet_values_kept, .setup = zero, .finish = two, .preemptions = 3, .sees = 0x3f, .threads = {keeps, store_1_2_y})
@@ -296,6 +296,13 @@ THREAD(store_1_2_2, ST(x, 1, RLX); ST(x, 2, RLX); ST(y, 2, RLX))
 THREAD(outcome_of_a_wait, MODEL_SAW(r1 != 0))
 MODEL(meet_values_to_wait_for, .setup = zero, .finish = outcome_of_a_wait, .preemptions = 3, .sees = 0x3,
       .threads = {waits_unless, store_1_2_2})
+THREAD(finds_what_is_there, uint32_t want[3] = {7, 7, 7}; (void)WEIR_ATOMIC_CAS(&y, &want[LD(x, RLX)], 9, RLX);
+       r1 = want[1] < 7   ? 1
+            : want[2] < 7 ? 2
+                          : 0;
+       r2 = want[r1])
+MODEL(meet_places_of_a_swap, .setup = zero, .finish = two, .preemptions = 3, .sees = 0x3f,
+      .threads = {finds_what_is_there, store_1_2_y})
 static uint32_t row[3];
 THREAD(row_zero, zero(); row[0] = row[1] = row[2] = 0)
 THREAD(looks_at, r1 = LD(row[LD(x, RLX)], RLX))
