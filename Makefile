@@ -72,7 +72,6 @@ soak: ## HOURS=n: everything random, with seeds; else the tests in which threads
 mutate: ## changes the headers in one place at a time, and sees whether the model or the tests notice (tests/mutate/mutate.sh)
 	@sh tests/mutate/mutate.sh $(KINDS)
 
-# libFuzzer keeps what it has bred in build/fuzz; tests/fuzz/corpus is a small start.
 valgrind: ## the test programs under memcheck (T=...: some)
 	@+$(subst programs,VARIANTS=modules programs,$(BUILD_TESTS))
 	@sh tests/valgrind.sh
@@ -80,6 +79,7 @@ valgrind: ## the test programs under memcheck (T=...: some)
 coverage: ## the branches that the tests go through (clang and llvm; MC/DC from clang 18 on)
 	@sh tests/coverage.sh
 
+# libFuzzer keeps what it has bred in build/fuzz; tests/fuzz/corpus is a small start.
 fuzz: ## SECONDS (60) of libFuzzer on sequences of calls against a model; needs clang
 	@mkdir -p build/fuzz/corpus
 	clang -std=c11 -O1 -g -fsanitize=fuzzer,address,undefined -Iinclude -Itests tests/fuzz/fuzz_sequences.c -o build/fuzz/sequences

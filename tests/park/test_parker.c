@@ -4,6 +4,7 @@ static unsigned sleeps; /* atomic: futex waits begun */
     (__atomic_add_fetch(&sleeps, 1, __ATOMIC_SEQ_CST), weir__futex_wait((word), (value), (deadline)))
 #define WEIR_FUTEX_WAKE(word, count) weir__futex_wake((word), (count))
 #include "harness.h"
+#include <sys/mman.h>
 
 /* A claim by somebody who does not look whether there is a futex to wake. */
 static bool claim(weir__parker *p, uint32_t ticket)
@@ -154,6 +155,28 @@ TEST(late_wake_ups_are_harmless)
     test_join(team);
     CHECK_INT(s.ticket, 11);
     weir__futex_wake(&s.parker.state, 1); /* after the sleeper has gone */
+}
+
+/* Its address alone is used: the memory behind it may have become something else, or nothing. */
+static void leave_the_frame(void *address)
+{
+    weir__parker p = {WEIR__PARKER_WAITING};
+    CHECK(claim(&p, 5));
+    CHECK_INT(sleep_until(&p, WEIR_FOREVER), 5);
+    *(uintptr_t *)address = (uintptr_t)&p.state;
+}
+
+TEST(a_wake_up_may_come_when_the_sleepers_memory_is_gone)
+{
+    uintptr_t address = 0;
+    struct test_team *team = test_start(1, leave_the_frame, &address, 0);
+    test_join(team);
+    errno = 0;
+    weir__futex_wake((weir__atomic_u32 *)address, 1);
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(page != MAP_FAILED && munmap(page, 4096) == 0);
+    weir__futex_wake((weir__atomic_u32 *)page, 1);
+    CHECK_INT(errno, 0);
 }
 
 /* ---- one sleeper with a deadline, two wakers: exactly one of the three has it ---- */
