@@ -1,8 +1,8 @@
 /* tests/model/shared.h: which words, and which pieces of stacks, are shared.
  *
  * A word that one thread alone touches, or that nobody writes, needs no point at which others may go first, and what nobody else has touched
- * of a stack needs no look for races. What is shared is found out by running: it stays known from one execution to the next, and when something
- * turns out to be, the search begins anew with that knowledge (search.h).
+ * of a stack needs no look for races. What is shared is found out by running, first with random schedules: it stays known from one execution to
+ * the next, and when something turns out to be, the search begins anew with that knowledge (search.h).
  */
 #ifndef WEIR_MODEL_SHARED_H
 #define WEIR_MODEL_SHARED_H
