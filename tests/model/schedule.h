@@ -87,8 +87,10 @@ static struct schedule {
 __attribute__((noinline)) static void schedule_wipe(const bool *wipes)
 {
     char below[STACK_CLEAN];
+    size_t size = sizeof below;
     (void)wipes;
-    memset(below, 0, sizeof below);
+    __asm__("" : "+r"(size)); /* or gcc, which knows it, writes `rep stos`: a tenth of a search */
+    memset(below, 0, size);
     __asm__ volatile("" : : "r"(below) : "memory");
 }
 
