@@ -17414,7 +17414,7 @@ static int weir__fused_stage(weir__desk *desk, weir_ctx *ctx, weir__flow *f, uin
     call.n = plan->n;
     call.from = from;
     call.to = to;
-    call.place[0] = (unsigned char *)f->plan + plan->first + worker * 2 * plan->place;
+    call.place[0] = (unsigned char *)f->plan + plan->first + 2 * plan->place * worker;
     call.place[1] = (unsigned char *)call.place[0] + plan->place;
     for (;;) {
         int rc = weir__desk_recv(desk, ctx, in, from), marks = WEIR__HAS_VALUE | WEIR__ENDS_TURN;
@@ -17447,7 +17447,7 @@ WEIR_API int weir__flow_fused(weir_pipeline *p, weir__port in, weir__port out, c
         return weir__flow_refuse(p, NULL, EOVERFLOW);
     plan.place = (plan.place + 63) / 64 * 64;
     plan.first = (sizeof plan + n * sizeof *steps + 63) / 64 * 64;
-    f = weir__flow_new(weir__fused_stage, in, 1, out, 1, workers, plan.first + workers * 2 * plan.place);
+    f = weir__flow_new(weir__fused_stage, in, 1, out, 1, workers, plan.first + 2 * plan.place * workers);
     if (f != NULL) {
         memcpy(f->plan, &plan, sizeof plan);
         memcpy((weir__fused_plan *)f->plan + 1, steps, n * sizeof *steps);
