@@ -4,6 +4,7 @@
  *   waiting_receivers(ch), waiting_senders(ch)    how many lie in the queue or stay in the lane: the proof that a thread waits
  *   queues_are_empty(ch)                          nobody has left anything behind. While no other thread uses the channel
  *   at_point = fn                                 this thread calls fn(name) at each WEIR_HOOK point, until at_point = NULL
+ *   soon(duration, misses)                        a deadline; later after each hundred misses
  *   struct duel                                   two or three threads that meet in the same round, many times
  */
 #ifndef WEIR_TEST_CHAN_QUEUES_H
@@ -36,6 +37,12 @@ static inline int get(int *p)
 static inline void set(int *p, int v)
 {
     __atomic_store_n(p, v, __ATOMIC_RELEASE);
+}
+
+/* Twice as far off after each hundred misses: where threads run by turns, two with short deadlines would hardly ever be there at the same time. */
+static inline weir_ns soon(weir_ns duration, int misses)
+{
+    return weir_now() + (duration << (misses < 1000 ? misses / 100 : 10));
 }
 
 /* Small pseudo-random numbers, the same in every run. */

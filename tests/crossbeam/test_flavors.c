@@ -195,18 +195,12 @@ TEST(a_fresh_channel_for_each_value)
     }
 }
 
-/* A short time from now; after a hundred misses twice as long, and so on, so that two who run in turns meet, too. */
-static weir_ns soon(bool sooner, int misses)
-{
-    return weir_now() + (WEIR_US(sooner ? 1 : 100) << (misses < 1000 ? misses / 100 : 10));
-}
-
 static void send_with_short_deadlines(void *p)
 {
     struct side *s = (struct side *)p;
     for (int i = 0; i < s->n; i++) {
         int rc, misses = 0;
-        while ((rc = weir_send_until(NULL, s->ch, &i, soon(i % 2 == 0, misses++))) == ETIMEDOUT) {}
+        while ((rc = weir_send_until(NULL, s->ch, &i, soon(WEIR_US(i % 2 ? 100 : 1), misses++))) == ETIMEDOUT) {}
         CHECK_INT(rc, 0);
     }
 }
@@ -218,7 +212,7 @@ TEST(deadlines_on_both_sides_lose_and_double_nothing)
         struct test_team *team = test_start(1, send_with_short_deadlines, &s, 0);
         for (int i = 0; i < s.n; i++) {
             int rc, v = -1, misses = 0;
-            while ((rc = weir_recv_until(NULL, s.ch, &v, soon(i % 3 != 0, misses++))) == ETIMEDOUT) {}
+            while ((rc = weir_recv_until(NULL, s.ch, &v, soon(WEIR_US(i % 3 ? 1 : 100), misses++))) == ETIMEDOUT) {}
             CHECK_INT(rc, 0);
             CHECK_INT(v, i);
         }

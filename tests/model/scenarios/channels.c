@@ -81,7 +81,7 @@ CHANNEL(close_meets_senders, one, 3, 2, WITH(s12, c))
 CHANNEL(close_meets_receivers, one, 3, 2, WITH(r, c))
 #if MANY_SENDERS
 CHANNEL(close_among_both, one, 3, 2, WITH(s12, rr, c))
-#else /* with one sender closing takes longer; on ck's rings it does what it does with many */
+#else /* with one sender closing takes longer; ck's rings for one sender and many receivers do what those for many of both do */
 CHANNEL(close_among_both, one, 2, 1, WITH(s12, rr, c))
 #endif
 CHANNEL(close_among_tries, one, 3, 2, WITH(ts12, trr, c))
@@ -208,7 +208,7 @@ CHANNEL(two_senders_and_a_close, two, 3, 2, WITH(s1, s3, c))
 THREAD(tr, TRY_RECV(ch))
 #if MANY_SENDERS || !defined MODEL_COPY_CK
 CHANNEL(two_receivers, one, 3, 2, WITH(s12, r, r))
-#else /* one sender does on ck's rings what it does with many: as many executions of as many states */
+#else /* as above: as many executions of as many states */
 CHANNEL(two_receivers, one, 2, 1, WITH(s12, r, r))
 #endif
 CHANNEL(two_receivers_and_tries, two, 3, 2, WITH(ts12, r, tr))
